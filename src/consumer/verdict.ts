@@ -1,0 +1,74 @@
+/** What `verify` found, as data: everything that the spoken verdict says. */
+import type { Fingerprint, Timestamp } from '../records/names.ts';
+
+/** Stable codes of what can be wrong with a file or a release. */
+export interface Finding {
+  readonly code: string;
+  /** One sentence, naming the file. Foreign text in it is not escaped. */
+  readonly text: string;
+}
+
+export interface FileVerdict {
+  /** As given on the command line, or the artifact's name when a whole directory is checked. */
+  readonly file: string;
+  readonly valid: boolean;
+  /** The artifact of the release that these bytes are; null when they are none. */
+  readonly name: string | null;
+  readonly sha256: string | null;
+  readonly size: number | null;
+  readonly findings: readonly Finding[];
+}
+
+export interface KeyFact {
+  readonly fingerprint: Fingerprint;
+  readonly userId: string;
+}
+
+/** What the log, the approvals and the manifest say of a release; all of it verified. */
+export interface ReleaseFacts {
+  readonly project: string;
+  readonly version: string;
+  readonly build: string;
+  readonly artifacts: number;
+  readonly signedAt: Timestamp;
+  readonly releaseKey: KeyFact;
+  readonly signingKey: Fingerprint;
+  readonly approvers: readonly KeyFact[];
+  readonly requester: Fingerprint;
+  readonly threshold: number;
+  readonly builders: Readonly<Record<string, string>>;
+  readonly assurance: string;
+  readonly source: { readonly uri: string; readonly commit: string } | null;
+  readonly command: string | null;
+  readonly log: {
+    readonly origin: string;
+    readonly index: number;
+    readonly size: number;
+    readonly time: Timestamp;
+  };
+}
+
+/**
+ * `valid`: everything below holds. `signature-only`: the release key signed these bytes, nothing more is known.
+ * `not-valid`: a verdict. `incomplete`: the copy lacks files of the release, so no verdict (exit 3).
+ */
+export type Outcome = 'valid' | 'signature-only' | 'not-valid' | 'incomplete';
+
+export interface Verdict {
+  readonly outcome: Outcome;
+  readonly files: readonly FileVerdict[];
+  /** null for `signature-only` and where the release itself is not valid or not complete. */
+  readonly release: ReleaseFacts | null;
+  /** With `signature-only`: the key and the time in the signature. */
+  readonly signature: {
+    readonly key: KeyFact;
+    readonly signingKey: Fingerprint;
+    readonly created: Timestamp;
+  } | null;
+  /** Findings about the release as a whole. */
+  readonly findings: readonly Finding[];
+  /** In the order done: short clauses, "the log proof of entry 4 under the key of the project file". */
+  readonly checked: readonly string[];
+  /** What was not checked, and why: short clauses. */
+  readonly notChecked: readonly string[];
+}
