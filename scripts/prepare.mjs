@@ -1,0 +1,99 @@
+// `node scripts/prepare.mjs demo|test`: makes a fresh clone ready, on a machine with git, Node and npm.
+// Installs the npm packages of the lock file and the Debian packages that are missing (where it may,
+// saying so; else one line says what to install), then builds. Does nothing twice. No dependencies.
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** Debian package, a program that it brings, and what it is needed for. */
+const DEBIAN = [
+  { name: 'gnupg', program: 'gpg', for: ['demo', 'test'] },
+  { name: 'gpg-agent', program: 'gpg-agent', for: ['demo', 'test'] },
+  { name: 'gpgconf', program: 'gpgconf', for: ['demo', 'test'] },
+  { name: 'gpgv', program: 'gpgv', for: ['demo', 'test'] },
+  { name: 'util-linux', program: 'flock', for: ['demo', 'test'] },
+  { name: 'git', program: 'git', for: ['test'] },
+  { name: 'sqv', program: 'sqv', for: ['test'] },
+  { name: 'strace', program: 'strace', for: ['test'] },
+  { name: 'socat', program: 'socat', for: ['test'] },
+  { name: 'curl', program: 'curl', for: ['test'] },
+  { name: 'jq', program: 'jq', for: ['test'] },
+  { name: 'openssl', program: 'openssl', for: ['test'] },
+];
+
+function say(line) {
+  process.stderr.write(`prepare: ${line}\n`);
+}
+
+function stop(line) {
+  say(line);
+  process.exit(3);
+}
+
+function run(command, args, env = {}) {
+  const result = spawnSync(command, args, {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+    env: { ...process.env, ...env },
+  });
+  return result.status === 0;
+}
+
+function onPath(program) {
+  return (process.env.PATH ?? '').split(delimiter).some((directory) => {
+    try {
+      accessSync(join(directory || '.', program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+function changed(file) {
+  return statSync(join(root, file), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}
+
+function checkNode() {
+  const wanted = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).engines.node;
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  const [wantedMajor, wantedMinor] = wanted.replace('>=', '').split('.').map(Number);
+  if (major > wantedMajor || (major === wantedMajor && minor >= wantedMinor)) return;
+  stop(`Node ${process.versions.node} is too old: install Node ${wanted}`);
+}
+
+function installNpmPackages() {
+  if (changed('node_modules/.package-lock.json') >= changed('package-lock.json')) return;
+  say('installing the npm packages of package-lock.json');
+  if (!run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'])) {
+    stop('could not install them: run `npm ci --ignore-scripts` and see why');
+  }
+}
+
+function installDebianPackages(task) {
+  const missing = DEBIAN.filter((row) => row.for.includes(task) && !onPath(row.program));
+  if (missing.length === 0) return;
+  const names = missing.map((row) => row.name);
+  const byHand = `missing: install ${names.join(' ')} (Debian package names)`;
+  const asRoot = process.getuid?.() === 0 ? [] : ['sudo', '-n'];
+  if (!onPath('apt-get') || (asRoot.length > 0 && !run('sudo', ['-n', 'true']))) stop(byHand);
+
+  say(`installing Debian packages: ${names.join(' ')}`);
+  const aptGet = (...args) => {
+    const [command, ...rest] = [...asRoot, 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-q', ...args];
+    return run(command, rest);
+  };
+  const install = () => aptGet('install', '--yes', '--no-install-recommends', ...names);
+  // The lists of a fresh machine are empty or old: then update, and once more.
+  if (!install() && !(aptGet('update') && install())) stop(byHand);
+}
+
+const task = process.argv[2];
+if (task !== 'demo' && task !== 'test') stop('usage: node scripts/prepare.mjs demo|test');
+checkNode();
+installNpmPackages();
+installDebianPackages(task);
+if (!run(process.execPath, ['scripts/build.mjs'])) stop('the build failed');
