@@ -1,0 +1,134 @@
+/**
+ * Signing through gpg-agent's own protocol: it holds the key (in software, on a card, in an HSM), we hand it
+ * the digest of a packet that we wrote ourselves. See gpg-agent's manual, "Agent Protocol".
+ */
+import { readlinkSync } from 'node:fs';
+import { isatty } from 'node:tty';
+import { unable } from '../failure.ts';
+import { run, withoutOurs } from '../host/process.ts';
+import type { Environment } from '../host/process.ts';
+import { AssuanConnection, escapeParameter } from './assuan.ts';
+import { gpgFailure } from './gpg-error.ts';
+import { signatureIntegers } from './sexp.ts';
+
+const ANSWER_MS = 30_000;
+/** A person may be looking for the card, or for the passphrase. */
+const SIGNATURE_MS = 10 * 60_000;
+const KEYGRIP = /^[0-9A-F]{40}$/;
+const DIGEST_LENGTH = { sha256: 32, sha512: 64 } as const;
+
+/** What the passphrase prompt says above its field. */
+const PROMPT = 'countersign wants to sign a release with this secret key.';
+
+/** What gpg passes on for pinentry: the agent's option, and where its value comes from. */
+const PROMPT_OPTIONS: readonly (readonly [option: string, ...variables: string[]])[] = [
+  ['ttytype', 'TERM'],
+  ['display', 'DISPLAY'],
+  ['xauthority', 'XAUTHORITY'],
+  ['lc-ctype', 'LC_ALL', 'LC_CTYPE', 'LANG'],
+  ['lc-messages', 'LC_ALL', 'LC_MESSAGES', 'LANG'],
+  ['pinentry-user-data', 'PINENTRY_USER_DATA'],
+];
+const PROMPT_VARIABLES = [
+  'WAYLAND_DISPLAY',
+  'XDG_SESSION_TYPE',
+  'DBUS_SESSION_BUS_ADDRESS',
+  'INSIDE_EMACS',
+] as const;
+
+export class Agent {
+  readonly #connection: AssuanConnection;
+  #keygrip = '';
+  #turn: Promise<unknown> = Promise.resolve();
+
+  private constructor(connection: AssuanConnection) {
+    this.#connection = connection;
+  }
+
+  /**
+   * Connects to the gpg-agent of this user (GNUPGHOME), starting it as gpg would, and tells it where to ask
+   * for a passphrase. Throws `unable` (`gpgconf-missing`, `agent-unreachable`).
+   */
+  static async connect(env: Environment = process.env): Promise<Agent> {
+    await gpgconf(['--launch', 'gpg-agent'], env);
+    const path = await gpgconf(['--list-dirs', 'agent-socket'], env);
+    const connection = await AssuanConnection.open(path, ANSWER_MS);
+    const agent = new Agent(connection);
+    // an agent that does not know an option can still sign
+    for (const option of promptOptions(env)) await connection.command(`OPTION ${option}`, ANSWER_MS);
+    return agent;
+  }
+
+  /**
+   * Signs `digest`, which must be of our own packet: whoever could choose it freely could have anything
+   * signed. Calls are served one after the other, over the one connection, which is never renewed in silence.
+   *
+   * Returns the integers of the signature packet in its order, big-endian, without their length; r and s of
+   * Ed25519 are 32 bytes. Throws `unable` (`agent-no-key`, `agent-locked`, `agent-cancelled`, `agent-card`,
+   * `agent-lost`, …); that the right key signed is for the caller to check, with the public key.
+   */
+  async sign(keygrip: string, hash: 'sha256' | 'sha512', digest: Buffer): Promise<Buffer[]> {
+    if (!KEYGRIP.test(keygrip) || digest.length !== DIGEST_LENGTH[hash])
+      throw new Error('not a keygrip and a digest');
+    const signature = this.#turn.then(() => this.#sign(keygrip, hash, digest));
+    this.#turn = signature.catch(() => {});
+    return signature;
+  }
+
+  /** Hangs up. The agent stays, as it was. */
+  close(): void {
+    this.#connection.close();
+  }
+
+  async #sign(keygrip: string, hash: string, digest: Buffer): Promise<Buffer[]> {
+    if (this.#keygrip !== keygrip) {
+      await this.#ask(`SIGKEY ${keygrip}`, ANSWER_MS);
+      this.#keygrip = keygrip;
+    }
+    // the agent forgets the prompt's text and the digest after each signature
+    await this.#ask(`SETKEYDESC ${escapeParameter(PROMPT)}`, ANSWER_MS);
+    await this.#ask(`SETHASH --hash=${hash} ${digest.toString('hex').toUpperCase()}`, ANSWER_MS);
+    return signatureIntegers(await this.#ask('PKSIGN', SIGNATURE_MS));
+  }
+
+  async #ask(command: string, timeoutMs: number): Promise<Buffer> {
+    const answer = await this.#connection.command(command, timeoutMs);
+    if (!answer.ok) throw gpgFailure(answer.error, answer.text);
+    return answer.data;
+  }
+}
+
+async function gpgconf(args: readonly string[], env: Environment): Promise<string> {
+  const { code, stdout, stderr } = await run('gpgconf', args, {
+    env: withoutOurs(env),
+    timeoutMs: ANSWER_MS,
+    maxOutput: 64 * 1024,
+  });
+  if (code === 0) return stdout.toString().trimEnd();
+  throw unable(
+    'agent-unreachable',
+    `gpgconf ${args[0]}: ${stderr.toString().trim()}`,
+    'see gpgconf --check-programs',
+  );
+}
+
+function promptOptions(env: Environment): string[] {
+  const options = PROMPT_OPTIONS.map(([option, ...variables]) => [
+    option,
+    variables.map((name) => env[name]).find(Boolean),
+  ]);
+  options.unshift(['ttyname', env['GPG_TTY'] || terminal()]);
+  return [
+    ...options.filter(([, value]) => value).map(([option, value]) => `${option}=${value}`),
+    ...PROMPT_VARIABLES.filter((name) => env[name]).map((name) => `putenv=${name}=${env[name]}`),
+  ].filter((option) => !/[\r\n]/.test(option));
+}
+
+/** The terminal of standard input, as gpg looks for it where GPG_TTY is not set. */
+function terminal(): string | undefined {
+  try {
+    return isatty(0) ? readlinkSync('/proc/self/fd/0') : undefined;
+  } catch {
+    return undefined;
+  }
+}

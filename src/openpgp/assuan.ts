@@ -1,0 +1,143 @@
+/**
+ * One connection to an Assuan server, the line protocol of gpg-agent: a command, then data lines, then OK or ERR.
+ */
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import { unable } from '../failure.ts';
+
+/** libassuan's limit of a line, with its end. */
+const LINE_MAX = 1002;
+/** The most data that one answer may carry: an RSA-16384 signature takes 2 KiB. */
+const DATA_MAX = 16 * 1024;
+
+/** What the server said to a command: data, or a libgpg-error number with its text. */
+export type Answer = { ok: true; data: Buffer } | { ok: false; error: number; text: string };
+
+export class AssuanConnection {
+  readonly #socket: Socket;
+  #received = '';
+  #data = '';
+  #waiting: { resolve: (answer: Answer) => void; reject: (cause: unknown) => void } | null = null;
+  #ended: Error | null = null;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    // latin1 keeps each byte a character: data lines carry raw bytes
+    socket.setEncoding('latin1');
+    socket.on('data', (text: string) => this.#read(text));
+    socket.on('error', (cause) => this.#end(lost(cause)));
+    socket.on('close', () => this.#end(lost()));
+    socket.on('timeout', () => this.#end(late()));
+  }
+
+  /** Connects to the socket at `path` and reads the greeting. Throws `unable` (`agent-unreachable`, …). */
+  static async open(path: string, timeoutMs: number): Promise<AssuanConnection> {
+    const socket = connect({ path });
+    const connection = new AssuanConnection(socket);
+    const greeting = await connection.#answer(timeoutMs).catch((cause: unknown) => {
+      throw unable(
+        'agent-unreachable',
+        `gpg-agent does not answer at ${path}`,
+        'gpgconf --launch gpg-agent',
+        cause,
+      );
+    });
+    if (!greeting.ok) throw unable('agent-unreachable', `gpg-agent turned us away: ${greeting.text}`);
+    return connection;
+  }
+
+  /**
+   * Sends one command and returns what the server said to it. Throws `unable` if the connection is or gets
+   * lost (`agent-lost`), at the deadline (`agent-timeout`) or on nonsense (`agent-protocol`); the connection
+   * is of no more use then.
+   */
+  async command(line: string, timeoutMs: number): Promise<Answer> {
+    if (this.#ended) throw this.#ended;
+    if (this.#waiting) throw new Error('one command at a time');
+    if (/[\r\n]/.test(line) || Buffer.byteLength(line) >= LINE_MAX) throw new Error('not one Assuan line');
+    this.#socket.write(`${line}\n`);
+    return this.#answer(timeoutMs);
+  }
+
+  /** Hangs up; whoever waits gets `agent-lost`. */
+  close(): void {
+    this.#end(lost());
+  }
+
+  #answer(timeoutMs: number): Promise<Answer> {
+    return new Promise<Answer>((resolve, reject) => {
+      this.#waiting = { resolve, reject };
+      this.#socket.setTimeout(timeoutMs);
+    });
+  }
+
+  #read(text: string): void {
+    this.#received += text;
+    for (let end = this.#received.indexOf('\n'); end !== -1; end = this.#received.indexOf('\n')) {
+      const line = this.#received.slice(0, end);
+      this.#received = this.#received.slice(end + 1);
+      if (!this.#ended) this.#line(line);
+    }
+    if (this.#received.length > LINE_MAX) this.#end(nonsense());
+  }
+
+  #line(line: string): void {
+    if (/^(S |#|$)/.test(line)) return; // status and comments
+    if (!this.#waiting) return this.#end(nonsense());
+    if (line.startsWith('D ')) {
+      this.#data += line.slice(2);
+      if (this.#data.length > DATA_MAX) this.#end(nonsense());
+    } else if (/^OK( |$)/.test(line)) this.#settle({ ok: true, data: unescapeData(this.#data) });
+    else if (line.startsWith('ERR ')) this.#settle(errorAnswer(line));
+    else if (line.startsWith('INQUIRE '))
+      this.#socket.write('CAN\n'); // we have nothing to tell: an ERR follows
+    else this.#end(nonsense());
+  }
+
+  #settle(answer: Answer): void {
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    this.#data = '';
+    this.#socket.setTimeout(0);
+    waiting?.resolve(answer);
+  }
+
+  #end(cause: Error): void {
+    this.#ended ??= cause;
+    this.#socket.destroy();
+    this.#waiting?.reject(this.#ended);
+    this.#waiting = null;
+  }
+}
+
+/** `%XX` stands for a byte; in what we send also `+` for a space. */
+export function escapeParameter(text: string): string {
+  return Buffer.from(text)
+    .toString('latin1')
+    .replace(/[^A-Za-z0-9._:@/-]/g, (c) =>
+      c === ' ' ? '+' : `%${c.charCodeAt(0).toString(16).padStart(2, '0').toUpperCase()}`,
+    );
+}
+
+const unescapeData = (text: string): Buffer =>
+  Buffer.from(
+    text.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
+    'latin1',
+  );
+
+function errorAnswer(line: string): Answer {
+  const [, number = '', text = ''] = /^ERR (\d{1,10}) ?(.*)$/.exec(line) ?? [];
+  return { ok: false, error: Number(number), text: Buffer.from(text, 'latin1').toString() };
+}
+
+const lost = (cause?: unknown): Error =>
+  unable('agent-lost', 'the connection to gpg-agent is gone', 'run the command again', cause);
+
+const late = (): Error =>
+  unable(
+    'agent-timeout',
+    'gpg-agent did not answer in time',
+    'see whether a passphrase prompt waits somewhere',
+  );
+
+const nonsense = (): Error => unable('agent-protocol', 'gpg-agent talks nonsense', 'see gpg-agent --version');

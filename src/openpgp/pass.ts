@@ -1,0 +1,97 @@
+/**
+ * One pass over a document: its SHA-256 and size, and the digest under a signature of it.
+ *
+ * The digest that is compared with a statement and the digest that is signed or verified come from the
+ * same bytes, read once: nothing can be swapped in between (protocol §5.5).
+ */
+import { constants, createHash, createVerify, publicDecrypt, verify } from 'node:crypto';
+import type { Hash, Verify } from 'node:crypto';
+import { toSha256 } from '../records/names.ts';
+import type { Sha256 } from '../records/names.ts';
+import { leftPad } from './packet.ts';
+import type { PublicKey } from './public-key.ts';
+import { trailerOf } from './signature-packet.ts';
+import type { HashName } from './signature-packet.ts';
+
+export interface Passed {
+  sha256: Sha256;
+  size: number;
+  /** What a signature over these bytes signs: the digest over data, hashed part and trailer. */
+  signatureDigest: Buffer;
+  /** Whether these numbers are the key's signature over that digest. With an ECDSA key it can be asked once. */
+  check(mpis: readonly Buffer[]): boolean;
+}
+
+/** DigestInfo (RFC 8017 §9.2) up to the digest itself. */
+const DIGEST_INFO: Readonly<Record<HashName, Buffer>> = {
+  sha256: Buffer.from('3031300d060960864801650304020105000420', 'hex'),
+  sha384: Buffer.from('3041300d060960864801650304020205000430', 'hex'),
+  sha512: Buffer.from('3051300d060960864801650304020305000440', 'hex'),
+};
+
+export class SignaturePass {
+  readonly #key: PublicKey;
+  readonly #hash: HashName;
+  readonly #hashedPart: Buffer;
+  readonly #sha256 = createHash('sha256');
+  /** Only where the signature's digest is not SHA-256 too: one hash does for both otherwise. */
+  readonly #other: Hash | null;
+  /** Node cannot verify ECDSA over a digest, so OpenSSL hashes along. */
+  readonly #ecdsa: Verify | null;
+  #size = 0;
+
+  /** `key`: whose signature it is to be; `hashedPart`: of the signature that is checked or about to be made. */
+  constructor(key: PublicKey, hash: HashName, hashedPart: Buffer) {
+    this.#key = key;
+    this.#hash = hash;
+    this.#hashedPart = hashedPart;
+    this.#other = hash === 'sha256' ? null : createHash(hash);
+    this.#ecdsa = key.algorithm === 'ecdsa' ? createVerify(hash) : null;
+  }
+
+  update(chunk: Uint8Array): void {
+    this.#size += chunk.length;
+    this.#sha256.update(chunk);
+    this.#other?.update(chunk);
+    this.#ecdsa?.update(chunk);
+  }
+
+  finish(): Passed {
+    const trailer = trailerOf(this.#hashedPart);
+    const signed = this.#other ?? this.#sha256.copy();
+    const signatureDigest = signed.update(this.#hashedPart).update(trailer).digest();
+    this.#ecdsa?.update(this.#hashedPart).update(trailer);
+    return {
+      sha256: toSha256(this.#sha256.digest('hex'), 'a document'),
+      size: this.#size,
+      signatureDigest,
+      check: (mpis) => this.#check(signatureDigest, mpis),
+    };
+  }
+
+  #check(digest: Buffer, mpis: readonly Buffer[]): boolean {
+    const { algorithm, size } = this.#key;
+    const numbers = mpis.map((mpi) => leftPad(mpi, size));
+    if (algorithm === 'rsa') return numbers.length === 1 && this.#checkRsa(digest, numbers[0]);
+    const [r, s] = numbers;
+    if (numbers.length !== 2 || !r || !s) return false;
+    const pair = Buffer.concat([r, s]);
+    if (algorithm === 'eddsa') return verify(null, digest, this.#key.keyObject, pair);
+    return this.#ecdsa?.verify({ key: this.#key.keyObject, dsaEncoding: 'ieee-p1363' }, pair) ?? false;
+  }
+
+  /** EMSA-PKCS1-v1_5 by comparison with the one right encoding, so that there is nothing to parse. */
+  #checkRsa(digest: Buffer, number: Buffer | null | undefined): boolean {
+    if (!number) return false;
+    const info = DIGEST_INFO[this.#hash];
+    const padding = Buffer.alloc(this.#key.size - info.length - digest.length - 3, 0xff);
+    const expected = Buffer.concat([Buffer.from([0, 1]), padding, Buffer.from([0]), info, digest]);
+    try {
+      const key = { key: this.#key.keyObject, padding: constants.RSA_NO_PADDING };
+      return publicDecrypt(key, number).equals(expected);
+    } catch {
+      // OpenSSL refuses a number above the modulus.
+      return false;
+    }
+  }
+}
