@@ -1,0 +1,25 @@
+/** Spans of time as people write them: `90s`, `10m`, `4h`, `1d`. */
+import { usage } from '../failure.ts';
+
+const UNITS = [
+  ['d', 86_400],
+  ['h', 3_600],
+  ['m', 60],
+  ['s', 1],
+] as const;
+
+/** Seconds of `90s`, `10m`, `4h` or `1d`: a whole number from 1, one unit, at most ten years. Throws usage(`duration-malformed`). */
+export function parseDuration(text: string, where: string): number {
+  const [, count = '', letter] = /^([1-9][0-9]{0,8})([dhms])$/.exec(text) ?? [];
+  const unit = UNITS.find(([name]) => name === letter);
+  const seconds = unit === undefined ? Number.NaN : Number(count) * unit[1];
+  if (!(seconds <= 3650 * 86_400))
+    throw usage('duration-malformed', `${where}: not a length of time like 90s, 10m, 4h or 1d`);
+  return seconds;
+}
+
+/** The shortest text that `parseDuration` reads back: in the largest unit that divides it. */
+export function formatDuration(seconds: number): string {
+  const [letter, size] = UNITS.find(([, length]) => seconds % length === 0) ?? ['s', 1];
+  return `${seconds / size}${letter}`;
+}

@@ -1,0 +1,81 @@
+/** The project file as `init` writes it: commented, for people to read, commit and edit. */
+import { formatDuration } from './duration.ts';
+import type { Project, ProjectPolicy } from './project.ts';
+
+/** What the file says, with certificates by path. */
+export interface ProjectText {
+  readonly name: string;
+  readonly threshold: number;
+  readonly depot: string | null;
+  readonly insecureHttp: boolean;
+  /** `key`: the verifier key's text. */
+  readonly log: { readonly origin: string; readonly key: string };
+  readonly signerTokenSha256: string;
+  /** Paths beside the project file. */
+  readonly releaseCertificate: string;
+  readonly approverCertificates: readonly string[];
+  readonly encryptionCertificate: string | null;
+  readonly hash: Project['release']['hash'];
+  readonly policy: ProjectPolicy;
+}
+
+// Everything written is printable ASCII that a guard has passed or will refuse: JSON's escapes are TOML's.
+const string = (value: string): string => JSON.stringify(value);
+
+const sizeComment = (bytes: number): string => {
+  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let power = 0;
+  while (power < units.length - 1 && bytes % 1024 ** (power + 1) === 0) power += 1;
+  return `${bytes / 1024 ** power} ${units[power] ?? ''}`;
+};
+
+/** The text of `countersign.toml`. `parseProject` reads it back. */
+export function formatProject(project: ProjectText): string {
+  const { policy } = project;
+  const optional = (set: boolean, line: string): string => (set ? line : `# ${line}`);
+  return `# What this project trusts. Public facts only: commit this file and keys/, copy them to every host.
+# Consumers take them from here, never from the depot.
+
+project = ${string(project.name)}
+
+# How many different approvers must have signed before the release key is used.
+threshold = ${project.threshold}
+
+# Where builds and releases are served.
+${optional(project.depot !== null, `depot = ${string(project.depot ?? 'https://depot.example.org')}`)}
+
+# Tokens travel over https or to this host only. true sends them over plain HTTP to anybody: for test networks.
+${optional(project.insecureHttp, 'insecure-http = true')}
+
+# The log of the signer. Everything that is believed about a release rests on this key.
+[log]
+origin = ${string(project.log.origin)}
+key = ${string(project.log.key)}
+
+[signer]
+# SHA-256 of the token with which the signer reads artifacts before they are published.
+token-sha256 = ${string(project.signerTokenSha256)}
+# Receives sealed nonces.
+${optional(project.encryptionCertificate !== null, `encryption-certificate = ${string(project.encryptionCertificate ?? 'keys/signer.pgp')}`)}
+
+# Signs artifacts and SHA256SUMS, and nothing else.
+[release]
+certificate = ${string(project.releaseCertificate)}
+# sha256 or sha512
+hash = ${string(project.hash)}
+
+# The people who allow builds: one table a person, each with a key of their own.
+${project.approverCertificates.map((path) => `[[approvers]]\ncertificate = ${string(path)}\n`).join('\n')}
+# What any build may be. An approval may allow less, never more.
+[policy]
+# Every artifact's name must match one of these: * anything but /, ** anything, ? one character but /.
+artifacts = [${policy.patterns.map(string).join(', ')}]
+max-count = ${policy.maxCount}
+# Bytes, each artifact: ${sizeComment(policy.maxBytes)}.
+max-size = ${policy.maxBytes}
+# Bytes, all artifacts of a build: ${sizeComment(policy.maxTotalBytes)}.
+max-total = ${policy.maxTotalBytes}
+# From an approval's notBefore to its expires: 90s, 10m, 4h, 1d.
+max-lifetime = ${string(formatDuration(policy.maxLifetime))}
+`;
+}
