@@ -1,0 +1,77 @@
+/** A file that only grows, a line at a time: what was acknowledged is on the disk, what was torn is cut off. */
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { unable } from '../failure.ts';
+import { diskFailure, syncDirectory, writeFully } from './files.ts';
+
+const LF = 0x0a;
+
+/** Lines hold any bytes but LF. For one process at a time: callers hold a lock. */
+export class LineFile {
+  readonly #path: string;
+  readonly #file: FileHandle;
+  #broken = false;
+
+  private constructor(path: string, file: FileHandle) {
+    this.#path = path;
+    this.#file = file;
+  }
+
+  /**
+   * Opens the file, made (mode 0600) if it isn't there, and reads its lines. A last line without its LF was
+   * never acknowledged, so nothing rests on it: it is cut off. Throws unable(`disk`).
+   */
+  static async open(path: string): Promise<{ file: LineFile; lines: Buffer[] }> {
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW;
+    let handle: FileHandle | undefined;
+    try {
+      handle = await open(path, flags, 0o600);
+      const bytes = await handle.readFile();
+      const end = bytes.lastIndexOf(LF) + 1;
+      if (end < bytes.length) await handle.truncate(end);
+      await handle.sync();
+      await syncDirectory(dirname(path));
+      return { file: new LineFile(path, handle), lines: split(bytes.subarray(0, end)) };
+    } catch (error) {
+      await handle?.close();
+      throw diskFailure(error, `read ${path}`);
+    }
+  }
+
+  /** Appends a line; returns when the kernel has it, which a power cut may undo. Throws unable(`disk`). */
+  write(line: Buffer): Promise<void> {
+    return this.#attempt(() => writeFully(this.#file, Buffer.concat([line, Buffer.of(LF)])));
+  }
+
+  /** Returns when all lines written before are on the disk. Throws unable(`disk`). */
+  sync(): Promise<void> {
+    return this.#attempt(() => this.#file.datasync());
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+
+  /** After a failure nobody knows what the file holds: nothing is written until it is opened again. */
+  async #attempt(act: () => Promise<void>): Promise<void> {
+    if (this.#broken) throw unable('disk', `an earlier write to ${this.#path} failed`, 'try again');
+    try {
+      await act();
+    } catch (error) {
+      this.#broken = true;
+      throw diskFailure(error, `write ${this.#path}`);
+    }
+  }
+}
+
+function split(bytes: Buffer): Buffer[] {
+  const lines: Buffer[] = [];
+  for (let start = 0; start < bytes.length; ) {
+    const end = bytes.indexOf(LF, start);
+    lines.push(bytes.subarray(start, end));
+    start = end + 1;
+  }
+  return lines;
+}

@@ -1,0 +1,49 @@
+/** What a round did with each build, and the exit status that follows from it. */
+import type { BuildId } from '../records/names.ts';
+
+/**
+ * How this run left a build.
+ *
+ * - `published`: the release is visible and was read back
+ * - `waiting`: for approvals, its time, its statement; nobody did wrong
+ * - `declined`: the person at the signer said no to the question
+ * - `decided`: refused, frozen or expired by an earlier run, or expired without a statement
+ * - `refused`: refused or frozen for good by this run
+ * - `bad`: wrong or missing bytes or a bad authenticator; rule 7: tried again on every run
+ * - `unfinished`: network, disk, agent; tried again
+ */
+export type Outcome = 'published' | 'waiting' | 'declined' | 'decided' | 'refused' | 'bad' | 'unfinished';
+
+export interface BuildResult {
+  readonly build: BuildId;
+  readonly outcome: Outcome;
+  /** approved, built, verified, signed, published; or refused, frozen, expired (protocol §3). */
+  readonly state: string;
+  /** Stable, kebab-case; null where all is well. */
+  readonly code: string | null;
+  /** One line for a person; may quote foreign text, which the terminal escapes. */
+  readonly text: string;
+  /** What to do next; empty when there is nothing to do. */
+  readonly hint: string;
+  /** As the statement names them; 0 before there is one. */
+  readonly artifacts: number;
+  readonly bytes: number;
+  /** First read of an artifact to last signature stored, in this run. */
+  readonly signSeconds: number;
+  /** Last signature stored, or the start of this run's delivery, to the release read back. */
+  readonly publishSeconds: number;
+}
+
+/**
+ * The exit status of `sign --once` (cli.md, last section): 1 if this run refused, froze or found wrong bytes
+ * or a bad authenticator in a sealed build, or if a build in `named` is not published because of a verdict;
+ * else 3 if one could not be finished; else 0. Builds decided earlier or still waiting do not count.
+ */
+export function exitStatus(results: readonly BuildResult[], named: readonly BuildId[] = []): 0 | 1 | 3 {
+  const verdicts = new Set<Outcome>(['refused', 'bad']);
+  const verdictsOfNamed = new Set<Outcome>(['refused', 'bad', 'decided', 'declined']);
+  const isVerdict = ({ build, outcome }: BuildResult) =>
+    (named.includes(build) ? verdictsOfNamed : verdicts).has(outcome);
+  if (results.some(isVerdict)) return 1;
+  return results.some(({ outcome }) => outcome === 'unfinished') ? 3 : 0;
+}

@@ -1,0 +1,56 @@
+/** What a signer works with, and what it says while it works. */
+import type { Source } from '../records/approval.ts';
+import type { ArtifactName, BuildId, Fingerprint, ProjectName, Slot, Version } from '../records/names.ts';
+import type { Project } from '../policy/project.ts';
+import type { Depot } from '../tree/tree.ts';
+import type { BuildResult } from './result.ts';
+import type { SignerState } from './state.ts';
+
+/** The part of gpg-agent that signing needs; `Agent` of openpgp/agent.ts is one. */
+export interface SigningAgent {
+  /** The MPIs of a signature over the digest. */
+  sign(keygrip: string, hash: 'sha256' | 'sha512', digest: Buffer): Promise<Buffer[]>;
+  close(): void;
+}
+
+export interface Signer {
+  /** Read from its file whenever it is called: approvers are counted again right before an intent. */
+  readonly loadProject: () => Promise<Project>;
+  /** Opened with the signer token. */
+  readonly depot: Depot;
+  /** The same depot without a token: what a consumer sees, for the receipt. */
+  readonly publicDepot: Depot;
+  readonly state: SignerState;
+  /** Called when there is something to sign, at most once a round. */
+  readonly connectAgent: () => Promise<SigningAgent>;
+  /** Shows what is about to be signed and says whether to; asked once the records are judged, before artifacts are read. */
+  readonly ask: (question: SigningQuestion) => Promise<boolean>;
+  readonly report: (event: SignerEvent) => void;
+  readonly now: () => Date;
+}
+
+/** Everything a person must see before the release key is used for a build. */
+export interface SigningQuestion {
+  readonly build: BuildId;
+  readonly project: ProjectName;
+  readonly version: Version;
+  readonly source: Source | null;
+  readonly artifacts: readonly { readonly name: ArtifactName; readonly size: number }[];
+  readonly bytes: number;
+  readonly builder: { readonly slot: Slot; readonly id: string; readonly command: string | null };
+  readonly approvers: readonly { readonly fingerprint: Fingerprint; readonly userId: string }[];
+  readonly threshold: number;
+  readonly assurance: 'single-builder';
+  readonly releaseKey: { readonly fingerprint: Fingerprint; readonly userId: string };
+  /** The primary or subkey that will sign. */
+  readonly signingKey: Fingerprint;
+}
+
+export type SignerEvent =
+  /** `done` of `bytes` read so far; many a second. */
+  | { readonly kind: 'reading'; readonly build: BuildId; readonly done: number; readonly bytes: number }
+  | { readonly kind: 'signing'; readonly build: BuildId; readonly done: number; readonly signatures: number }
+  /** Something a person should know that changes nothing; one line. */
+  | { readonly kind: 'note'; readonly build: BuildId; readonly text: string }
+  /** A build is done with for this round; results come in this order. */
+  | { readonly kind: 'result'; readonly result: BuildResult };
