@@ -1,0 +1,190 @@
+/**
+ * Files that last: durable when a call returns, whole or not there at all. An edge to the system.
+ */
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import { link, mkdir, open, rename, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { Failure, refused, unable } from '../failure.ts';
+
+// without O_NONBLOCK opening a FIFO waits for its writer, perhaps for ever
+const READ = constants.O_RDONLY | constants.O_NONBLOCK;
+const COMPARE_CHUNK = 1024 * 1024;
+
+/**
+ * The file's bytes, or null if it is not there. Throws unable('too-large') over `max` bytes,
+ * unable('not-a-file') if it is no regular file, unable('disk') if it cannot be read.
+ */
+export async function readFileBounded(path: string, max: number): Promise<Buffer | null> {
+  const file = await orNull(open(path, READ), `open ${path}`);
+  return file && readHandle(file, path, max);
+}
+
+/** Reads an open file from its start and closes it. Throws as `readFileBounded`. */
+export async function readHandle(file: FileHandle, path: string, max: number): Promise<Buffer> {
+  try {
+    const status = await file.stat();
+    if (!status.isFile()) throw unable('not-a-file', `${path} is not a regular file`);
+    if (status.size > max) throw tooLarge(path, max);
+    // one byte more than it has: a file that grows meanwhile must not come out as a whole one
+    const bytes = Buffer.allocUnsafe(status.size + 1);
+    const filled = await readFully(file, bytes, 0);
+    if (filled === bytes.length) throw unable('disk', `${path} grew while it was read`, 'try again');
+    return bytes.subarray(0, filled);
+  } catch (error) {
+    throw diskFailure(error, `read ${path}`);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Replaces the file in one step: a reader, or a crash, sees the old bytes or the new. Throws unable('disk'). */
+export async function writeFileDurably(path: string, bytes: Buffer, mode: number): Promise<void> {
+  await viaTemporary(path, bytes, mode, (temporary) => rename(temporary, path));
+}
+
+/**
+ * Writes a file that is never replaced: `new`, or `same` if these bytes were there.
+ * Throws refused('conflict') if others were, unable('disk').
+ */
+export async function createOnce(path: string, bytes: Buffer, mode = 0o644): Promise<'new' | 'same'> {
+  return viaTemporary(path, bytes, mode, (temporary) => linkOnce(temporary, path, path));
+}
+
+/**
+ * Gives a complete file the name that it keeps: `new`, or `same` if a file with these bytes has it.
+ * Throws refused('conflict') if another has it, in words that call it `shown`, and what the system says.
+ */
+export async function linkOnce(from: string, to: string, shown: string): Promise<'new' | 'same'> {
+  try {
+    await link(from, to);
+    return 'new';
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw error;
+  }
+  if (await sameFile(from, to)) return 'same';
+  throw refused('conflict', `${shown} is there already with other bytes`, 'nothing is ever replaced');
+}
+
+/** Appends all of `bytes`; the disk has them when it returns. Throws unable('disk'): a part may be there. */
+export async function appendDurably(file: FileHandle, bytes: Buffer): Promise<void> {
+  try {
+    await writeFully(file, bytes);
+    await file.datasync();
+  } catch (error) {
+    throw diskFailure(error, 'append');
+  }
+}
+
+/** Writes all of `bytes` at the file's position, however few the system takes at once. */
+export async function writeFully(file: FileHandle, bytes: Buffer): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    done += (await file.write(bytes, done, bytes.length - done)).bytesWritten;
+  }
+}
+
+/** Makes a directory, and those above it, so that they last. Throws unable('disk'). */
+export async function makeDirectory(path: string, mode: number): Promise<void> {
+  try {
+    const first = await mkdir(path, { recursive: true, mode });
+    if (first !== undefined) await syncDirectory(dirname(first));
+  } catch (error) {
+    throw diskFailure(error, `make ${path}`);
+  }
+}
+
+/** Makes the names in a directory last: what was created, renamed or removed there. */
+export async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+/** A name that nobody else uses: should it be taken all the same, `wx` makes that an error. */
+export const temporaryName = (): string => `.${randomBytes(12).toString('hex')}.tmp`;
+
+export const tooLarge = (path: string, max: number): Failure =>
+  unable('too-large', `${path} is larger than ${max} bytes`);
+
+/** What `work` gives; null where the file, or a directory on the way to it, is not there. Throws unable('disk'). */
+export async function orNull<T>(work: Promise<T>, doing: string): Promise<T | null> {
+  try {
+    return await work;
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(errorCode(error))) return null;
+    throw diskFailure(error, doing);
+  }
+}
+
+/** `ENOENT` and the like; empty if it is no error of the system. */
+export function errorCode(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+}
+
+/** What the system said as unable('disk'); anything else, a `Failure` among it, as it is. */
+export function diskFailure(error: unknown, doing: string): unknown {
+  if (!(error instanceof Error) || error instanceof Failure || !('syscall' in error)) return error;
+  const full = ['ENOSPC', 'EDQUOT'].includes(errorCode(error));
+  return unable('disk', `cannot ${doing}: ${error.message}`, full ? 'make room and try again' : '', error);
+}
+
+async function viaTemporary<T>(
+  path: string,
+  bytes: Buffer,
+  mode: number,
+  place: (temporary: string) => Promise<T>,
+): Promise<T> {
+  const temporary = join(dirname(path), temporaryName());
+  try {
+    const file = await open(temporary, 'wx', mode);
+    try {
+      await writeFully(file, bytes);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    const placed = await place(temporary);
+    await syncDirectory(dirname(path));
+    return placed;
+  } catch (error) {
+    throw diskFailure(error, `write ${path}`);
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
+
+async function sameFile(one: string, other: string): Promise<boolean> {
+  const left = await open(one, READ);
+  try {
+    const right = await open(other, READ | constants.O_NOFOLLOW);
+    try {
+      const [a, b] = [await left.stat(), await right.stat()];
+      if (!b.isFile() || a.size !== b.size) return false;
+      const [ours, theirs] = [Buffer.alloc(COMPARE_CHUNK), Buffer.alloc(COMPARE_CHUNK)];
+      for (let at = 0; at < a.size; at += COMPARE_CHUNK) {
+        const [n, m] = [await readFully(left, ours, at), await readFully(right, theirs, at)];
+        if (!ours.subarray(0, n).equals(theirs.subarray(0, m))) return false;
+      }
+      return true;
+    } finally {
+      await right.close();
+    }
+  } finally {
+    await left.close();
+  }
+}
+
+/** Fills the buffer from `position` on, up to the end of the file; returns how many bytes there were. */
+async function readFully(file: FileHandle, into: Buffer, position: number): Promise<number> {
+  let filled = 0;
+  while (filled < into.length) {
+    const { bytesRead } = await file.read(into, filled, into.length - filled, position + filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return filled;
+}

@@ -1,0 +1,180 @@
+/**
+ * A tree in a directory. Protocol §3.
+ *
+ * A file lies under `.tmp/` until it is whole and on the disk; then link(2), which never replaces, gives it its
+ * name.
+ */
+import { constants } from 'node:fs';
+import { lstat, open, readdir, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { refused, unable } from '../failure.ts';
+import { diskFailure, errorCode, linkOnce, orNull, readHandle } from '../host/files.ts';
+import { syncDirectory, temporaryName, writeFully } from '../host/files.ts';
+import { LARGE_RECORD_MAX } from '../records/canonical.ts';
+import { isBuildId } from '../records/names.ts';
+import type { BuildId } from '../records/names.ts';
+import { isTreePath } from '../records/paths.ts';
+import { DirectoryAssembly } from './assembly.ts';
+import { Inside } from './inside.ts';
+import type { Assembly, ByteRange, OpenFile, Stage, Tree, Written } from './tree.ts';
+
+const TEMPORARY = '.tmp';
+const ABANDONED_MS = 24 * 3600 * 1000;
+// 2 GiB take 1.6 s in chunks of this size, 2.3 s in Node's 64 KiB
+const CHUNK = 1024 * 1024;
+
+export class DirectoryTree implements Tree {
+  readonly #inside: Inside;
+  readonly #temporary: string;
+
+  private constructor(inside: Inside, temporary: string) {
+    this.#inside = inside;
+    this.#temporary = temporary;
+  }
+
+  /** Opens the directory, made if needed, and drops what a crash left half-written. Throws unable('disk'). */
+  static async open(directory: string): Promise<DirectoryTree> {
+    const inside = await Inside.of(directory);
+    const temporary = await inside.makeDirectory(TEMPORARY);
+    await dropAbandoned(temporary);
+    return new DirectoryTree(inside, temporary);
+  }
+
+  async read(path: string, maxBytes = LARGE_RECORD_MAX): Promise<Buffer | null> {
+    const file = await this.#open(path);
+    return file && readHandle(file.handle, path, maxBytes);
+  }
+
+  async open(path: string, range?: ByteRange): Promise<OpenFile | null> {
+    const file = await this.#open(path);
+    if (!file) return null;
+    const { start, end } = range ?? { start: 0, end: Math.max(file.size - 1, 0) };
+    const highWaterMark = Math.max(1, Math.min(CHUNK, end - start + 1));
+    return { size: file.size, stream: file.handle.createReadStream({ start, end, highWaterMark }) };
+  }
+
+  async size(path: string): Promise<number | null> {
+    const place = await this.#inside.locate(path);
+    const status = place === null ? null : await orNull(lstat(place), `look at ${place}`);
+    return status?.isFile() ? status.size : null;
+  }
+
+  async list(directory: string): Promise<string[]> {
+    if (!isTreePath(directory)) throw refused('path-malformed', `not a path of a depot: ${directory}`);
+    const place = await this.#inside.directory(directory);
+    const entries =
+      place === null ? null : await orNull(readdir(place, { withFileTypes: true }), `list ${place}`);
+    return (entries ?? [])
+      .filter((entry) => isTreePath(entry.name) && (entry.isFile() || entry.isDirectory()))
+      .map((entry) => entry.name)
+      .sort();
+  }
+
+  async builds(after: BuildId | null, limit: number): Promise<BuildId[]> {
+    const builds = (await this.list('builds')).filter(isBuildId);
+    return builds.filter((build) => after === null || build > after).slice(0, limit);
+  }
+
+  async write(path: string, bytes: Buffer): Promise<Written> {
+    const stage = await this.stage();
+    try {
+      await stage.write(bytes);
+      return await stage.commit(path);
+    } finally {
+      await stage.discard();
+    }
+  }
+
+  async stage(): Promise<Stage> {
+    return DirectoryStage.open(this.#inside, join(this.#temporary, temporaryName()));
+  }
+
+  async assemble(path: string): Promise<Assembly> {
+    return DirectoryAssembly.open(this.#inside, join(this.#temporary, temporaryName()), path);
+  }
+
+  /** A regular file that no link led to, open; null for anything else. */
+  async #open(path: string): Promise<{ handle: FileHandle; size: number } | null> {
+    const place = await this.#inside.locate(path);
+    if (!place) return null;
+    // O_NONBLOCK: opening a FIFO would wait for its writer
+    const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+    const opening = open(place, flags).catch((error: unknown) => {
+      if (['ELOOP', 'ENXIO'].includes(errorCode(error))) return null;
+      throw error;
+    });
+    const handle = await orNull(opening, `open ${place}`);
+    if (!handle) return null;
+    const status = await handle.stat();
+    if (status.isFile()) return { handle, size: status.size };
+    await handle.close();
+    return null;
+  }
+}
+
+class DirectoryStage implements Stage {
+  readonly #inside: Inside;
+  readonly #temporary: string;
+  #file: FileHandle | null;
+
+  private constructor(inside: Inside, temporary: string, file: FileHandle) {
+    this.#inside = inside;
+    this.#temporary = temporary;
+    this.#file = file;
+  }
+
+  static async open(inside: Inside, temporary: string): Promise<DirectoryStage> {
+    try {
+      return new DirectoryStage(inside, temporary, await open(temporary, 'wx', 0o644));
+    } catch (error) {
+      throw diskFailure(error, `write ${temporary}`);
+    }
+  }
+
+  async write(chunk: Buffer): Promise<void> {
+    try {
+      await writeFully(this.#opened(), chunk);
+    } catch (error) {
+      throw diskFailure(error, `write ${this.#temporary}`);
+    }
+  }
+
+  async commit(path: string): Promise<Written> {
+    const file = this.#opened();
+    try {
+      await file.sync();
+      const place = await this.#inside.makeRoom(path);
+      const written = await linkOnce(this.#temporary, place, path);
+      // also for `same`: whoever wrote it may not have come this far yet
+      await syncDirectory(dirname(place));
+      return written;
+    } catch (error) {
+      throw diskFailure(error, `write ${path}`);
+    } finally {
+      await this.discard();
+    }
+  }
+
+  async discard(): Promise<void> {
+    const file = this.#file;
+    this.#file = null;
+    if (!file) return;
+    await file.close();
+    await rm(this.#temporary, { force: true });
+  }
+
+  #opened(): FileHandle {
+    if (!this.#file) throw unable('internal', 'a staged file was used after its end');
+    return this.#file;
+  }
+}
+
+async function dropAbandoned(temporary: string): Promise<void> {
+  for (const name of await readdir(temporary)) {
+    const path = join(temporary, name);
+    const status = await orNull(lstat(path), `look at ${path}`);
+    if (status && Date.now() - status.mtimeMs > ABANDONED_MS)
+      await rm(path, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * Tree paths as places in a directory, links inside it never followed.
+ *
+ * A directory that is not where its name says, because a link led elsewhere, is none of ours. Node has no
+ * openat(2): whoever may rename directories in here while we work could still lead us astray. Who may write here
+ * is up to the owner.
+ */
+import { lstat, mkdir, realpath } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { refused, unable } from '../failure.ts';
+import { errorCode, makeDirectory, orNull, syncDirectory } from '../host/files.ts';
+import { isTreePath } from '../records/paths.ts';
+
+export class Inside {
+  readonly #root: string;
+
+  private constructor(root: string) {
+    this.#root = root;
+  }
+
+  /** The directory itself may be reached through links; it is made if it is not there. Throws unable('disk'). */
+  static async of(directory: string): Promise<Inside> {
+    await makeDirectory(directory, 0o755);
+    return new Inside(await realpath(directory));
+  }
+
+  /**
+   * Where the path is: its directory is there, the last name may not be.
+   * Null without its directory. Throws refused('path-malformed').
+   */
+  async locate(path: string): Promise<string | null> {
+    if (!isTreePath(path)) throw refused('path-malformed', `not a path of a depot: ${path}`);
+    return (await this.directory(dirname(path))) && join(this.#root, path);
+  }
+
+  /** As `locate`, and makes the directory. Throws unable('disk') also if something else is in its place. */
+  async makeRoom(path: string): Promise<string> {
+    if (!isTreePath(path)) throw refused('path-malformed', `not a path of a depot: ${path}`);
+    await this.makeDirectory(dirname(path));
+    return join(this.#root, path);
+  }
+
+  /** A directory at a path that is ours, not the world's: null if it is not there or lies elsewhere. */
+  async directory(relative: string): Promise<string | null> {
+    const place = join(this.#root, relative);
+    return (await orNull(realpath(place), `find ${place}`)) === place ? place : null;
+  }
+
+  /** As `directory`, and makes it and those above it so that they last. */
+  async makeDirectory(relative: string): Promise<string> {
+    const present = await this.directory(relative);
+    if (present) return present;
+    const parent = await this.makeDirectory(dirname(relative));
+    const place = join(this.#root, relative);
+    try {
+      await mkdir(place, 0o755);
+    } catch (error) {
+      if (errorCode(error) !== 'EEXIST') throw error;
+      // made by someone else just now, or a link, which the check above has not followed
+      if (!(await lstat(place)).isDirectory()) throw unable('disk', `${place} is not a plain directory`);
+    }
+    await syncDirectory(parent);
+    return place;
+  }
+}

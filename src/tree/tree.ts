@@ -1,0 +1,101 @@
+/**
+ * The depot as everybody sees it. Protocol §3.
+ *
+ * `Tree` is the raw store: write-once files under tree paths, no questions asked. `Depot` is what roles use: a
+ * tree behind the gate, in this process (`GatedDepot`) or behind HTTP (`HttpDepot`).
+ */
+import type { Readable } from 'node:stream';
+import type { View } from '../policy/view.ts';
+import type { BuildId, Sha256 } from '../records/names.ts';
+
+/** `new`: written now. `same`: these very bytes were there. Other bytes throw refused('conflict'). */
+export type Written = 'new' | 'same';
+
+/** First and last byte, both included. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** An open file. Whoever gets it reads the stream to its end or destroys it. */
+export interface OpenFile {
+  /** Of the whole file, whatever the range. */
+  readonly size: number;
+  readonly stream: Readable;
+}
+
+/**
+ * Write-once files. Paths are tree paths (refused('path-malformed') otherwise); what is not a regular file in a
+ * plain directory is not there. Durable when a write returns. Throws unable('disk', …) on faults.
+ */
+export interface Tree extends View {
+  /** Null if it is not there. */
+  open(path: string, range?: ByteRange): Promise<OpenFile | null>;
+  write(path: string, bytes: Buffer): Promise<Written>;
+  /** A file that is written in pieces and has no name until it is complete. */
+  stage(): Promise<Stage>;
+  /** A directory that becomes visible whole, as `path`. */
+  assemble(path: string): Promise<Assembly>;
+  /** At most `limit` builds after `after`, ascending. */
+  builds(after: BuildId | null, limit: number): Promise<BuildId[]>;
+}
+
+/** Ends with `commit` or `discard`; `discard` after `commit` does nothing. */
+export interface Stage {
+  write(chunk: Buffer): Promise<void>;
+  commit(path: string): Promise<Written>;
+  discard(): Promise<void>;
+}
+
+/** As `Stage`, of a directory. Names are relative to it. */
+export interface Assembly {
+  /** The file at tree path `from`, without a copy where the store can. Throws unable('missing') if it is gone. */
+  link(from: string, name: string): Promise<void>;
+  write(name: string, bytes: Buffer): Promise<void>;
+  /** Makes all of it visible at once. False if something is there already: then nothing changed. */
+  commit(): Promise<boolean>;
+  discard(): Promise<void>;
+}
+
+/** A blob as a statement names it. */
+export interface BlobRef {
+  readonly sha256: Sha256;
+  readonly size: number;
+}
+
+export interface Blob {
+  readonly sha256: Sha256;
+  readonly bytes: Buffer;
+}
+
+/** What travels together in one request: small files, many at a time. */
+export const BATCH = { fileBytes: 256 * 1024, bytes: 4 * 1024 * 1024, files: 1000 } as const;
+
+/**
+ * A tree behind the gate. Throws refused (the gate said no; its code), unable('network' | 'disk' | …).
+ * Every write may be repeated: what is there already is no error.
+ */
+export interface Depot {
+  /** Null if it is not there; unable('too-large') if it is over `maxBytes`. */
+  read(path: string, maxBytes: number): Promise<Buffer | null>;
+  open(path: string): Promise<OpenFile | null>;
+  /** Ascending; `next` is what to ask for next, null at the end. */
+  builds(after: BuildId | null): Promise<{ readonly builds: BuildId[]; readonly next: BuildId | null }>;
+  /** Records and their authenticators, judged whole. Paths are below `builds/<build>/`. */
+  submit(build: BuildId, files: ReadonlyMap<string, Buffer>): Promise<void>;
+  hasBlob(build: BuildId, sha256: Sha256): Promise<boolean>;
+  /** `source` is called once for each attempt. Throws refused('blob-mismatch') if it is not that size and digest. */
+  putBlob(build: BuildId, sha256: Sha256, size: number, source: () => Readable): Promise<void>;
+  /** Small ones, of at most `BATCH.fileBytes`. */
+  putBlobs(build: BuildId, files: Iterable<Blob>): Promise<void>;
+  /** Small ones, in the order asked for, with the size asked for; their digests are the caller's to check. */
+  fetchBlobs(build: BuildId, blobs: readonly BlobRef[]): AsyncIterable<Blob>;
+  /** `name` is the artifact's with `.asc`. */
+  putSignatures(
+    build: BuildId,
+    files: Iterable<{ readonly name: string; readonly bytes: Buffer }>,
+  ): Promise<void>;
+  /** Returns once the release is visible. */
+  publish(build: BuildId): Promise<void>;
+  close(): void;
+}
