@@ -1,0 +1,173 @@
+/** The approval: what people allow H to sign, for one build (protocol §2, "approval"). */
+import { refused } from '../failure.ts';
+import { artifactLimitsJson, toArtifactLimits } from './artifact-limits.ts';
+import type { ArtifactLimits } from './artifact-limits.ts';
+import { canonicalize, encodeCanonical, parseCanonical, RECORD_MAX } from './canonical.ts';
+import { closedObject, integer, malformed, nullOr, oneOf, recordOf, text } from './fields.ts';
+import {
+  decodeBase64Strict,
+  toBuildId,
+  toFingerprint,
+  toProjectName,
+  toSha256,
+  toSlot,
+  toTimestamp,
+  toVersion,
+} from './names.ts';
+import type { BuildId, Fingerprint, ProjectName, Sha256, Slot, Timestamp, Version } from './names.ts';
+import { sha256Hex } from './sha256.ts';
+import { sourceJson, toSource } from './source.ts';
+import type { Source } from './source.ts';
+
+export type { ArtifactLimits } from './artifact-limits.ts';
+export type { Source } from './source.ts';
+
+export const APPROVAL_TYPE = 'application/vnd.countersign.approval.v1+json';
+
+/** A builder with a key pair made for this build; the private half travels in its ticket. */
+export interface KeypairBuilder {
+  readonly scheme: 'keypair';
+  readonly uploadTokenSha256: Sha256;
+  /** Strict base64 of the binary OpenPGP certificate; what it holds is the business of openpgp. */
+  readonly certificate: string;
+}
+
+export interface Approval {
+  readonly type: typeof APPROVAL_TYPE;
+  /** Log origin of the H that it is meant for. */
+  readonly signer: string;
+  readonly build: BuildId;
+  readonly project: ProjectName;
+  readonly version: Version;
+  /** Null: not stated. */
+  readonly source: Source | null;
+  readonly artifacts: ArtifactLimits;
+  /** 1 to 16; the object has no prototype. */
+  readonly builders: Readonly<Record<Slot, KeypairBuilder>>;
+  /** How many builders must agree. */
+  readonly quorum: number;
+  readonly mode: 'fetch';
+  /** Primary fingerprint of the key that is to sign. */
+  readonly releaseKey: Fingerprint;
+  readonly notBefore: Timestamp;
+  readonly expires: Timestamp;
+  /** Primary fingerprint of the approver who asked. */
+  readonly requester: Fingerprint;
+}
+
+const MAX_BUILDERS = 16;
+
+function toBuilder(value: unknown, where: string): KeypairBuilder {
+  // The scheme decides which fields there are, so it is looked at first.
+  const scheme = typeof value === 'object' && value !== null && 'scheme' in value ? value.scheme : undefined;
+  if (scheme === 'mac' || scheme === 'enrol')
+    throw refused(
+      'scheme-unsupported',
+      `${where}: scheme ${scheme} is not supported`,
+      'approve with keypair',
+    );
+  const fields = closedObject(value, where, ['scheme', 'uploadTokenSha256', 'certificate']);
+  const certificate = text(fields.certificate, `${where}.certificate`, RECORD_MAX);
+  decodeBase64Strict(certificate, `${where}.certificate`);
+  return {
+    scheme: oneOf(fields.scheme, `${where}.scheme`, ['keypair']),
+    uploadTokenSha256: toSha256(fields.uploadTokenSha256, `${where}.uploadTokenSha256`),
+    certificate,
+  };
+}
+
+function toMode(value: unknown, where: string): 'fetch' {
+  if (value === 'digest') throw refused('mode-unsupported', `${where}: mode digest is not supported`);
+  return oneOf(value, where, ['fetch']);
+}
+
+/**
+ * Reads an approval's exact bytes. Throws refused: `record-malformed`, `record-too-large`,
+ * `name-malformed`, `scheme-unsupported`, `mode-unsupported`.
+ */
+export function parseApproval(bytes: Uint8Array): Approval {
+  const fields = closedObject(parseCanonical(bytes, { maxBytes: RECORD_MAX, what: 'approval' }), 'approval', [
+    'type',
+    'signer',
+    'build',
+    'project',
+    'version',
+    'source',
+    'artifacts',
+    'builders',
+    'quorum',
+    'mode',
+    'releaseKey',
+    'notBefore',
+    'expires',
+    'requester',
+  ]);
+  const bounds = { min: 1, max: MAX_BUILDERS };
+  const builders = recordOf(fields.builders, 'approval.builders', bounds, toSlot, toBuilder);
+  const approval: Approval = {
+    type: oneOf(fields.type, 'approval.type', [APPROVAL_TYPE]),
+    signer: toOrigin(fields.signer, 'approval.signer'),
+    build: toBuildId(fields.build, 'approval.build'),
+    project: toProjectName(fields.project, 'approval.project'),
+    version: toVersion(fields.version, 'approval.version'),
+    source: nullOr(fields.source, 'approval.source', toSource),
+    artifacts: toArtifactLimits(fields.artifacts, 'approval.artifacts'),
+    builders,
+    quorum: integer(fields.quorum, 'approval.quorum', { min: 1, max: Object.keys(builders).length }),
+    mode: toMode(fields.mode, 'approval.mode'),
+    releaseKey: toFingerprint(fields.releaseKey, 'approval.releaseKey'),
+    notBefore: toTimestamp(fields.notBefore, 'approval.notBefore'),
+    expires: toTimestamp(fields.expires, 'approval.expires'),
+    requester: toFingerprint(fields.requester, 'approval.requester'),
+  };
+  if (approval.expires <= approval.notBefore) throw malformed('approval.expires', 'not after notBefore');
+  return approval;
+}
+
+/** A log's origin: a key name of C2SP signed-note, so no spaces and no plus; printable ASCII here. */
+export function toOrigin(value: unknown, where: string): string {
+  const origin = text(value, where, 255);
+  if (!/^[\x21-\x2a\x2c-\x7e]+$/.test(origin)) throw malformed(where, 'not a log origin');
+  return origin;
+}
+
+const approvalJson = (approval: Approval) => ({
+  type: approval.type,
+  signer: approval.signer,
+  build: approval.build,
+  project: approval.project,
+  version: approval.version,
+  source: sourceJson(approval.source),
+  artifacts: artifactLimitsJson(approval.artifacts),
+  builders: Object.fromEntries(
+    Object.entries(approval.builders).map(([slot, { scheme, uploadTokenSha256, certificate }]) => [
+      slot,
+      { scheme, uploadTokenSha256, certificate },
+    ]),
+  ),
+  quorum: approval.quorum,
+  mode: approval.mode,
+  releaseKey: approval.releaseKey,
+  notBefore: approval.notBefore,
+  expires: approval.expires,
+  requester: approval.requester,
+});
+
+/** The approval's bytes: `encodeApproval(parseApproval(b))` is `b`. */
+export const encodeApproval = (approval: Approval): Buffer => encodeCanonical(approvalJson(approval));
+
+/**
+ * What was agreed on, as one digest: the approval less ids, times and ephemeral keys. Two approvals with
+ * the same terms allow the same thing, so `approve --expect` can refuse anything else.
+ */
+export function terms(approval: Approval): Sha256 {
+  const {
+    build: _build,
+    notBefore: _notBefore,
+    expires: _expires,
+    builders,
+    ...rest
+  } = approvalJson(approval);
+  const schemes = Object.entries(builders).map(([slot, { scheme }]) => [slot, { scheme }]);
+  return sha256Hex(canonicalize({ ...rest, builders: Object.fromEntries(schemes) }));
+}
