@@ -1,0 +1,87 @@
+/** Proofs that an entry is in a log, checked without the log (C2SP tlog-proof). */
+import { refused } from '../failure.ts';
+import { decodeBase64 } from './base64.ts';
+import { parseCheckpoint, parseDecimal } from './checkpoint.ts';
+import type { Checkpoint } from './checkpoint.ts';
+import { leafHash, verifyInclusion } from './merkle.ts';
+import { openNote } from './note.ts';
+import type { VerifierKey } from './note.ts';
+
+export interface Proof {
+  /** Opaque and not authenticated; null when there is none. Ours hold the leaf. */
+  readonly extra: Buffer | null;
+  readonly index: number;
+  /** Sibling hashes from the leaf up, 32 bytes each. */
+  readonly hashes: readonly Buffer[];
+  /** The signed note, as the log issued it. */
+  readonly checkpoint: string;
+}
+
+const HEADER = 'c2sp.org/tlog-proof@v1';
+/** Room for a leaf of 64 KiB in `extra` and for the cosignatures of a good many witnesses. */
+export const PROOF_MAX = 256 * 1024;
+/** No tree below 2^53 leaves is higher. */
+const HASHES_MAX = 53;
+
+/** The proof's text, as bytes. */
+export function formatProof({ extra, index, hashes, checkpoint }: Proof): Buffer {
+  const lines = [
+    HEADER,
+    ...(extra === null ? [] : [`extra ${extra.toString('base64')}`]),
+    `index ${index}`,
+    ...hashes.map((hash) => hash.toString('base64')),
+    '',
+    checkpoint,
+  ];
+  return Buffer.from(lines.join('\n'));
+}
+
+/** Reads a proof; what it says is not checked. Throws refused(`proof-malformed`). */
+export function parseProof(bytes: Uint8Array): Proof {
+  const malformed = (problem: string) => refused('proof-malformed', `log proof: ${problem}`);
+  if (bytes.length > PROOF_MAX) throw malformed(`more than ${PROOF_MAX} bytes`);
+  const text = Buffer.from(bytes).toString();
+  if (!Buffer.from(text).equals(bytes)) throw malformed('not UTF-8');
+  const end = text.indexOf('\n\n');
+  if (end === -1) throw malformed('no checkpoint');
+  const lines = text.slice(0, end).split('\n');
+  if (lines.shift() !== HEADER) throw malformed(`the first line is not ${HEADER}`);
+  let extra: Buffer | null = null;
+  if (lines[0]?.startsWith('extra ') === true) {
+    extra = decodeBase64(lines.shift()?.slice('extra '.length) ?? '');
+    if (extra === null) throw malformed('the extra line is not canonical base64');
+  }
+  const indexLine = lines.shift() ?? '';
+  const index = indexLine.startsWith('index ') ? parseDecimal(indexLine.slice('index '.length)) : null;
+  if (index === null) throw malformed('no index line');
+  if (lines.length > HASHES_MAX) throw malformed(`more than ${HASHES_MAX} hashes`);
+  const hashes = lines.map((line) => {
+    const hash = decodeBase64(line);
+    if (hash?.length !== 32) throw malformed('a line is not the base64 of a hash');
+    return hash;
+  });
+  return { extra, index, hashes, checkpoint: text.slice(end + 2) };
+}
+
+/**
+ * Checks that the leaf is in the log that the key and the origin name, by the steps of tlog-proof,
+ * "Verifying a tlog proof". Returns the checkpoint; throws refused(`proof-invalid`) with its cause.
+ */
+export function verifyProof(proof: Proof, leaf: Uint8Array, key: VerifierKey, origin: string): Checkpoint {
+  const invalid = (problem: string, cause?: unknown) =>
+    refused('proof-invalid', `log proof: ${problem}`, '', cause);
+  // 2. The checkpoint is signed by the log's key, and its origin is the log's. (1, the leaf hash, is in 4.)
+  let checkpoint: Checkpoint;
+  try {
+    checkpoint = parseCheckpoint(openNote(proof.checkpoint, key));
+  } catch (error) {
+    throw invalid(error instanceof Error ? error.message : 'no checkpoint', error);
+  }
+  if (checkpoint.origin !== origin) throw invalid(`from the log ${checkpoint.origin}, not ${origin}`);
+  // 3. Witnesses: none are known yet.
+  // 4. The leaf is under the root of that checkpoint.
+  const { size, root } = checkpoint;
+  if (!verifyInclusion(proof.index, size, leafHash(leaf), proof.hashes, root))
+    throw invalid(`the entry is not at index ${proof.index} of the tree of ${size}`);
+  return checkpoint;
+}
