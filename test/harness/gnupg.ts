@@ -1,0 +1,85 @@
+/**
+ * A GnuPG home of its own in a temporary directory: real keys, a real agent, gone at the end.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { toFingerprint } from '../../src/records/names.ts';
+import type { Fingerprint } from '../../src/records/names.ts';
+
+export interface KeyRequest {
+  readonly userId: string;
+  /** As gpg's --quick-generate-key names them: ed25519, rsa3072, nistp256. */
+  readonly algorithm?: string;
+  readonly usage?: string;
+  /** A date or a number of seconds (`seconds=60`); never by default. */
+  readonly expires?: string;
+  /** What gpg believes the time to be, such as `20200101T000000`. */
+  readonly at?: string;
+  readonly passphrase?: string;
+}
+
+export class GnupgHome {
+  readonly directory: string;
+  /** For a child process that is to use this home. */
+  readonly env: Record<string, string>;
+
+  constructor() {
+    // sockets have short names: not below a long temporary directory
+    this.directory = mkdtempSync(join(tmpdir(), 'cs-'));
+    const path = process.env['PATH'] ?? '/usr/bin:/bin';
+    this.env = { PATH: path, HOME: this.directory, GNUPGHOME: this.directory, LANG: 'C' };
+    writeFileSync(join(this.directory, 'gpg-agent.conf'), 'auto-expand-secmem\nallow-preset-passphrase\n');
+  }
+
+  /** Runs gpg here; throws with what it said if it fails. */
+  gpg(args: readonly string[], input: Buffer | string = ''): Buffer {
+    const quiet = ['--batch', '--quiet', '--no-tty', '--pinentry-mode', 'loopback'];
+    return execFileSync('gpg', [...quiet, ...args], {
+      env: this.env,
+      input,
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+  }
+
+  /** Makes a key and returns its fingerprint. */
+  generate(request: KeyRequest): Fingerprint {
+    const { userId, algorithm = 'ed25519', usage = 'sign', expires = 'never', passphrase = '' } = request;
+    const time = request.at ? ['--faked-system-time', `${request.at}!`] : [];
+    const key = [userId, algorithm, usage, expires];
+    const options = [...time, '--passphrase', passphrase, '--status-fd', '1'];
+    const said = this.gpg([...options, '--quick-generate-key', ...key]).toString();
+    return toFingerprint(/KEY_CREATED . ([0-9A-F]{40})/.exec(said)?.[1], 'a new key');
+  }
+
+  /** Adds a subkey and returns its fingerprint, the newest of the certificate. */
+  addSubkey(primary: Fingerprint, algorithm: string, usage: string, expires = 'never'): Fingerprint {
+    this.gpg(['--passphrase', '', '--quick-add-key', primary, algorithm, usage, expires]);
+    const listing = this.gpg(['--with-colons', '--list-keys', primary]).toString();
+    return toFingerprint([...listing.matchAll(/^fpr:+([0-9A-F]{40}):/gm)].at(-1)?.[1], 'a new subkey');
+  }
+
+  /** The binary certificate. */
+  export(key: string): Buffer {
+    return this.gpg(['--export', key]);
+  }
+
+  /** The keygrip that gpg-agent knows a key or subkey by. */
+  keygrip(fingerprint: Fingerprint): string {
+    const listing = this.gpg(['--with-colons', '--with-keygrip', '--list-keys', fingerprint]).toString();
+    const after = listing.slice(listing.indexOf(`:${fingerprint}:`));
+    return /^grp:+([0-9A-F]{40}):/m.exec(after)?.[1] ?? '';
+  }
+
+  /** A binary detached signature, with gpg's own options in `more`. */
+  sign(key: string, data: Buffer, more: readonly string[] = []): Buffer {
+    return this.gpg([...more, '--local-user', key, '--detach-sign', '--output', '-'], data);
+  }
+
+  /** Stops the agent and removes everything. */
+  close(): void {
+    execFileSync('gpgconf', ['--kill', 'all'], { env: this.env, stdio: 'ignore' });
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
