@@ -1,0 +1,116 @@
+/**
+ * What the project file says about an approval, whoever signed it (protocol §5 step 1: "`signer`, policy, time").
+ *
+ * Pure and without the log, so that `approve` can say it before anybody signs, the gate before anything is
+ * kept, and the signer once more when it decides.
+ */
+import { Failure } from '../failure.ts';
+import type { Approval } from '../records/approval.ts';
+import { timestampDate } from '../records/names.ts';
+import type { Fingerprint } from '../records/names.ts';
+import { hasWildcard, matchesAny } from '../records/pattern.ts';
+import type { Reason, ReasonCode } from '../records/refusal.ts';
+import { attempt } from './attempt.ts';
+import { builderCertificate, ephemeralCreation, slotsOf } from './builder-key.ts';
+import { projectSigningKeys } from './project.ts';
+import type { Project } from './project.ts';
+
+/** Whether the approval has ended at `now`: nothing new is taken for it. */
+export const isExpired = (approval: Approval, now: Date): boolean => now >= timestampDate(approval.expires);
+
+/** What bounds the artifacts: the lower of the approval's limits and the project's, whose file may have changed since. */
+export function effectiveLimits(project: Project, { artifacts }: Approval) {
+  return {
+    maxCount: Math.min(artifacts.maxCount, project.policy.maxCount),
+    maxBytes: Math.min(artifacts.maxBytes, project.policy.maxBytes),
+    maxTotalBytes: Math.min(artifacts.maxTotalBytes, project.policy.maxTotalBytes),
+  };
+}
+
+/** Everything in the approval that the project file does not allow at `now`. Empty: nothing. */
+export function approvalProblems(project: Project, approval: Approval, now: Date): Reason[] {
+  return [
+    ...purposeProblems(project, approval),
+    ...limitProblems(project, approval),
+    ...timeProblems(project, approval, now),
+    ...builderProblems(project, approval),
+  ];
+}
+
+const reason = (code: ReasonCode, field: string, text: string): Reason => ({
+  code,
+  where: `approval.json: ${field}`,
+  text,
+});
+
+/** Meant for this signer, this project, this release key. */
+function purposeProblems(project: Project, approval: Approval): Reason[] {
+  const reasons: Reason[] = [];
+  const { origin } = project.log;
+  if (approval.signer !== origin)
+    reasons.push(reason('signer', 'signer', `it is meant for signer ${approval.signer}, this is ${origin}`));
+  if (approval.project !== project.name)
+    reasons.push(reason('project', 'project', `it is for ${approval.project}, this is ${project.name}`));
+  const releaseKey = project.release.certificate.primary.fingerprint;
+  if (approval.releaseKey !== releaseKey)
+    reasons.push(
+      reason('release-key', 'releaseKey', `it names ${approval.releaseKey}, the project's is ${releaseKey}`),
+    );
+  return reasons;
+}
+
+/** An approval may allow less than the project's policy, never more. */
+function limitProblems(project: Project, { artifacts }: Approval): Reason[] {
+  const { policy } = project;
+  const reasons: Reason[] = [];
+  for (const limit of ['maxCount', 'maxBytes', 'maxTotalBytes'] as const)
+    if (artifacts[limit] > policy[limit]) {
+      const text = `${artifacts[limit]} is more than the project's ${policy[limit]}`;
+      reasons.push(reason('policy-limits', `artifacts.${limit}`, text));
+    }
+  // A pattern without wildcards must be in the build (§2): one that the project refuses can't ever be met.
+  for (const pattern of artifacts.patterns)
+    if (!hasWildcard(pattern) && !matchesAny(policy.patterns, pattern))
+      reasons.push(reason('policy-artifacts', 'artifacts.patterns', `the project allows no ${pattern}`));
+  return reasons;
+}
+
+function timeProblems(project: Project, approval: Approval, now: Date): Reason[] {
+  const reasons: Reason[] = [];
+  const milliseconds =
+    timestampDate(approval.expires).getTime() - timestampDate(approval.notBefore).getTime();
+  const { maxLifetime } = project.policy;
+  if (milliseconds > maxLifetime * 1000) {
+    const text = `it is valid for ${milliseconds / 1000} seconds, the project allows ${maxLifetime}`;
+    reasons.push(reason('policy-lifetime', 'expires', text));
+  }
+  if (isExpired(approval, now)) reasons.push(reason('expired', 'expires', `it ended at ${approval.expires}`));
+  return reasons;
+}
+
+/** One builder, whose ephemeral key is of the one shape (§6), of this approval's hour, and nobody else's. */
+function builderProblems(project: Project, approval: Approval): Reason[] {
+  const reasons: Reason[] = [];
+  const slots = slotsOf(approval);
+  if (slots.length !== 1)
+    reasons.push(reason('builders-unsupported', 'builders', `${slots.length} builders, one is supported`));
+
+  const holders = new Map<Fingerprint, string>();
+  for (const key of projectSigningKeys(project)) holders.set(key, 'the project file');
+  for (const slot of slots) {
+    const field = `builders.${slot}.certificate`;
+    const certificate = attempt(() => builderCertificate(approval, slot));
+    if (certificate instanceof Failure) {
+      reasons.push(reason('key-unusable', field, certificate.message));
+      continue;
+    }
+    const { fingerprint, created } = certificate.primary;
+    if (created !== ephemeralCreation(approval.notBefore))
+      reasons.push(reason('key-unusable', field, 'its key was not created an hour before notBefore'));
+    const holder = holders.get(fingerprint);
+    if (holder !== undefined)
+      reasons.push(reason('key-seen', field, `key ${fingerprint} is that of ${holder}`));
+    holders.set(fingerprint, `builder ${slot}`);
+  }
+  return reasons;
+}

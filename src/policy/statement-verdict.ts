@@ -1,0 +1,160 @@
+/**
+ * Does this builder vouch for these bytes, and may it? The verdict on a statement (protocol §2 "statement",
+ * §5 steps 3 and 4).
+ *
+ * The signature comes in as a verdict, so that the signer (gpgv) and the gate (in process) decide by one logic.
+ */
+import { Failure } from '../failure.ts';
+import type { SignatureVerdict } from '../openpgp/verify.ts';
+import type { Approval, Source } from '../records/approval.ts';
+import { timestampDate } from '../records/names.ts';
+import type { Sha256, Slot } from '../records/names.ts';
+import { statementFile } from '../records/paths.ts';
+import { hasWildcard, matchesAny } from '../records/pattern.ts';
+import type { Reason, ReasonCode } from '../records/refusal.ts';
+import { parseStatement } from '../records/statement.ts';
+import type { Statement } from '../records/statement.ts';
+import { attempt } from './attempt.ts';
+import { effectiveLimits, isExpired } from './approval-policy.ts';
+import { builderCertificate } from './builder-key.ts';
+import type { Project } from './project.ts';
+import { verifiedRecord } from './verified.ts';
+import type { Verified } from './verified.ts';
+
+export interface StatementQuestion {
+  readonly project: Project;
+  readonly approval: Verified<Approval>;
+  /** SHA-256 of the approval's bytes. */
+  readonly approvalDigest: Sha256;
+  readonly slot: Slot;
+  /** The statement, exactly as received. */
+  readonly bytes: Buffer;
+  /** The verdict on its signature, under the certificate that the approval names for the slot. */
+  readonly signature: SignatureVerdict;
+  /** When the statement was first seen: after a restart the time in the log, not the present. */
+  readonly firstSeen: Date;
+}
+
+export type StatementVerdict =
+  | { readonly verdict: 'accept'; readonly statement: Verified<Statement> }
+  /** The builder signed what must not be signed: it ends the build and is logged. */
+  | { readonly verdict: 'refuse'; readonly reasons: readonly Reason[] }
+  /** Not signed by this builder: the depot's doing for all we know, so nothing is logged (§1, rule 7). */
+  | { readonly verdict: 'void'; readonly text: string };
+
+/** How far the signature's own time may lie outside [`notBefore`, now]: the builder's clock is its own (§6). */
+const CLOCK_TOLERANCE = 600;
+
+/** The verdict, with all its reasons. */
+export function judgeStatement(question: StatementQuestion): StatementVerdict {
+  const { project, approval, slot, firstSeen } = question;
+
+  // 1. Authenticator, before anything is read: the slot's ephemeral key signed these bytes, and not after now.
+  const unsigned = authenticatorProblem(question);
+  if (unsigned !== null) return { verdict: 'void', text: unsigned };
+
+  // 2. Bytes: canonical, closed, within the limits, with names that any file system takes.
+  const read = attempt(() => parseStatement(question.bytes));
+  if (read instanceof Failure) return { verdict: 'refuse', reasons: [malformed(slot, read.message)] };
+  const statement = verifiedRecord(read);
+
+  // 3. Binds this approval and slot. 4. In time. 5. Names, counts, sizes against approval and policy.
+  const reasons = [
+    ...bindingProblems(question, statement),
+    ...timeProblems(question, firstSeen),
+    ...nameProblems(project, approval, statement),
+    ...sizeProblems(project, approval, slot, statement),
+  ];
+  return reasons.length === 0 ? { verdict: 'accept', statement } : { verdict: 'refuse', reasons };
+}
+
+const malformed = (slot: Slot, text: string): Reason => ({
+  code: 'statement-malformed',
+  where: statementFile(slot),
+  text,
+});
+
+/** Why the statement does not count as the builder's; null when it does. */
+export function authenticatorProblem(
+  question: Pick<StatementQuestion, 'approval' | 'slot' | 'signature' | 'firstSeen'>,
+): string | null {
+  const { approval, slot, signature, firstSeen } = question;
+  if (!signature.ok) return signature.reason;
+  const certificate = attempt(() => builderCertificate(approval, slot));
+  if (certificate instanceof Failure) return certificate.message;
+  if (signature.primary !== certificate.primary.fingerprint)
+    return `it is signed by ${signature.primary}, not by the key of builder ${slot}`;
+  return signature.created > seconds(firstSeen) + CLOCK_TOLERANCE
+    ? 'its signature is dated in the future'
+    : null;
+}
+
+const seconds = (date: Date): number => Math.floor(date.getTime() / 1000);
+
+function bindingProblems(question: StatementQuestion, statement: Statement): Reason[] {
+  const { approval, approvalDigest, slot } = question;
+  const reasons: Reason[] = [];
+  const compare = (field: string, stated: string, expected: string): void => {
+    if (stated === expected) return;
+    const text = `its ${field} is ${stated}, the approval's is ${expected}`;
+    reasons.push({ code: 'statement-binding', where: statementFile(slot), text });
+  };
+  compare('build', statement.build, approval.build);
+  compare('slot', statement.slot, slot);
+  compare('approval', statement.approval, approvalDigest);
+  compare('source', sourceText(statement.source), sourceText(approval.source));
+  return reasons;
+}
+
+const sourceText = (source: Source | null): string =>
+  source === null ? 'not stated' : `${source.uri}@${source.digest.gitCommit}`;
+
+function timeProblems({ approval, slot, signature }: StatementQuestion, firstSeen: Date): Reason[] {
+  const reasons: Reason[] = [];
+  const where = statementFile(slot);
+  if (isExpired(approval, firstSeen))
+    reasons.push({ code: 'expired', where, text: `it came after the approval ended at ${approval.expires}` });
+  const earliest = seconds(timestampDate(approval.notBefore)) - CLOCK_TOLERANCE;
+  if (signature.ok && signature.created < earliest)
+    reasons.push({ code: 'statement-time', where, text: `it was signed before ${approval.notBefore}` });
+  return reasons;
+}
+
+/** Each name matches a pattern of the approval and one of the policy; each pattern without wildcards is there. */
+function nameProblems(project: Project, approval: Approval, { subjects }: Statement): Reason[] {
+  const reasons: Reason[] = [];
+  const { patterns } = approval.artifacts;
+  for (const { name } of subjects) {
+    if (!matchesAny(patterns, name))
+      reasons.push({ code: 'name-not-allowed', where: name, text: 'the approval has no pattern for it' });
+    else if (!matchesAny(project.policy.patterns, name))
+      reasons.push({
+        code: 'name-not-allowed',
+        where: name,
+        text: "the project's policy has no pattern for it",
+      });
+  }
+  const names = new Set<string>(subjects.map((subject) => subject.name));
+  for (const pattern of new Set(patterns))
+    if (!hasWildcard(pattern) && !names.has(pattern))
+      reasons.push({ code: 'pattern-missing', where: pattern, text: 'the approval asks for it' });
+  return reasons;
+}
+
+function sizeProblems(project: Project, approval: Approval, slot: Slot, { subjects }: Statement): Reason[] {
+  const reasons: Reason[] = [];
+  const { maxCount, maxBytes, maxTotalBytes } = effectiveLimits(project, approval);
+  const reason = (code: ReasonCode, where: string, text: string): number =>
+    reasons.push({ code, where, text });
+  if (subjects.length > maxCount)
+    reason('too-many', statementFile(slot), `${subjects.length} artifacts, ${maxCount} are allowed`);
+  let total = 0;
+  for (const { name, size } of subjects) {
+    if (size > maxBytes) reason('too-large', name, `${size} bytes, ${maxBytes} are allowed`);
+    total += size;
+  }
+  // Each size is below 2^53 and there are at most 100,000: the sum is rounded, never wrapped.
+  if (total > maxTotalBytes)
+    reason('total-too-large', statementFile(slot), `${total} bytes in all, ${maxTotalBytes} are allowed`);
+  return reasons;
+}
