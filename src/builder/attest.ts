@@ -3,8 +3,24 @@
  * that seals it, send it, forget the key. Protocol §1 and §2 (statement).
  */
 import type { Readable } from 'node:stream';
-import type { ArtifactName, BuildId, Sha256, Slot } from '../records/names.ts';
+import { Failure, refused, usage } from '../failure.ts';
+import { RECORD_MAX } from '../records/canonical.ts';
+import { decodeBase64Url, timestampDate } from '../records/names.ts';
+import { approvalFile, buildPath } from '../records/paths.ts';
+import { sha256Hex } from '../records/sha256.ts';
+import type { Subject } from '../records/statement.ts';
+import type { Ticket } from '../records/ticket.ts';
 import type { Depot } from '../tree/tree.ts';
+import { hashArtifact } from './hash.ts';
+import { readPending, savePending } from './pending.ts';
+import { findUser, interruptible, runCommand } from './run-command.ts';
+import { seal } from './seal.ts';
+import type { Sealed } from './seal.ts';
+import type { AttestEvent, AttestResult, Report } from './events.ts';
+import { findTicket } from './ticket-source.ts';
+import type { TicketSource } from './ticket-source.ts';
+import { send, sentBefore } from './send.ts';
+import { findArtifacts } from './walk.ts';
 
 export interface AttestOptions {
   /** `--ticket`: a file, `-` for standard input, null to look in the environment. */
@@ -33,47 +49,166 @@ export interface TicketDepot {
   readonly token: Buffer;
 }
 
-export type AttestEvent =
-  | {
-      readonly kind: 'ticket';
-      readonly build: BuildId;
-      readonly slot: Slot;
-      readonly project: string;
-      readonly version: string;
-    }
-  | { readonly kind: 'warning'; readonly text: string }
-  | { readonly kind: 'running'; readonly command: string }
-  | { readonly kind: 'found'; readonly artifacts: number; readonly bytes: number }
-  /** `done` of `bytes` read so far; many a second. */
-  | { readonly kind: 'hashing'; readonly name: ArtifactName; readonly done: number; readonly bytes: number }
-  | { readonly kind: 'signed'; readonly statement: Sha256; readonly artifacts: number }
-  /** A statement of an earlier run is sent; nothing is signed again. */
-  | { readonly kind: 'resuming'; readonly statement: Sha256; readonly signedOn: string }
-  | { readonly kind: 'uploading'; readonly name: ArtifactName; readonly done: number; readonly bytes: number }
-  | { readonly kind: 'sealed'; readonly statement: Sha256 };
+export type { AttestEvent, AttestResult };
 
-export interface AttestResult {
-  readonly build: BuildId;
-  readonly slot: Slot;
-  readonly project: string;
-  readonly version: string;
-  readonly statement: Sha256;
-  readonly artifacts: number;
-  readonly bytes: number;
-  /** How many blobs were sent; the others were there already. */
-  readonly uploaded: number;
-  /** True if the statement was signed by an earlier run. */
-  readonly resumed: boolean;
-}
+/** H allows a signature's own time ten minutes outside the approval's (protocol §6). */
+const CLOCK_SKEW_MS = 10 * 60 * 1000;
 
 /**
  * Attests. Returns once the depot holds artifacts, statement and signatures, and the key and the ticket are gone.
  * Throws usage (no ticket, bad paths), refused (bad names, expired ticket, another statement was there first),
  * unable (disk, network: run again, the same statement is sent).
  */
-export async function attest(
-  _options: AttestOptions,
-  _report: (event: AttestEvent) => void,
-): Promise<AttestResult> {
-  throw new Error('not written yet');
+export async function attest(options: AttestOptions, report: Report): Promise<AttestResult> {
+  if (options.runAs !== null && options.run === null) throw usage('run-as', '--run-as is for --run');
+  const source = await findTicket(options.ticket, options.environment, options.stdin);
+  const { ticket } = source;
+  report({
+    kind: 'ticket',
+    build: ticket.build,
+    slot: ticket.slot,
+    project: ticket.project,
+    version: ticket.version,
+  });
+  for (const text of source.warnings) report({ kind: 'warning', text });
+
+  const token = decodeBase64Url(ticket.uploadToken, 'ticket: uploadToken');
+  const depot = await options.connect({ url: ticket.depot, insecureHttp: ticket.insecureHttp, token });
+  try {
+    const pending = await readPending(source.pending, ticket);
+    if (pending.kind === 'sent') return await sentBefore(depot, ticket, pending.statement);
+    const resumed = pending.kind === 'ready';
+    const sealed = resumed ? pending.sealed : await buildAndSeal(options, source, depot, report);
+    if (resumed) {
+      const { finishedOn } = sealed.statement;
+      report({ kind: 'resuming', statement: sha256Hex(sealed.bytes), signedOn: finishedOn });
+    }
+    // also after a crash between the two: the private half has signed, so it goes
+    await source.file?.blank();
+    return await send(depot, source, sealed, options.base, resumed, report);
+  } finally {
+    depot.close();
+    token.fill(0);
+  }
+}
+
+/** From the files to the pending statement. Until that is on disk the ticket stays good, also if the build fails. */
+async function buildAndSeal(
+  options: AttestOptions,
+  source: TicketSource,
+  depot: Depot,
+  report: Report,
+): Promise<Sealed> {
+  const { ticket } = source;
+  const startedOn = options.now();
+  checkTime(ticket, startedOn);
+  if (ticket.secretKey === null)
+    throw refused(
+      'ticket-used',
+      `the ticket for ${ticket.build} has signed already, and its statement is not in ${source.pending}`,
+      'ask for a new approval',
+    );
+  await checkApproval(depot, ticket, report);
+
+  const work = async (signal: AbortSignal): Promise<Sealed> => {
+    try {
+      await runBuild(options, source, signal, report);
+      const subjects = await hashAll(options, source, signal, report);
+      const now = options.now();
+      checkTime(ticket, now);
+      const sealed = seal(ticket, { subjects, command: options.run, startedOn }, now);
+      await savePending(source.pending, sealed);
+      report({ kind: 'signed', statement: sha256Hex(sealed.bytes), artifacts: subjects.length });
+      return sealed;
+    } catch (error) {
+      await source.file?.restore();
+      throw error;
+    }
+  };
+  return options.run === null ? work(new AbortController().signal) : interruptible(work);
+}
+
+async function runBuild(
+  { run, runAs, environment }: AttestOptions,
+  source: TicketSource,
+  signal: AbortSignal,
+  report: Report,
+): Promise<void> {
+  if (run === null) return;
+  const user = runAs === null ? null : await findUser(runAs);
+  if (user === null && source.file === null) {
+    const text =
+      'the build runs as this user, who can read the ticket of this process: --run-as USER keeps it apart';
+    report({ kind: 'warning', text });
+  }
+  report({ kind: 'running', command: run });
+  await source.file?.withdraw();
+  await runCommand(run, user, environment, signal);
+}
+
+async function hashAll(
+  options: AttestOptions,
+  source: TicketSource,
+  signal: AbortSignal,
+  report: Report,
+): Promise<Subject[]> {
+  const found = await findArtifacts(options.base, options.paths, options.exclude, source.ticket.artifacts);
+  const own = found.find(({ path }) => path === source.file?.path);
+  if (own !== undefined)
+    throw refused(
+      'artifacts-refused',
+      `${own.name} is the ticket itself`,
+      'keep it elsewhere, or leave it out with --exclude',
+    );
+  const bytes = found.reduce((sum, { size }) => sum + size, 0);
+  report({ kind: 'found', artifacts: found.length, bytes });
+
+  const subjects: Subject[] = [];
+  let done = 0;
+  for (const file of found) {
+    const before = done;
+    const progress = (read: number): void =>
+      report({ kind: 'hashing', name: file.name, done: before + read, bytes });
+    const subject = await hashArtifact(file, progress, signal);
+    subjects.push(subject);
+    done += subject.size;
+  }
+  return subjects;
+}
+
+function checkTime(ticket: Ticket, now: Date): void {
+  const { build, notBefore, expires } = ticket;
+  if (now > timestampDate(expires))
+    throw refused(
+      'ticket-expired',
+      `the ticket for build ${build} expired at ${expires}`,
+      'ask for a new approval',
+    );
+  if (now.getTime() + CLOCK_SKEW_MS < timestampDate(notBefore).getTime())
+    throw refused(
+      'ticket-not-yet-valid',
+      `the ticket for build ${build} starts at ${notBefore}`,
+      "check this host's clock",
+    );
+}
+
+/** Finds a wrong ticket before the work and not after it. A depot that can't be reached now may be there later. */
+async function checkApproval(depot: Depot, ticket: Ticket, report: Report): Promise<void> {
+  try {
+    const approval = await depot.read(buildPath(ticket.build, approvalFile), RECORD_MAX);
+    if (approval === null)
+      throw refused(
+        'approval-unknown',
+        `the depot has no approval for build ${ticket.build}`,
+        'is it the right depot?',
+      );
+    if (sha256Hex(approval) !== ticket.approval)
+      throw refused(
+        'approval-mismatch',
+        `the approval of build ${ticket.build} on the depot is not the one of this ticket`,
+      );
+  } catch (error) {
+    if (!(error instanceof Failure) || error.kind !== 'unable') throw error;
+    report({ kind: 'warning', text: `${error.message}; the work goes on, and is sent at the end` });
+  }
 }

@@ -1,0 +1,37 @@
+/** What `attest` tells as it goes, and what it returns: the whole of what a person sees of it. */
+import type { ArtifactName, BuildId, Sha256, Slot } from '../records/names.ts';
+
+export type AttestEvent =
+  | {
+      readonly kind: 'ticket';
+      readonly build: BuildId;
+      readonly slot: Slot;
+      readonly project: string;
+      readonly version: string;
+    }
+  | { readonly kind: 'warning'; readonly text: string }
+  | { readonly kind: 'running'; readonly command: string }
+  | { readonly kind: 'found'; readonly artifacts: number; readonly bytes: number }
+  /** `done` of `bytes` read so far; many a second. */
+  | { readonly kind: 'hashing'; readonly name: ArtifactName; readonly done: number; readonly bytes: number }
+  | { readonly kind: 'signed'; readonly statement: Sha256; readonly artifacts: number }
+  /** A statement of an earlier run is sent; nothing is signed again. */
+  | { readonly kind: 'resuming'; readonly statement: Sha256; readonly signedOn: string }
+  | { readonly kind: 'uploading'; readonly name: ArtifactName; readonly done: number; readonly bytes: number }
+  | { readonly kind: 'sealed'; readonly statement: Sha256 };
+
+export interface AttestResult {
+  readonly build: BuildId;
+  readonly slot: Slot;
+  readonly project: string;
+  readonly version: string;
+  readonly statement: Sha256;
+  readonly artifacts: number;
+  readonly bytes: number;
+  /** How many blobs were sent; the others were there already. */
+  readonly uploaded: number;
+  /** True if the statement was signed by an earlier run. */
+  readonly resumed: boolean;
+}
+
+export type Report = (event: AttestEvent) => void;

@@ -1,0 +1,131 @@
+/** Reads an artifact once, front to back, and notices when it is not the same file at the end. */
+import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
+import { lstat, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+import { refused } from '../failure.ts';
+import type { Failure } from '../failure.ts';
+import { diskFailure, errorCode } from '../host/files.ts';
+import { toSha256 } from '../records/names.ts';
+import type { Sha256 } from '../records/names.ts';
+import type { Subject } from '../records/statement.ts';
+import type { Found } from './walk.ts';
+
+const CHUNK = 1024 * 1024;
+
+/** What must not change while a file is read. */
+interface Identity {
+  readonly size: bigint;
+  readonly mtimeNs: bigint;
+  readonly ino: bigint;
+  readonly dev: bigint;
+}
+
+/**
+ * The file's subject: name, digest and size of the very bytes that were read.
+ * `progress` is told the bytes read so far. Throws refused `artifact-changed`, unable('disk'); what `signal`
+ * was aborted with.
+ */
+export async function hashArtifact(
+  { name, path }: Pick<Found, 'name' | 'path'>,
+  progress: (done: number) => void = () => {},
+  signal?: AbortSignal,
+): Promise<Subject> {
+  const file = await openArtifact(path, name);
+  try {
+    const before = await file.stat({ bigint: true });
+    const hash = createHash('sha256');
+    let size = 0;
+    for await (const chunk of chunks(file, Buffer.allocUnsafe(CHUNK))) {
+      signal?.throwIfAborted();
+      hash.update(chunk);
+      size += chunk.length;
+      // a file that grows for ever is not read for ever
+      if (size > Number(before.size)) throw changed(name);
+      progress(size);
+    }
+    // the open file, against writes in place; the name, against a rename over it
+    const after = await file.stat({ bigint: true });
+    const named = await lstat(path, { bigint: true });
+    if (size !== Number(before.size) || !same(before, after) || !same(before, named)) throw changed(name);
+    return { name, sha256: toSha256(hash.digest('hex'), name), size };
+  } catch (error) {
+    throw errorCode(error) === 'ENOENT' ? changed(name) : diskFailure(error, `read ${name}`);
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * The bytes of a file that was hashed before, as a stream that ends well only if they are still those: the last
+ * chunk is held back until the digest is known, so a changed file never arrives whole. Fails with refused
+ * `artifact-changed`.
+ */
+export function readSubject(
+  path: string,
+  subject: Subject,
+  progress: (done: number) => void = () => {},
+): Readable {
+  return Readable.from(checkedChunks(path, subject, progress), { objectMode: false });
+}
+
+async function* checkedChunks(
+  path: string,
+  subject: Subject,
+  progress: (done: number) => void,
+): AsyncGenerator<Buffer> {
+  const file = await openArtifact(path, subject.name);
+  try {
+    const hash = createHash('sha256');
+    let done = 0;
+    let held: Buffer | null = null;
+    for await (const chunk of chunks(file)) {
+      if (held !== null) yield held;
+      hash.update(chunk);
+      done += chunk.length;
+      if (done > subject.size) throw changed(subject.name);
+      held = chunk;
+      progress(done);
+    }
+    const digest: Sha256 = toSha256(hash.digest('hex'), subject.name);
+    if (done !== subject.size || digest !== subject.sha256) throw changed(subject.name);
+    if (held !== null) yield held;
+  } finally {
+    await file.close();
+  }
+}
+
+/** Opens without following a symlink and without waiting for the writer of a FIFO; only a regular file will do. */
+async function openArtifact(path: string, name: string): Promise<FileHandle> {
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  const file = await open(path, flags).catch((error: unknown) => {
+    throw ['ELOOP', 'ENOENT', 'ENXIO'].includes(errorCode(error))
+      ? changed(name)
+      : diskFailure(error, `open ${name}`);
+  });
+  const status = await file.stat();
+  if (status.isFile()) return file;
+  await file.close();
+  throw changed(name);
+}
+
+/** The rest of the file. With a buffer every chunk lies in it, and is good until the next. */
+async function* chunks(file: FileHandle, reused?: Buffer): AsyncGenerator<Buffer> {
+  for (;;) {
+    const buffer = reused ?? Buffer.allocUnsafe(CHUNK);
+    const { bytesRead } = await file.read(buffer, 0, buffer.length);
+    if (bytesRead === 0) return;
+    yield buffer.subarray(0, bytesRead);
+  }
+}
+
+const same = (a: Identity, b: Identity): boolean =>
+  a.size === b.size && a.mtimeNs === b.mtimeNs && a.ino === b.ino && a.dev === b.dev;
+
+export const changed = (name: string): Failure =>
+  refused(
+    'artifact-changed',
+    `${name} is not the file any more that was attested`,
+    'a build is attested once it is finished: stop what writes there; after the statement was signed, only the same bytes will do',
+  );

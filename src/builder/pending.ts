@@ -1,0 +1,89 @@
+/**
+ * The signed statement on its way: written before anything leaves, kept until the depot has it, so that a slot
+ * signs once however often the network fails. Protocol §2 ("Sent again it must be the same bytes").
+ */
+import { mkdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { refused, unable } from '../failure.ts';
+import {
+  diskFailure,
+  makeDirectory,
+  readFileBounded,
+  syncDirectory,
+  writeFileDurably,
+} from '../host/files.ts';
+import { LARGE_RECORD_MAX } from '../records/canonical.ts';
+import { toSha256 } from '../records/names.ts';
+import type { Sha256 } from '../records/names.ts';
+import { parseStatement } from '../records/statement.ts';
+import type { Statement } from '../records/statement.ts';
+import type { Ticket } from '../records/ticket.ts';
+import type { Sealed } from './seal.ts';
+
+const STATEMENT = 'statement.json';
+const SIGNATURE = 'statement.json.sig';
+const ENVELOPE = 'statement.dsse.json';
+/** Left where the ticket itself can't be taken away, so that it does not sign twice: the statement's digest. */
+const SENT = 'sent';
+
+export type Pending =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'ready'; readonly sealed: Sealed }
+  | { readonly kind: 'sent'; readonly statement: Sha256 };
+
+/**
+ * What an earlier run left in `directory`.
+ * Throws refused `pending-foreign` for a statement of another build or slot, unable for files that are damaged.
+ */
+export async function readPending(directory: string, ticket: Ticket): Promise<Pending> {
+  const sent = await readFileBounded(join(directory, SENT), 128);
+  if (sent !== null)
+    return { kind: 'sent', statement: toSha256(sent.toString('latin1').trim(), join(directory, SENT)) };
+  const bytes = await readFileBounded(join(directory, STATEMENT), LARGE_RECORD_MAX);
+  if (bytes === null) return { kind: 'none' };
+
+  const signature = await readFileBounded(join(directory, SIGNATURE), LARGE_RECORD_MAX);
+  const envelope = await readFileBounded(join(directory, ENVELOPE), 2 * LARGE_RECORD_MAX);
+  if (signature === null || envelope === null)
+    throw unable(
+      'pending-damaged',
+      `${directory} has lost a part of the signed statement`,
+      'ask for a new approval',
+    );
+  const statement: Statement = parseStatement(bytes);
+  if (statement.build !== ticket.build || statement.slot !== ticket.slot)
+    throw refused('pending-foreign', `${directory} holds a statement of another build`, 'move it away');
+  return { kind: 'ready', sealed: { statement, bytes, signature, envelope } };
+}
+
+/** Writes it whole or not at all. Throws unable('disk'); nothing has left then, and the key may sign again. */
+export async function savePending(directory: string, sealed: Sealed): Promise<void> {
+  const fresh = `${directory}.${process.pid}.tmp`;
+  try {
+    await makeDirectory(dirname(directory), 0o700);
+    await rm(fresh, { recursive: true, force: true });
+    await mkdir(fresh, { mode: 0o700 });
+    await writeFileDurably(join(fresh, SIGNATURE), sealed.signature, 0o600);
+    await writeFileDurably(join(fresh, ENVELOPE), sealed.envelope, 0o600);
+    await writeFileDurably(join(fresh, STATEMENT), sealed.bytes, 0o600);
+    await rename(fresh, directory);
+    await syncDirectory(dirname(directory));
+  } catch (error) {
+    await rm(fresh, { recursive: true, force: true });
+    throw diskFailure(error, `keep the signed statement in ${directory}`);
+  }
+}
+
+/** The depot has it. With `remember` the digest stays, for a ticket that can't be taken away. */
+export async function dropPending(directory: string, remember: Sha256 | null): Promise<void> {
+  try {
+    if (remember === null) {
+      await rm(directory, { recursive: true, force: true });
+      return;
+    }
+    await writeFileDurably(join(directory, SENT), Buffer.from(`${remember}\n`), 0o600);
+    for (const name of [STATEMENT, SIGNATURE, ENVELOPE]) await rm(join(directory, name), { force: true });
+  } catch (error) {
+    throw diskFailure(error, `clear ${directory}`);
+  }
+}

@@ -1,0 +1,102 @@
+/** The pending statement's way to the depot, and what is left behind: nothing. */
+import { refused } from '../failure.ts';
+import type { Failure } from '../failure.ts';
+import { LARGE_RECORD_MAX } from '../records/canonical.ts';
+import type { Sha256 } from '../records/names.ts';
+import { buildPath, statementEnvelopeFile, statementFile, statementSignatureFile } from '../records/paths.ts';
+import { sha256Hex } from '../records/sha256.ts';
+import { parseStatement } from '../records/statement.ts';
+import type { Statement } from '../records/statement.ts';
+import type { Ticket } from '../records/ticket.ts';
+import type { Depot } from '../tree/tree.ts';
+import type { AttestResult, Report } from './events.ts';
+import { dropPending } from './pending.ts';
+import type { Sealed } from './seal.ts';
+import type { TicketSource } from './ticket-source.ts';
+import { uploadArtifacts } from './upload.ts';
+
+/**
+ * Artifacts from below `base`, then the statement; then the ticket goes. Returns once the depot has it all.
+ * Throws refused `statement-not-first`, `artifact-changed`, and what the depot throws: then the statement is kept.
+ */
+export async function send(
+  depot: Depot,
+  source: TicketSource,
+  sealed: Sealed,
+  base: string,
+  resumed: boolean,
+  report: Report,
+): Promise<AttestResult> {
+  const { build, slot } = source.ticket;
+  const statement = sha256Hex(sealed.bytes);
+  const bytes = totalSize(sealed.statement);
+  const first = await firstStatement(depot, source.ticket);
+  let uploaded = 0;
+  if (first === null) {
+    uploaded = await uploadArtifacts(depot, sealed, base, resumed, {
+      progress: (name, done) => report({ kind: 'uploading', name, done, bytes }),
+      warn: (text) => report({ kind: 'warning', text }),
+    });
+  }
+  if (first === null || !first.equals(sealed.bytes)) {
+    // where another was first, the depot keeps ours as a variant, for H to judge
+    await depot.submit(
+      build,
+      new Map([
+        [statementFile(slot), sealed.bytes],
+        [statementSignatureFile(slot), sealed.signature],
+        [statementEnvelopeFile(slot), sealed.envelope],
+      ]),
+    );
+  }
+  const stored = first ?? (await firstStatement(depot, source.ticket));
+  await source.file?.remove();
+  await dropPending(source.pending, source.file === null ? statement : null);
+  if (stored === null || !stored.equals(sealed.bytes)) throw notFirst(source.ticket);
+  report({ kind: 'sealed', statement });
+  return result(source.ticket, sealed.statement, statement, uploaded, resumed);
+}
+
+/**
+ * For a ticket that could not be taken away and is used again after its statement was sent: nothing is left to do.
+ * Throws refused `statement-not-first`.
+ */
+export async function sentBefore(depot: Depot, ticket: Ticket, statement: Sha256): Promise<AttestResult> {
+  const stored = await firstStatement(depot, ticket);
+  if (stored === null || sha256Hex(stored) !== statement) throw notFirst(ticket);
+  return result(ticket, parseStatement(stored), statement, 0, true);
+}
+
+const firstStatement = (depot: Depot, { build, slot }: Ticket): Promise<Buffer | null> =>
+  depot.read(buildPath(build, statementFile(slot)), LARGE_RECORD_MAX);
+
+const notFirst = ({ build, slot }: Ticket): Failure =>
+  refused(
+    'statement-not-first',
+    `another statement for slot ${slot} of build ${build} was on the depot before this one`,
+    'someone else has used this ticket, or it was used on two machines: tell the approvers to stop this build',
+  );
+
+function result(
+  ticket: Ticket,
+  statement: Statement,
+  digest: Sha256,
+  uploaded: number,
+  resumed: boolean,
+): AttestResult {
+  const { build, slot, project, version } = ticket;
+  const artifacts = statement.subjects.length;
+  return {
+    build,
+    slot,
+    project,
+    version,
+    statement: digest,
+    artifacts,
+    bytes: totalSize(statement),
+    uploaded,
+    resumed,
+  };
+}
+
+const totalSize = ({ subjects }: Statement): number => subjects.reduce((sum, { size }) => sum + size, 0);

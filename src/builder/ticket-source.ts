@@ -1,0 +1,159 @@
+/**
+ * Where the ticket comes from, where the signed statement waits beside it, and how both go.
+ *
+ * A ticket in a file of our own is taken away step by step: out of reach while the build runs, without its
+ * private half once that has signed, gone once the depot has the statement. What we cannot replace (standard
+ * input, a variable, a credential, a read-only mount) only whoever provided it can take away.
+ */
+import { constants } from 'node:fs';
+import { access, realpath, stat, unlink } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { refused, usage } from '../failure.ts';
+import { orNull, readFileBounded, syncDirectory, writeFileDurably } from '../host/files.ts';
+import { RECORD_MAX } from '../records/canonical.ts';
+import { formatTicket, parseTicket } from '../records/ticket.ts';
+import type { Ticket } from '../records/ticket.ts';
+
+export const TICKET_VARIABLE = 'COUNTERSIGN_TICKET';
+export const CREDENTIALS_VARIABLE = 'CREDENTIALS_DIRECTORY';
+
+export interface TicketSource {
+  readonly ticket: Ticket;
+  /** Directory of the pending statement. */
+  readonly pending: string;
+  /** The file that is ours to replace and remove; null if there is none. */
+  readonly file: TicketFile | null;
+  /** What a person should know of how the ticket lies there. */
+  readonly warnings: readonly string[];
+}
+
+type Environment = Readonly<NodeJS.ProcessEnv>;
+
+/**
+ * Finds and parses the ticket: `--ticket FILE`, `-` for standard input, else `$COUNTERSIGN_TICKET`, else
+ * `$CREDENTIALS_DIRECTORY/ticket`. Throws usage `ticket-missing`, refused for what is no ticket; the message
+ * never holds any of it.
+ */
+export async function findTicket(
+  flag: string | null,
+  environment: Environment,
+  stdin: Readable,
+): Promise<TicketSource> {
+  if (flag === '-') return standing(await readAll(stdin), environment);
+  if (flag !== null) return fromFile(flag, environment);
+
+  const variable = environment[TICKET_VARIABLE];
+  if (variable !== undefined && variable !== '') return standing(variable, environment);
+  const credentials = environment[CREDENTIALS_VARIABLE];
+  const credential = credentials === undefined ? null : await readTicketFile(join(credentials, 'ticket'));
+  if (credential !== null) return standing(credential, environment);
+  throw usage(
+    'ticket-missing',
+    'there is no ticket',
+    `give --ticket FILE, --ticket - for standard input, or set ${TICKET_VARIABLE}`,
+  );
+}
+
+async function fromFile(path: string, environment: Environment): Promise<TicketSource> {
+  // a symlink would survive being replaced, and the secret behind it too
+  const real = await orNull(realpath(path), `open ${path}`);
+  const text = real === null ? null : await readTicketFile(real);
+  if (real === null || text === null)
+    throw usage(
+      'ticket-missing',
+      `${path} is not there`,
+      'a ticket is removed once the depot has its statement',
+    );
+
+  const warnings: string[] = [];
+  const { mode, nlink } = await stat(real);
+  if ((mode & 0o077) !== 0) warnings.push(`others on this host may read the ticket ${path}: chmod 600 it`);
+  if (nlink > 1) warnings.push(`the ticket ${path} has another name that will stay: remove that too`);
+  const replaceable = await access(dirname(real), constants.W_OK).then(
+    () => true,
+    () => false,
+  );
+  if (!replaceable) {
+    const source = standing(text, environment);
+    return {
+      ...source,
+      warnings: [...warnings, `the ticket ${path} can't be removed here: do that yourself`],
+    };
+  }
+  const ticket = parseTicket(text);
+  return { ticket, pending: `${real}.pending`, file: new TicketFile(real, ticket), warnings };
+}
+
+/** A ticket that stays where it is: its statement waits in the state directory. */
+function standing(text: string, environment: Environment): TicketSource {
+  const ticket = parseTicket(text);
+  const pending = join(stateDirectory(environment), `${ticket.build}-${ticket.slot}`);
+  return { ticket, pending, file: null, warnings: [] };
+}
+
+function stateDirectory(environment: Environment): string {
+  // systemd gives a list when a unit has several
+  const systemd = environment['STATE_DIRECTORY']?.split(':')[0];
+  const state =
+    systemd || environment['XDG_STATE_HOME'] || join(environment['HOME'] || homedir(), '.local', 'state');
+  return join(state, 'countersign');
+}
+
+async function readTicketFile(path: string): Promise<string | null> {
+  return (await readFileBounded(path, RECORD_MAX))?.toString('utf8') ?? null;
+}
+
+async function readAll(stream: Readable): Promise<string> {
+  const pieces: Buffer[] = [];
+  let size = 0;
+  for await (const piece of stream) {
+    const bytes = Buffer.from(piece as Uint8Array);
+    size += bytes.length;
+    if (size > RECORD_MAX) throw refused('ticket-malformed', 'standard input is too long for a ticket');
+    pieces.push(bytes);
+  }
+  return Buffer.concat(pieces).toString('utf8');
+}
+
+/** A ticket file that is ours: what happens to it, in order. */
+export class TicketFile {
+  /** Absolute, without symlinks. */
+  readonly path: string;
+  readonly #ticket: Ticket;
+  #withdrawn = false;
+
+  constructor(path: string, ticket: Ticket) {
+    this.path = path;
+    this.#ticket = ticket;
+  }
+
+  /** Takes the file away while a command runs that must not read it. */
+  async withdraw(): Promise<void> {
+    await unlink(this.path);
+    this.#withdrawn = true;
+  }
+
+  /** Puts it back if it was withdrawn: the build failed, and the ticket is still good. */
+  async restore(): Promise<void> {
+    if (this.#withdrawn) await this.#write(this.#ticket);
+    this.#withdrawn = false;
+  }
+
+  /** Replaces it by one without the private half, which has signed. */
+  async blank(): Promise<void> {
+    await this.#write({ ...this.#ticket, secretKey: null });
+    this.#withdrawn = false;
+  }
+
+  /** The depot has the statement: nothing is left for the ticket to do. */
+  async remove(): Promise<void> {
+    await orNull(unlink(this.path), `remove ${this.path}`);
+    await syncDirectory(dirname(this.path));
+  }
+
+  async #write(ticket: Ticket): Promise<void> {
+    await writeFileDurably(this.path, Buffer.from(`${formatTicket(ticket)}\n`), 0o600);
+  }
+}
