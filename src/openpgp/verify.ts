@@ -32,6 +32,8 @@ export interface BadSignature {
     | 'signature-from-future'
     | 'signature-older-than-key'
     | 'signature-bad'
+    /** gpgv, asked as well, did not say exactly what it says of a good signature. */
+    | 'gpgv-refused'
     | KeyProblem['code'];
   reason: string;
 }
