@@ -168,6 +168,6 @@ export function terms(approval: Approval): Sha256 {
     builders,
     ...rest
   } = approvalJson(approval);
-  const schemes = Object.entries(builders).map(([slot, { scheme }]) => [slot, { scheme }]);
+  const schemes = Object.entries(builders).map(([slot, { scheme }]) => [slot, { scheme }] as const);
   return sha256Hex(canonicalize({ ...rest, builders: Object.fromEntries(schemes) }));
 }

@@ -16,35 +16,33 @@ export const LARGE_RECORD_MAX = 64 * 1024 * 1024;
 export const MAX_SUBJECTS = 100_000;
 const MAX_DEPTH = 32;
 
-const isArray = (value: readonly Json[] | { readonly [key: string]: Json }): value is readonly Json[] =>
-  Array.isArray(value);
-
-function canonicalString(text: string): string {
-  // RFC 8785 §3.2.2.2: a lone surrogate is an error; JSON.stringify would write it as an escape.
-  if (/\p{Surrogate}/u.test(text)) throw new RangeError('canonical JSON has no lone surrogates');
-  return JSON.stringify(text);
-}
-
 /**
  * The canonical text of a value: keys in order of UTF-16 code units, ECMAScript's numbers and strings.
  * Throws RangeError for what has none: a number that is not finite, a lone surrogate.
  */
-export function canonicalize(value: Json): string {
-  if (typeof value === 'string') return canonicalString(value);
-  if (typeof value === 'number' && !Number.isFinite(value))
-    throw new RangeError('canonical JSON has finite numbers only');
-  if (value === null || typeof value !== 'object') return JSON.stringify(value);
-  let text = '';
-  if (isArray(value)) {
-    for (const item of value) text += `${text === '' ? '' : ','}${canonicalize(item)}`;
-    return `[${text}]`;
-  }
-  for (const key of Object.keys(value).sort()) {
-    const member = value[key];
-    if (member === undefined) throw new TypeError(`no JSON value under ${key}`);
-    text += `${text === '' ? '' : ','}${canonicalString(key)}:${canonicalize(member)}`;
-  }
-  return `{${text}}`;
+export const canonicalize = (value: Json): string => write(value);
+
+function write(value: unknown): string {
+  if (typeof value === 'string') return writeString(value);
+  if (typeof value === 'number' && Number.isFinite(value)) return JSON.stringify(value);
+  if (value === null || typeof value === 'boolean') return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(write).join(',')}]`;
+  if (!isObject(value)) throw new RangeError('canonical JSON has no such value');
+  const keys = Object.keys(value).sort();
+  return `{${keys.map((key) => `${writeString(key)}:${write(value[key])}`).join(',')}}`;
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null;
+
+/** Printable ASCII but quote and backslash: no escapes. Most strings are that, and statements are large. */
+const PLAIN = /^[ !#-[\]-~]*$/;
+
+function writeString(text: string): string {
+  if (PLAIN.test(text)) return `"${text}"`;
+  // RFC 8785 §3.2.2.2: a lone surrogate is an error; JSON.stringify would write it as an escape.
+  if (/\p{Surrogate}/u.test(text)) throw new RangeError('canonical JSON has no lone surrogates');
+  return JSON.stringify(text);
 }
 
 /** The canonical bytes of a value; throws as `canonicalize` does. */
@@ -86,19 +84,20 @@ export function parseCanonical(bytes: Uint8Array, limits: { maxBytes: number; wh
   } catch {
     throw malformed('not UTF-8');
   }
-  let value: Json;
+  let value: unknown;
   try {
-    value = JSON.parse(text) as Json;
+    value = JSON.parse(text);
   } catch {
     throw malformed('not JSON');
   }
-  if (!isCanonicalTextOf(text, value)) throw malformed('not in canonical form (RFC 8785)');
+  if (!isCanonical(value, text)) throw malformed('not in canonical form (RFC 8785)');
   return value;
 }
 
-function isCanonicalTextOf(text: string, value: Json): boolean {
+/** Whether this is the text that the value must have; that it can be written at all makes it JSON. */
+function isCanonical(value: unknown, text: string): value is Json {
   try {
-    return canonicalize(value) === text;
+    return write(value) === text;
   } catch {
     return false;
   }

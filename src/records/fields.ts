@@ -43,6 +43,7 @@ export function recordOf<Key extends string, Value>(
   const entries = Object.entries(value);
   if (entries.length < bounds.min || entries.length > bounds.max)
     throw malformed(where, `not ${bounds.min} to ${bounds.max} fields`);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- an empty object is one of any such type
   const result = Object.create(null) as Record<Key, Value>;
   for (const [key, item] of entries) {
     const name = toKey(key, `${where}: a field name`);

@@ -8,7 +8,7 @@ import { refused } from '../failure.ts';
 
 export { artifactNameProblem, artifactSetProblems, isArtifactName, toArtifactName } from './artifact-name.ts';
 export type { ArtifactName, NameProblem } from './artifact-name.ts';
-export { decodeBase64Strict, decodeBase64Url } from './base64.ts';
+export { decodeBase64, decodeBase64Strict, decodeBase64Url } from './base64.ts';
 export { isTimestamp, timestamp, timestampDate, toTimestamp } from './timestamp.ts';
 export type { Timestamp } from './timestamp.ts';
 
@@ -27,14 +27,14 @@ export type Sha256 = Branded<'Sha256'>;
 export type Fingerprint = Branded<'Fingerprint'>;
 
 /** The guard and the maker of one branded type that a regular expression describes. */
-const word = <T extends string>(pattern: RegExp, code: string, description: string) => ({
-  is: (text: string): text is T => pattern.test(text),
-  to: (value: unknown, where: string): T => {
-    if (typeof value !== 'string' || !pattern.test(value))
-      throw refused(code, `${where}: not ${description}`);
-    return value as T;
-  },
-});
+const word = <T extends string>(pattern: RegExp, code: string, description: string) => {
+  const is = (text: string): text is T => pattern.test(text);
+  const to = (value: unknown, where: string): T => {
+    if (typeof value === 'string' && is(value)) return value;
+    throw refused(code, `${where}: not ${description}`);
+  };
+  return { is, to };
+};
 
 const buildId = word<BuildId>(
   /^[0-7][0-9a-hjkmnp-tv-z]{25}$/,

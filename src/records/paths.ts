@@ -65,11 +65,12 @@ const SINGLE = new Map<string, BuildFile>([
   [releaseProofFile, { kind: 'release-proof' }],
 ]);
 
-const STATEMENT_KINDS = {
-  json: 'statement',
-  'json.sig': 'statement-signature',
-  'dsse.json': 'statement-envelope',
-} as const;
+const STATEMENT_KINDS: ReadonlyMap<string, 'statement' | 'statement-signature' | 'statement-envelope'> =
+  new Map([
+    ['json', 'statement'],
+    ['json.sig', 'statement-signature'],
+    ['dsse.json', 'statement-envelope'],
+  ]);
 
 /** What the file at this path below `builds/<build>/` is; null for a path that no build has. */
 export function parseBuildFile(path: string): BuildFile | null {
@@ -97,11 +98,10 @@ function parseApprovalSignature(name: string): BuildFile | null {
 }
 
 function parseStatementFile(name: string): BuildFile | null {
-  const [, slot = '', suffix = '', kind = ''] =
-    /^([^.]*)(?:\.([2-4]))?\.(json|json\.sig|dsse\.json)$/.exec(name) ?? [];
-  if (!isSlot(slot)) return null;
-  const variant = VARIANTS.find((number) => String(number) === (suffix || '1')) ?? 1;
-  return { kind: STATEMENT_KINDS[kind as keyof typeof STATEMENT_KINDS], slot, variant };
+  const [slot = '', ...rest] = name.split('.');
+  const variant = VARIANTS.find((number) => number > 1 && rest[0] === String(number)) ?? 1;
+  const kind = STATEMENT_KINDS.get((variant === 1 ? rest : rest.slice(1)).join('.'));
+  return kind !== undefined && isSlot(slot) ? { kind, slot, variant } : null;
 }
 
 function parseSignatureFile(name: string): BuildFile | null {

@@ -24,36 +24,49 @@ export function toPattern(value: unknown, where: string): string {
   throw refused('record-malformed', `${where}: not a pattern of artifact names, of * ** and ?`);
 }
 
+// A token is one character of the pattern, or a run of two and more stars.
+const isStar = (token: string | undefined): boolean => token === '*' || token === '**';
+const takesOne = (token: string | undefined, character: string): boolean =>
+  token === character || (token === '?' && character !== '/');
+const takesMany = (token: string | undefined, character: string): boolean =>
+  token === '**' || (token === '*' && character !== '/');
+
 /**
  * Whether the pattern matches the whole name.
  *
- * Walks the name once with the set of places in the pattern that are reached, as a finite automaton does:
- * no backtracking, so the time is the product of the two lengths at worst.
+ * Walks the name once with all the places in the pattern that are reached, as a finite automaton does: no
+ * backtracking, so the time is the product of the two lengths at worst.
  */
 export function matchesPattern(pattern: string, name: string): boolean {
-  if (!hasWildcard(pattern)) return pattern === name;
-  const tokens = pattern.match(/\*{2,}|[^]/g) ?? [];
-  const isStar = (token: string | undefined) => token !== undefined && token.startsWith('*');
-  const takes = (token: string | undefined, character: string) =>
-    token === character || (token === '?' && character !== '/');
-  const stays = (token: string | undefined, character: string) =>
-    token !== undefined && (token.length > 1 || (token === '*' && character !== '/'));
-
-  // reached[i]: the tokens before i match what has been read of the name.
-  const reached: boolean[] = new Array<boolean>(tokens.length + 1).fill(false);
-  const skipStars = () => {
-    for (let i = 0; i < tokens.length; i++) if (reached[i] && isStar(tokens[i])) reached[i + 1] = true;
+  const start = pattern.search(/[*?]/);
+  if (start === -1) return pattern === name;
+  if (!name.startsWith(pattern.slice(0, start))) return false;
+  const tokens =
+    pattern
+      .slice(start)
+      .replace(/\*{3,}/g, '**')
+      .match(/\*\*|[^]/g) ?? [];
+  // The usual end of a pattern, and the default pattern whole.
+  if (tokens.length === 1 && tokens[0] === '**') return true;
+  let places: number[] = [];
+  // At place i the first i tokens have matched; a star may match nothing, so the place behind it is reached too.
+  const reach = (found: number[], place: number) => {
+    // Places come in ascending order but for those that are there already.
+    if (place > (found.at(-1) ?? -1)) found.push(place);
+    if (isStar(tokens[place]) && found.at(-1) === place) found.push(place + 1);
   };
-  reached[0] = true;
-  skipStars();
-  for (const character of name) {
-    for (let i = tokens.length; i >= 0; i--)
-      reached[i] =
-        (reached[i] === true && stays(tokens[i], character)) ||
-        (i > 0 && reached[i - 1] === true && takes(tokens[i - 1], character));
-    skipStars();
+  reach(places, 0);
+  for (const character of name.slice(start)) {
+    const next: number[] = [];
+    for (const place of places) {
+      const token = tokens[place];
+      if (takesMany(token, character)) reach(next, place);
+      else if (takesOne(token, character)) reach(next, place + 1);
+    }
+    if (next.length === 0) return false;
+    places = next;
   }
-  return reached[tokens.length] === true;
+  return places.at(-1) === tokens.length;
 }
 
 /** Whether one of the patterns matches the whole name. */

@@ -46,7 +46,7 @@ const MAX_INVOCATION = 256;
 export function parseStatement(bytes: Uint8Array): Statement {
   const value = parseCanonical(bytes, { maxBytes: LARGE_RECORD_MAX, what: 'statement' });
   const fields = closedObject(value, 'statement', ['_type', 'subject', 'predicateType', 'predicate']);
-  oneOf(fields._type, 'statement._type', [STATEMENT_TYPE]);
+  oneOf(fields['_type'], 'statement._type', [STATEMENT_TYPE]);
   oneOf(fields.predicateType, 'statement.predicateType', [PREDICATE_TYPE]);
   const predicate = closedObject(fields.predicate, 'statement.predicate', ['buildDefinition', 'runDetails']);
   return {

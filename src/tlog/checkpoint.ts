@@ -1,6 +1,6 @@
 /** Checkpoints: the text of the note that says how large the log is, and its root (C2SP tlog-checkpoint). */
 import { refused } from '../failure.ts';
-import { decodeBase64 } from './base64.ts';
+import { decodeBase64 } from '../records/base64.ts';
 
 export interface Checkpoint {
   readonly origin: string;

@@ -48,11 +48,9 @@ export class MerkleTree {
     }
   }
 
-  /** The root over the first `size` leaves, all of them unless told. Throws RangeError beyond the last leaf. */
-  root(size = this.size): Buffer {
-    if (!Number.isSafeInteger(size) || size < 0 || size > this.size)
-      throw new RangeError(`no tree of ${size}`);
-    return size === 0 ? emptyRoot() : this.#range(0, size);
+  /** The root over all leaves. */
+  root(): Buffer {
+    return this.size === 0 ? emptyRoot() : this.#range(0, this.size);
   }
 
   /**
@@ -75,14 +73,14 @@ export class MerkleTree {
         start = middle;
       }
     }
-    return down.reverse();
+    return down.toReversed();
   }
 
   /** The root over the leaves from `start` to before `end`, a range that the tree's own division yields. */
   #range(start: number, end: number): Buffer {
     const size = end - start;
-    const height = Math.log2(size);
-    const complete = Number.isInteger(height) ? this.#levels[height]?.[start / size] : undefined;
+    const height = Math.round(Math.log2(size));
+    const complete = 2 ** height === size ? this.#levels[height]?.[start / size] : undefined;
     if (complete !== undefined) return complete;
     const middle = start + split(size);
     return nodeHash(this.#range(start, middle), this.#range(middle, end));

@@ -9,7 +9,7 @@ import {
 } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { refused } from '../failure.ts';
-import { decodeBase64 } from './base64.ts';
+import { decodeBase64 } from '../records/base64.ts';
 
 /** The public half of a note key, "vkey". */
 export interface VerifierKey {
@@ -85,20 +85,21 @@ const rawPublicKey = (key: KeyObject): Buffer =>
 /** Reads the secret text of a key; throws refused(`note-key-malformed`) that quotes none of it. */
 export function parseSignerKey(text: string): NoteSigner {
   const parts = text.startsWith(PRIVATE) ? splitKey(text.slice(PRIVATE.length)) : null;
-  const malformed = () => refused('note-key-malformed', 'not a private key of C2SP signed-note');
-  if (parts === null) throw malformed();
-  const privateKey = createPrivateKey({
-    key: Buffer.concat([PKCS8, parts.material]),
-    format: 'der',
-    type: 'pkcs8',
-  });
+  if (parts === null) throw notPrivate();
+  const der = Buffer.concat([PKCS8, parts.material]);
+  const privateKey = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
   const verifier = verifierKey(parts.name, rawPublicKey(createPublicKey(privateKey)));
-  if (verifier.id.toString('hex') !== parts.id) throw malformed();
+  if (verifier.id.toString('hex') !== parts.id) throw notPrivate();
   return { name: parts.name, verifier, sign: (message) => sign(null, message, privateKey) };
 }
 
+const notPrivate = () => refused('note-key-malformed', 'not a private key of C2SP signed-note');
+
 /** Whether text may be that of a note: ends in a newline, no other control characters, valid UTF-8. */
-const isNoteText = (text: string): boolean => /^[^\0-\x09\x0b-\x1f\p{Surrogate}]*\n$/u.test(text);
+function isNoteText(text: string): boolean {
+  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) < 0x20 && text[at] !== '\n') return false;
+  return text.endsWith('\n') && !/\p{Surrogate}/u.test(text);
+}
 
 /** The note of this text with one signature. Throws RangeError for a text that no note has. */
 export function signNote(text: string, signer: NoteSigner): string {
@@ -124,11 +125,8 @@ export function openNote(note: Uint8Array | string, key: VerifierKey): string {
   const text = whole.slice(0, end + 1);
   const lines = whole.slice(end + 2, -1).split('\n');
   if (lines.length > SIGNATURES_MAX) throw invalid(`more than ${SIGNATURES_MAX} signatures`);
-  const publicKey = createPublicKey({
-    key: Buffer.concat([SPKI, key.publicKey]),
-    format: 'der',
-    type: 'spki',
-  });
+  const der = Buffer.concat([SPKI, key.publicKey]);
+  const publicKey = createPublicKey({ key: der, format: 'der', type: 'spki' });
   let verified = false;
   for (const line of lines) {
     const [, name = '', encoded = ''] = /^— ([^ ]+) ([^ ]+)$/u.exec(line) ?? [];

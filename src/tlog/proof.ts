@@ -1,6 +1,6 @@
 /** Proofs that an entry is in a log, checked without the log (C2SP tlog-proof). */
 import { refused } from '../failure.ts';
-import { decodeBase64 } from './base64.ts';
+import { decodeBase64 } from '../records/base64.ts';
 import { parseCheckpoint, parseDecimal } from './checkpoint.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { leafHash, verifyInclusion } from './merkle.ts';
@@ -23,6 +23,10 @@ export const PROOF_MAX = 256 * 1024;
 /** No tree below 2^53 leaves is higher. */
 const HASHES_MAX = 53;
 
+const malformed = (problem: string) => refused('proof-malformed', `log proof: ${problem}`);
+const invalid = (problem: string, cause?: unknown) =>
+  refused('proof-invalid', `log proof: ${problem}`, '', cause);
+
 /** The proof's text, as bytes. */
 export function formatProof({ extra, index, hashes, checkpoint }: Proof): Buffer {
   const lines = [
@@ -38,7 +42,6 @@ export function formatProof({ extra, index, hashes, checkpoint }: Proof): Buffer
 
 /** Reads a proof; what it says is not checked. Throws refused(`proof-malformed`). */
 export function parseProof(bytes: Uint8Array): Proof {
-  const malformed = (problem: string) => refused('proof-malformed', `log proof: ${problem}`);
   if (bytes.length > PROOF_MAX) throw malformed(`more than ${PROOF_MAX} bytes`);
   const text = Buffer.from(bytes).toString();
   if (!Buffer.from(text).equals(bytes)) throw malformed('not UTF-8');
@@ -68,8 +71,6 @@ export function parseProof(bytes: Uint8Array): Proof {
  * "Verifying a tlog proof". Returns the checkpoint; throws refused(`proof-invalid`) with its cause.
  */
 export function verifyProof(proof: Proof, leaf: Uint8Array, key: VerifierKey, origin: string): Checkpoint {
-  const invalid = (problem: string, cause?: unknown) =>
-    refused('proof-invalid', `log proof: ${problem}`, '', cause);
   // 2. The checkpoint is signed by the log's key, and its origin is the log's. (1, the leaf hash, is in 4.)
   let checkpoint: Checkpoint;
   try {
