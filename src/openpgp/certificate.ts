@@ -71,7 +71,9 @@ export function parseCertificate(binary: Buffer): Certificate {
     .map((component) => ({ component, signatures: certifications(component, primary) }));
   const userIds = identities.filter(({ component }) => component.packet.tag === TAG.userId);
   if (!userIds.some(({ signatures }) => signatures.length > 0)) {
-    throw malformed('it has no user id that its primary key has certified and not revoked');
+    throw malformed(
+      'it has no user id that its primary key has certified (SHA-256 or better) and not revoked',
+    );
   }
 
   const groups = [direct, ...identities.map(({ signatures }) => signatures)].filter(

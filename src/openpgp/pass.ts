@@ -5,7 +5,7 @@
  * same bytes, read once: nothing can be swapped in between (protocol §5.5).
  */
 import { constants, createHash, createVerify, publicDecrypt, verify } from 'node:crypto';
-import type { Hash, Verify } from 'node:crypto';
+import type { Hash, KeyObject, Verify } from 'node:crypto';
 import { toSha256 } from '../records/names.ts';
 import type { Sha256 } from '../records/names.ts';
 import { leftPad } from './packet.ts';
@@ -28,6 +28,16 @@ const DIGEST_INFO: Readonly<Record<HashName, Buffer>> = {
   sha384: Buffer.from('3041300d060960864801650304020205000430', 'hex'),
   sha512: Buffer.from('3051300d060960864801650304020305000440', 'hex'),
 };
+
+/**
+ * Whether gpg lets this key sign such a digest: with ECDSA it must be as long as the curve's numbers (with
+ * P-521, 64 octets). SHA-256 under a P-384 key is refused by gpgv, so nothing may be signed that way.
+ */
+export function isLongEnough(hash: HashName, key: PublicKey): boolean {
+  return key.algorithm !== 'ecdsa' || DIGEST_OCTETS[hash] >= Math.min(key.size, 64);
+}
+
+const DIGEST_OCTETS: Readonly<Record<HashName, number>> = { sha256: 32, sha384: 48, sha512: 64 };
 
 export class SignaturePass {
   readonly #key: PublicKey;
@@ -70,25 +80,24 @@ export class SignaturePass {
   }
 
   #check(digest: Buffer, mpis: readonly Buffer[]): boolean {
-    const { algorithm, size } = this.#key;
+    const { algorithm, size, keyObject: key } = this.#key;
     const numbers = mpis.map((mpi) => leftPad(mpi, size));
-    if (algorithm === 'rsa') return numbers.length === 1 && this.#checkRsa(digest, numbers[0]);
-    const [r, s] = numbers;
-    if (numbers.length !== 2 || !r || !s) return false;
-    const pair = Buffer.concat([r, s]);
-    if (algorithm === 'eddsa') return verify(null, digest, this.#key.keyObject, pair);
-    return this.#ecdsa?.verify({ key: this.#key.keyObject, dsaEncoding: 'ieee-p1363' }, pair) ?? false;
+    if (key === null || !isLongEnough(this.#hash, this.#key)) return false;
+    const [first, second] = numbers;
+    if (algorithm === 'rsa') return !!first && numbers.length === 1 && this.#checkRsa(key, digest, first);
+    if (!first || !second || numbers.length !== 2) return false;
+    const pair = Buffer.concat([first, second]);
+    if (algorithm === 'eddsa') return verify(null, digest, key, pair);
+    return this.#ecdsa?.verify({ key, dsaEncoding: 'ieee-p1363' }, pair) ?? false;
   }
 
   /** EMSA-PKCS1-v1_5 by comparison with the one right encoding, so that there is nothing to parse. */
-  #checkRsa(digest: Buffer, number: Buffer | null | undefined): boolean {
-    if (!number) return false;
+  #checkRsa(key: KeyObject, digest: Buffer, number: Buffer): boolean {
     const info = DIGEST_INFO[this.#hash];
-    const padding = Buffer.alloc(this.#key.size - info.length - digest.length - 3, 0xff);
+    const padding = Buffer.alloc(number.length - info.length - digest.length - 3, 0xff);
     const expected = Buffer.concat([Buffer.from([0, 1]), padding, Buffer.from([0]), info, digest]);
     try {
-      const key = { key: this.#key.keyObject, padding: constants.RSA_NO_PADDING };
-      return publicDecrypt(key, number).equals(expected);
+      return publicDecrypt({ key, padding: constants.RSA_NO_PADDING }, number).equals(expected);
     } catch {
       // OpenSSL refuses a number above the modulus.
       return false;

@@ -29,10 +29,12 @@ export interface PublicKey {
   curve: Curve | null;
   /** Octets of the RSA modulus or of one coordinate; 0 where the algorithm is unsupported. */
   size: number;
+  /** RSA's modulus: a signature must be below it. Null for other keys. */
+  modulus: Buffer | null;
   /** The packet's body, as hashed into fingerprints and certifications. */
   body: Buffer;
-  /** The key for node:crypto. Throws for an unsupported one. */
-  readonly keyObject: KeyObject;
+  /** The key for node:crypto; null where the algorithm is unsupported. */
+  keyObject: KeyObject | null;
 }
 
 const CURVES: ReadonlyMap<string, { curve: Curve; algorithm: Algorithm; size: number }> = new Map([
@@ -49,7 +51,8 @@ interface Material {
   algorithm: Algorithm;
   curve: Curve | null;
   size: number;
-  jwk: Record<string, string>;
+  modulus: Buffer | null;
+  keyObject: KeyObject;
 }
 
 /**
@@ -58,6 +61,7 @@ interface Material {
  * @throws what `fail` makes, for another version, or numbers that are cut short or too many.
  */
 export function parsePublicKey(body: Buffer, fail: Fail): PublicKey {
+  if (body.length > 0xffff) throw fail('a key in it is larger than a fingerprint can cover');
   const reader = new Reader(body, fail);
   const version = reader.uint8();
   if (version !== 4) throw fail(`a key in it has version ${version}; only version 4 keys are supported`);
@@ -65,7 +69,6 @@ export function parsePublicKey(body: Buffer, fail: Fail): PublicKey {
   const algorithmId = reader.uint8();
   const material = readMaterial(reader, algorithmId);
   const fingerprint = fingerprintOf(body);
-  let keyObject: KeyObject | undefined;
   return {
     fingerprint,
     keyId: fingerprint.slice(-16),
@@ -74,12 +77,9 @@ export function parsePublicKey(body: Buffer, fail: Fail): PublicKey {
     algorithmId,
     curve: material?.curve ?? null,
     size: material?.size ?? 0,
+    modulus: material?.modulus ?? null,
     body,
-    get keyObject() {
-      if (material === null) throw new Error(`no key object for OpenPGP algorithm ${algorithmId}`);
-      keyObject ??= createPublicKey({ key: material.jwk, format: 'jwk' });
-      return keyObject;
-    },
+    keyObject: material?.keyObject ?? null,
   };
 }
 
@@ -97,18 +97,19 @@ export function framed(body: Buffer): Buffer {
 /** The key's numbers, or null where this is no key that we verify with. */
 function readMaterial(reader: Reader, algorithmId: number): Material | null {
   if (algorithmId === ALGORITHM_ID.rsa) return readRsa(reader);
-  if (algorithmId === ALGORITHM_ID.ecdsa || algorithmId === ALGORITHM_ID.eddsa)
-    return readCurve(reader, algorithmId);
-  return null;
+  if (algorithmId !== ALGORITHM_ID.ecdsa && algorithmId !== ALGORITHM_ID.eddsa) return null;
+  return readCurve(reader, algorithmId);
 }
 
 function readRsa(reader: Reader): Material | null {
   const n = reader.mpi();
   const e = reader.mpi();
   reader.end();
-  if (n.length < MIN_RSA_OCTETS || n.length > MAX_RSA_OCTETS || e.length > 8) return null;
-  const jwk = { kty: 'RSA', n: n.toString('base64url'), e: e.toString('base64url') };
-  return { algorithm: 'rsa', curve: null, size: n.length, jwk };
+  if (n.length < MIN_RSA_OCTETS || n.length > MAX_RSA_OCTETS) return null;
+  // With exponent 1 the padded digest is its own signature; an even one is no RSA.
+  if (e.length > 8 || ((e.at(-1) ?? 0) & 1) === 0 || e.equals(Buffer.from([1]))) return null;
+  const keyObject = importKey({ kty: 'RSA', n: n.toString('base64url'), e: e.toString('base64url') });
+  return keyObject && { algorithm: 'rsa', curve: null, size: n.length, modulus: n, keyObject };
 }
 
 function readCurve(reader: Reader, algorithmId: number): Material | null {
@@ -120,12 +121,26 @@ function readCurve(reader: Reader, algorithmId: number): Material | null {
 
   // An Ed25519 point is 0x40 and 32 octets, a NIST point 0x04 and both coordinates.
   const x = point.subarray(1, 1 + size);
-  if (algorithm === 'eddsa') {
-    if (point.length !== 1 + size || point[0] !== 0x40 || !isSoundPoint(x)) return null;
-    return { algorithm, curve, size, jwk: { kty: 'OKP', crv: curve, x: x.toString('base64url') } };
-  }
-  if (point.length !== 1 + 2 * size || point[0] !== 0x04) return null;
   const y = point.subarray(1 + size);
-  const jwk = { kty: 'EC', crv: curve, x: x.toString('base64url'), y: y.toString('base64url') };
-  return { algorithm, curve, size, jwk };
+  const sound =
+    algorithm === 'eddsa'
+      ? point.length === 1 + size && point[0] === 0x40 && isSoundPoint(x)
+      : point.length === 1 + 2 * size && point[0] === 0x04;
+  if (!sound) return null;
+  const keyObject = importKey({
+    kty: algorithm === 'eddsa' ? 'OKP' : 'EC',
+    crv: curve,
+    x: x.toString('base64url'),
+    ...(algorithm === 'eddsa' ? {} : { y: y.toString('base64url') }),
+  });
+  return keyObject && { ...known, modulus: null, keyObject };
+}
+
+/** Null for what OpenSSL calls no key, such as a point beside its curve. */
+function importKey(jwk: Record<string, string>): KeyObject | null {
+  try {
+    return createPublicKey({ key: jwk, format: 'jwk' });
+  } catch {
+    return null;
+  }
 }

@@ -6,7 +6,8 @@ import { Failure } from '../failure.ts';
 import type { Fingerprint, Sha256 } from '../records/names.ts';
 import { keyProblem } from './certificate.ts';
 import type { Certificate, KeyProblem } from './certificate.ts';
-import { SignaturePass } from './pass.ts';
+import { leftPad } from './packet.ts';
+import { SignaturePass, isLongEnough } from './pass.ts';
 import type { PublicKey } from './public-key.ts';
 import { parseSignature } from './signature.ts';
 import type { DetachedSignature, HashName } from './signature.ts';
@@ -73,9 +74,8 @@ export function examineSignature(file: Buffer, certificate: Certificate, now: Da
     const reason = `the signature is by ${issuerFingerprint ?? issuerKeyId}, not by ${certificate.primary.fingerprint}`;
     return bad('signature-of-other-key', reason);
   }
-  if (key.algorithmId !== signature.algorithmId) {
-    return bad('signature-bad', `the signature's algorithm is not that of key ${key.fingerprint}`);
-  }
+  const mismatch = mismatchOf(signature, key);
+  if (mismatch !== null) return bad('signature-malformed', `the signature is not acceptable: ${mismatch}`);
 
   // 3. Which may sign now.
   const problem = keyProblem(certificate, key, now);
@@ -99,14 +99,14 @@ export function beginVerify(file: Buffer, certificate: Certificate, now: Date): 
   const examined = examineSignature(file, certificate, now);
   if ('ok' in examined) return examined;
   const { signature, key } = examined;
-  const { hash, created, digestPrefix, mpis } = signature;
+  const { hash, created, mpis } = signature;
   const pass = new SignaturePass(key, hash, signature.hashedPart);
   return {
     pass,
     conclude() {
-      const { sha256, size, signatureDigest, check } = pass.finish();
-      const good = digestPrefix.equals(signatureDigest.subarray(0, 2)) && check(mpis);
-      const verdict: SignatureVerdict = good
+      const { sha256, size, check } = pass.finish();
+      // The packet's two octets of the digest are not compared: gpgv ignores them, and we are to agree.
+      const verdict: SignatureVerdict = check(mpis)
         ? { ok: true, primary: certificate.primary.fingerprint, signingKey: key.fingerprint, created, hash }
         : bad('signature-bad', `the signature by ${key.fingerprint} does not fit these bytes`);
       return { ...verdict, sha256, size };
@@ -126,6 +126,17 @@ export function verifyDetached(
   begun.pass.update(data);
   const { sha256: _sha256, size: _size, ...verdict } = begun.conclude();
   return verdict;
+}
+
+/** What a key of this kind cannot have made, although gpgv takes some of it. */
+function mismatchOf({ algorithmId, hash, mpis }: DetachedSignature, key: PublicKey): string | null {
+  if (key.algorithmId !== algorithmId) return `its algorithm is not that of key ${key.fingerprint}`;
+  if (!isLongEnough(hash, key)) return `its digest is too short for a key on ${key.curve}`;
+  const number = leftPad(mpis[0] ?? Buffer.alloc(0), key.size);
+  if (key.modulus !== null && (number === null || Buffer.compare(number, key.modulus) >= 0)) {
+    return 'its number is not below the modulus of the key';
+  }
+  return null;
 }
 
 function parse(file: Buffer): DetachedSignature | BadSignature {
