@@ -13,6 +13,8 @@ export interface ListedKey {
   /** Letters: `c` certify, `s` sign, `e` encrypt, `a` authenticate. */
   readonly capabilities: string;
   readonly onCard: boolean;
+  /** In a secret listing: the secret half is not here, only a note that there is one (gpg's `#`). */
+  readonly secretElsewhere: boolean;
   /** Why gpg would not sign with it, or null. */
   readonly problem: string | null;
 }
@@ -52,6 +54,7 @@ export function parseColons(listing: string): ListedKey[] {
       keygrip,
       capabilities,
       onCard: /^[0-9A-F]{16,}$/.test(key[TOKEN] ?? ''),
+      secretElsewhere: secretElsewhere(key),
       problem: owner.problem ?? own ?? (capabilities.includes('s') ? secretProblem(key) : 'may not sign'),
     });
   });
@@ -73,5 +76,7 @@ function keyProblem(key: readonly string[]): string | null {
   return VALIDITY_PROBLEMS[key[VALIDITY] ?? ''] ?? null;
 }
 
+const secretElsewhere = (key: readonly string[]): boolean => key[TOKEN] === '#';
+
 const secretProblem = (key: readonly string[]): string | null =>
-  key[0]?.startsWith('s') && key[0] !== 'sub' && key[TOKEN] === '#' ? 'has its secret half elsewhere' : null;
+  secretElsewhere(key) ? 'has its secret half elsewhere' : null;

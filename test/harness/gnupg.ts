@@ -2,7 +2,7 @@
  * A GnuPG home of its own in a temporary directory: real keys, a real agent, gone at the end.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { toFingerprint } from '../../src/records/names.ts';
@@ -31,6 +31,16 @@ export class GnupgHome {
     const path = process.env['PATH'] ?? '/usr/bin:/bin';
     this.env = { PATH: path, HOME: this.directory, GNUPGHOME: this.directory, LANG: 'C' };
     writeFileSync(join(this.directory, 'gpg-agent.conf'), 'auto-expand-secmem\nallow-preset-passphrase\n');
+  }
+
+  /** Adds a line to the agent's configuration; a running agent ends, with all that it remembers. */
+  configureAgent(line: string): void {
+    appendFileSync(join(this.directory, 'gpg-agent.conf'), `${line}\n`);
+    this.killAgent();
+  }
+
+  killAgent(): void {
+    execFileSync('gpgconf', ['--kill', 'gpg-agent'], { env: this.env, stdio: 'ignore' });
   }
 
   /** Runs gpg here; throws with what it said if it fails. */

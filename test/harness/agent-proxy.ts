@@ -1,0 +1,84 @@
+/**
+ * A gpg-agent between gpg-agent and whoever signs: it counts signatures and remembers what was signed.
+ *
+ * Give children `env` (or its GNUPGHOME): a home with the public keyring of the real one, whose agent socket is
+ * served here. It lives in this process: children that use it must not be waited for synchronously.
+ */
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import type { Server, Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+type Home = { readonly directory: string; readonly env: Readonly<Record<string, string>> };
+
+const PUBLIC_FILES = ['pubring.kbx', 'pubring.gpg', 'trustdb.gpg', 'gpg.conf'];
+
+export class AgentProxy {
+  readonly directory: string;
+  readonly env: Record<string, string>;
+  /** How often a signature was asked for (PKSIGN). */
+  signatures = 0;
+  /** Digests that were to be signed (SETHASH), lower-case hex, in order. */
+  readonly digests: string[] = [];
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  private constructor(directory: string, home: Home, agentSocket: string) {
+    this.directory = directory;
+    this.env = { ...home.env, GNUPGHOME: directory };
+    this.#server = createServer((client) => this.#serve(client, connect(agentSocket)));
+  }
+
+  /** Starts the agent of `home` if need be, and a second home in front of it. */
+  static async start(home: Home): Promise<AgentProxy> {
+    execFileSync('gpgconf', ['--launch', 'gpg-agent'], { env: home.env });
+    const agentSocket = socketOf(home.env);
+    const directory = mkdtempSync(join(tmpdir(), 'cs-'));
+    for (const name of PUBLIC_FILES) {
+      if (existsSync(join(home.directory, name)))
+        copyFileSync(join(home.directory, name), join(directory, name));
+    }
+    const proxy = new AgentProxy(directory, home, agentSocket);
+    await new Promise<void>((resolve) => proxy.#server.listen(socketOf(proxy.env), resolve));
+    return proxy;
+  }
+
+  /** Ends every connection and removes the second home; the real agent stays. */
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    await new Promise((resolve) => this.#server.close(resolve));
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  #serve(client: Socket, agent: Socket): void {
+    let line = '';
+    client.on('data', (chunk: Buffer) => {
+      const lines = (line + chunk.toString('latin1')).split('\n');
+      line = lines.pop() ?? '';
+      lines.forEach((command) => this.#note(command));
+    });
+    for (const [from, to] of [
+      [client, agent],
+      [agent, client],
+    ] as const) {
+      this.#sockets.add(from);
+      from.pipe(to);
+      from.on('error', () => to.destroy());
+      from.on('close', () => {
+        this.#sockets.delete(from);
+        to.destroy();
+      });
+    }
+  }
+
+  #note(command: string): void {
+    if (/^PKSIGN\b/i.test(command)) this.signatures += 1;
+    const digest = /^SETHASH .*?([0-9A-F]{40,})$/i.exec(command)?.[1];
+    if (digest) this.digests.push(digest.toLowerCase());
+  }
+}
+
+const socketOf = (env: Readonly<Record<string, string>>): string =>
+  execFileSync('gpgconf', ['--list-dirs', 'agent-socket'], { env }).toString().trimEnd();
