@@ -1,0 +1,99 @@
+/** `countersign attest`: the builder's one command. */
+import { now } from '../host/clock.ts';
+import { attest } from '../builder/attest.ts';
+import type { AttestEvent } from '../builder/attest.ts';
+import { HttpDepot } from '../tree/http.ts';
+import { command } from './command.ts';
+import { EXIT } from './exit-status.ts';
+import { Progress } from './progress.ts';
+import type { Terminal } from './terminal.ts';
+import { bold, formatSize, plural } from './text.ts';
+
+export { attestCommand as command };
+
+const attestCommand = command({
+  name: 'attest',
+  synopsis: '--ticket FILE|- [--run CMD] PATH...',
+  about: `Seals one build: hashes every artifact, signs one statement that names all of them with the key in the
+ticket, sends both to the depot, and destroys key and ticket. Needs nothing but the ticket. Directories are
+walked. Run again after a failure, it sends the same statement.`,
+  flags: {
+    ticket: {
+      value: 'FILE',
+      help: 'the ticket, - for standard input; else $COUNTERSIGN_TICKET, $CREDENTIALS_DIRECTORY/ticket',
+    },
+    base: { value: 'DIR', help: 'names of artifacts are relative to this; the working directory' },
+    exclude: { value: 'PATTERN', many: true, help: 'names that a walk leaves out' },
+    run: { value: 'CMD', help: 'a shell command that makes the artifacts; run first, without the ticket' },
+    'run-as': { value: 'USER', help: 'the user it runs as' },
+  },
+  operands: { min: 1, max: 10_000 },
+  example: [
+    'countersign attest --ticket b1.ticket --base dist dist',
+    "countersign attest --ticket b1.ticket --run 'npm ci && npm pack' app-1.4.0.tgz",
+  ],
+  async run({ flags, globals, operands, terminal }) {
+    const report = reporter(terminal);
+    const result = await attest(
+      {
+        ticket: flags.ticket ?? null,
+        paths: operands,
+        base: flags.base ?? '.',
+        exclude: flags.exclude ?? [],
+        run: flags.run ?? null,
+        runAs: flags['run-as'] ?? null,
+        environment: process.env,
+        stdin: process.stdin,
+        now,
+        connect: (ticket) =>
+          new HttpDepot({
+            url: globals.depot ?? ticket.url,
+            token: ticket.token,
+            insecureHttp: ticket.insecureHttp,
+          }),
+      },
+      report,
+    );
+    terminal.record({ ...result });
+    terminal.result(
+      bold(`${result.project} ${result.version}`),
+      ` sealed: ${plural(result.artifacts, 'artifact')}, ${formatSize(result.bytes)}, build ${result.build}, slot ${result.slot}`,
+    );
+    terminal.result(`statement ${result.statement}`);
+    terminal.say('key and ticket are destroyed; the signer does the rest');
+    return EXIT.done;
+  },
+});
+
+/** Says what happens, and shows progress of what takes long. */
+function reporter(terminal: Terminal): (event: AttestEvent) => void {
+  let progress = new Progress(terminal, 'hashing');
+  let sending = false;
+  return (event) => {
+    switch (event.kind) {
+      case 'ticket':
+        return terminal.say(`build ${event.build} of ${event.project} ${event.version}, slot ${event.slot}`);
+      case 'warning':
+        return terminal.warn(event.text);
+      case 'running':
+        return terminal.say('running ', bold(event.command));
+      case 'found':
+        progress = new Progress(terminal, 'hashing');
+        return terminal.say(`${plural(event.artifacts, 'artifact')}, ${formatSize(event.bytes)}`);
+      case 'hashing':
+        return progress.update(event.done, event.bytes, event.name);
+      case 'signed':
+        return terminal.say(
+          `statement ${event.statement} signed: it seals ${plural(event.artifacts, 'artifact')}`,
+        );
+      case 'resuming':
+        return terminal.say(`sending statement ${event.statement}, signed at ${event.signedOn}`);
+      case 'uploading':
+        if (!sending) progress = new Progress(terminal, 'sending');
+        sending = true;
+        return progress.update(event.done, event.bytes, event.name);
+      case 'sealed':
+        return progress.finish();
+    }
+  };
+}

@@ -1,0 +1,105 @@
+/** `countersign init`: a new project, on the signer's host. */
+import { basename, resolve } from 'node:path';
+import { now } from '../host/clock.ts';
+import { usage } from '../failure.ts';
+import { initProject } from '../setup/init.ts';
+import { command } from './command.ts';
+import { EXIT } from './exit-status.ts';
+import type { Terminal } from './terminal.ts';
+import { alignColumns, bold, spaced } from './text.ts';
+import { parseCount } from './values.ts';
+
+export { init as command };
+
+const init = command({
+  name: 'init',
+  synopsis: '--dir DIR --project NAME --release-key FPR|FILE --approver FPR|FILE...',
+  about: `Makes a project; run it on the signer's host. Writes DIR/countersign.toml and DIR/keys/, public, to commit and
+to copy to every host; and DIR/signer/, for the signer alone: log key, token, journal. Overwrites nothing. Asks
+for what is missing.`,
+  flags: {
+    dir: { value: 'DIR', help: 'where' },
+    project: { value: 'NAME', help: 'name of the project' },
+    'release-key': { value: 'FPR|FILE', help: 'the key that signs artifacts' },
+    approver: { value: 'FPR|FILE', many: true, help: 'a key that may allow builds' },
+    'signer-key': { value: 'FPR|FILE', help: 'whose encryption key receives sealed nonces' },
+    threshold: { value: 'N', help: 'how many approvers each build needs; 1' },
+    artifact: { value: 'PATTERN', many: true, help: 'names that artifacts may have; any' },
+  },
+  operands: { min: 0, max: 0 },
+  example: [
+    'countersign init --dir ./widget --project widget --depot https://depot.example.org \\',
+    '  --release-key 105E0EE81C8E7E4FAD581F634CE0986FD406C87E --approver ada.asc --approver grace.asc',
+  ],
+  async run({ flags, globals, terminal }) {
+    const answer = (flag: string, given: string | undefined, question: string, fallback?: string) =>
+      given ?? askFor(terminal, flag, question, fallback);
+    const directory = await answer('--dir', flags.dir, 'directory', '.');
+    const name = await answer(
+      '--project',
+      flags.project,
+      'name of the project',
+      basename(resolve(directory)),
+    );
+    const releaseKey = await answer(
+      '--release-key',
+      flags['release-key'],
+      'release key, fingerprint or file',
+    );
+    const approvers =
+      flags.approver ??
+      (await answer('--approver', undefined, 'approvers’ keys, fingerprints or files')).split(/[\s,]+/);
+    const threshold = parseCount(flags.threshold ?? '1', '--threshold');
+
+    const made = await initProject({
+      directory,
+      name,
+      releaseKey,
+      approvers,
+      signerKey: flags['signer-key'] ?? null,
+      threshold,
+      depot: globals.depot ?? null,
+      patterns: flags.artifact ?? [],
+      now: now(),
+    });
+    const { project } = made;
+    terminal.record({
+      project: project.name,
+      config: made.file,
+      signer: made.state,
+      log: { origin: project.log.origin, key: project.log.key.text },
+      releaseKey: project.release.certificate.primary.fingerprint,
+      approvers: project.approvers.map((approver) => approver.primary.fingerprint),
+      threshold: project.threshold,
+      warnings: made.warnings,
+    });
+    const rows = [
+      ['project file', made.file],
+      ['for the signer alone', made.state],
+      ['log', project.log.key.text],
+      [
+        'release key',
+        `${spaced(project.release.certificate.primary.fingerprint)}  ${project.release.certificate.userIds[0] ?? ''}`,
+      ],
+      ...project.approvers.map(({ primary, userIds }) => [
+        'approver',
+        `${spaced(primary.fingerprint)}  ${userIds[0] ?? ''}`,
+      ]),
+    ];
+    terminal.result('made project ', bold(project.name));
+    for (const row of alignColumns(rows)) terminal.result('  ', ...row);
+    for (const warning of made.warnings) terminal.warn(warning);
+    terminal.hint('commit countersign.toml and keys/, copy them to every host; signer/ stays here');
+    return EXIT.done;
+  },
+});
+
+/** Asks on a terminal. Throws usage, naming the flag, where there is none or no answer. */
+async function askFor(terminal: Terminal, flag: string, question: string, fallback = ''): Promise<string> {
+  const answer = terminal.interactive
+    ? await terminal.ask(`${question}${fallback === '' ? '' : ` [${fallback}]`}:`)
+    : '';
+  const value = answer || (terminal.interactive ? fallback : '');
+  if (value === '') throw usage('wrong-usage', `init: ${flag} is missing`, 'see countersign init --help');
+  return value;
+}

@@ -1,0 +1,149 @@
+/** The program: finds the verb, runs it, and turns what it throws into one line and an exit status. */
+import { parseArgs } from 'node:util';
+import { usage } from '../failure.ts';
+import { flagLines, GLOBAL_FLAGS } from './command.ts';
+import type { Command } from './command.ts';
+import { asFailure, EXIT, exitStatusOf } from './exit-status.ts';
+import type { ExitStatus } from './exit-status.ts';
+import { nearest } from './nearest.ts';
+import { Terminal } from './terminal.ts';
+
+declare const COUNTERSIGN_VERSION: string | undefined;
+
+/** The version of package.json, put in by the build. */
+const VERSION = typeof COUNTERSIGN_VERSION === 'string' ? COUNTERSIGN_VERSION : 'development';
+
+export interface Verb {
+  readonly name: string;
+  readonly summary: string;
+  /** Loads the verb's code, which runs only for it. */
+  readonly load: () => Promise<{ readonly command: Command }>;
+}
+
+export interface Section {
+  /** Who uses these verbs: `operator`. */
+  readonly title: string;
+  readonly verbs: readonly Verb[];
+}
+
+/** Runs the program with its arguments (without node and file). Returns the exit status; never throws. */
+export async function runProgram(sections: readonly Section[], args: readonly string[]): Promise<ExitStatus> {
+  const { switches, verb, rest } = splitVerb(args);
+  const terminal = new Terminal({
+    json: switches.has('json'),
+    quiet: switches.has('quiet'),
+    verbose: switches.has('verbose'),
+  });
+  try {
+    if (verb === undefined) return withoutVerb(sections, switches, terminal);
+    if (verb === 'help') return await help(sections, rest, terminal);
+    const command = await load(sections, verb);
+    if (!switches.has('help')) return await command.run(rest, terminal);
+    terminal.page(command.help);
+    return EXIT.done;
+  } catch (thrown) {
+    const failure = asFailure(thrown);
+    terminal.fail(failure);
+    return exitStatusOf(failure);
+  }
+}
+
+/** `countersign`, `countersign --version`, `countersign --help`. */
+function withoutVerb(
+  sections: readonly Section[],
+  switches: ReadonlySet<string>,
+  terminal: Terminal,
+): ExitStatus {
+  if (switches.has('version')) terminal.page(VERSION);
+  else if (switches.has('help')) terminal.page(overview(sections));
+  else
+    throw usage(
+      'no-command',
+      'no command given',
+      `one of: ${names(sections).join(', ')}; see countersign --help`,
+    );
+  return EXIT.done;
+}
+
+/** `countersign help`, `countersign help VERB`. */
+async function help(
+  sections: readonly Section[],
+  rest: readonly string[],
+  terminal: Terminal,
+): Promise<ExitStatus> {
+  const topic = rest.find((argument) => !argument.startsWith('-'));
+  terminal.page(topic === undefined ? overview(sections) : (await load(sections, topic)).help);
+  return EXIT.done;
+}
+
+async function load(sections: readonly Section[], name: string): Promise<Command> {
+  const found = sections.flatMap((section) => section.verbs).find((verb) => verb.name === name);
+  if (found) return (await found.load()).command;
+  const near = nearest(name, names(sections));
+  throw usage(
+    'unknown-command',
+    `unknown command '${name}'`,
+    near ? `did you mean countersign ${near}?` : `one of: ${names(sections).join(', ')}`,
+  );
+}
+
+const names = (sections: readonly Section[]): string[] =>
+  sections.flatMap((section) => section.verbs.map((verb) => verb.name));
+
+interface Split {
+  /** Long names of the switches given, wherever they stand before a `--`. */
+  readonly switches: ReadonlySet<string>;
+  /** The first operand. */
+  readonly verb: string | undefined;
+  /** Everything else, in order. */
+  readonly rest: readonly string[];
+}
+
+/** Finds the verb: global flags may stand before it. */
+function splitVerb(args: readonly string[]): Split {
+  const { tokens } = parseArgs({
+    args: [...args],
+    options: {
+      config: { type: 'string', short: 'c' },
+      depot: { type: 'string' },
+      json: { type: 'boolean' },
+      quiet: { type: 'boolean', short: 'q' },
+      verbose: { type: 'boolean', short: 'v' },
+      help: { type: 'boolean', short: 'h' },
+      version: { type: 'boolean' },
+    },
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
+  const verb = tokens.find((token) => token.kind === 'positional');
+  const switches = new Set(tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : [])));
+  return {
+    switches,
+    verb: verb?.value,
+    rest: verb ? args.filter((_, i) => i !== verb.index) : args,
+  };
+}
+
+function overview(sections: readonly Section[]): string {
+  const width = Math.max(...names(sections).map((name) => name.length));
+  return [
+    'usage: countersign COMMAND [flags]',
+    '',
+    'Sign what a machine you do not quite trust has built, with a key that never leaves the machine you trust most.',
+    ...sections.flatMap((section) => [
+      '',
+      `${section.title}:`,
+      ...section.verbs.map((verb) => `  ${verb.name.padEnd(width)}  ${verb.summary}`),
+    ]),
+    '',
+    'flags of every command:',
+    ...flagLines(GLOBAL_FLAGS),
+    '',
+    'exit status: 0 done, 1 refused or not valid, 2 wrong usage, 3 could not (try again)',
+    '',
+    'example:',
+    '  countersign demo              all roles on this machine, to see it work',
+    '  countersign approve --help    what a command takes, with an example',
+  ].join('\n');
+}

@@ -1,0 +1,150 @@
+/** `countersign sign`: the signer's one command, on the host that holds the release key. */
+import { join, resolve } from 'node:path';
+import { now } from '../host/clock.ts';
+import { usage } from '../failure.ts';
+import { Agent } from '../openpgp/agent.ts';
+import { exitStatus } from '../signer/result.ts';
+import type { BuildResult } from '../signer/result.ts';
+import { runRound } from '../signer/round.ts';
+import type { Signer, SignerEvent, SigningQuestion } from '../signer/signer.ts';
+import { SignerState } from '../signer/state.ts';
+import { watch } from '../signer/watch.ts';
+import { parseBuildId } from './values.ts';
+import { command } from './command.ts';
+import { loadProject, openDepot } from './config.ts';
+import { EXIT } from './exit-status.ts';
+import { Progress } from './progress.ts';
+import { requireAnswer } from './question.ts';
+import type { Terminal } from './terminal.ts';
+import { alignColumns, bold, formatSize, green, plural, red, spaced, yellow } from './text.ts';
+import type { Styled } from './text.ts';
+
+export { sign as command };
+
+const WATCH_INTERVAL_SECONDS = 5;
+/** A question names this many artifacts, and counts the rest. */
+const LISTED = 40;
+
+const sign = command({
+  name: 'sign',
+  synopsis: '[BUILD...] [--once|--watch]',
+  about: `Examines every build that waits (or those named), signs the artifacts of those that approvers allowed and a
+builder sealed, and publishes them. Uses the release key through gpg-agent alone; opens outbound connections
+only. Whatever the depot or the network spoilt is tried again on the next run.`,
+  flags: {
+    state: { value: 'DIR', help: 'log key, token and journal; else signer/ beside the project file' },
+    once: { help: 'one round, then end (as without it)' },
+    watch: { help: 'round after round, until stopped' },
+    yes: { help: 'do not ask' },
+  },
+  operands: { min: 0, max: 1_000 },
+  example: ['countersign sign --once', 'countersign sign --watch --yes     # as a service'],
+  async run({ flags, globals, operands, terminal }) {
+    if (flags.once === true && flags.watch === true)
+      throw usage('wrong-usage', 'sign: --once and --watch exclude each other');
+    if (flags.watch === true && operands.length > 0)
+      throw usage('wrong-usage', 'sign: --watch takes no BUILD: it handles all of them');
+    const named = operands.map(parseBuildId);
+    requireAnswer(terminal, flags.yes);
+
+    const { project, directory } = loadProject(globals);
+    const state = await SignerState.open(resolve(flags.state ?? join(directory, 'signer')), project);
+    const [depot, publicDepot] = [openDepot(project, globals, state.token), openDepot(project, globals)];
+    const signer: Signer = {
+      loadProject: async () => loadProject(globals).project,
+      depot,
+      publicDepot,
+      state,
+      connectAgent: () => Agent.connect(),
+      ask: (question) => ask(question, flags.yes === true, terminal),
+      report: reporter(terminal),
+      now,
+    };
+    try {
+      if (flags.watch === true) {
+        await watch(signer, { interval: WATCH_INTERVAL_SECONDS, stop: stopSignal() });
+        return EXIT.done;
+      }
+      const results = await runRound(signer, named);
+      if (results.length === 0) terminal.say('nothing to do');
+      return exitStatus(results, named);
+    } finally {
+      depot.close();
+      publicDepot.close();
+      await state.close();
+    }
+  },
+});
+
+function stopSignal(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => controller.abort());
+  return controller.signal;
+}
+
+async function ask(question: SigningQuestion, yes: boolean, terminal: Terminal): Promise<boolean> {
+  const { releaseKey, signingKey, source, builder } = question;
+  terminal.show('about to sign ', bold(`${question.project} ${question.version}`));
+  const rows = [
+    ['build', question.build],
+    ['source', source ? `${source.uri} at ${source.digest.gitCommit}` : yellow('source not stated')],
+    ...question.approvers.map((key) => ['allowed by', `${spaced(key.fingerprint)}  ${key.userId}`]),
+    ['approvers', `${question.approvers.length} of ${question.threshold} needed`],
+    ['built by', `slot ${builder.slot}, ${builder.id}: ${question.assurance}`],
+    ['command', builder.command ?? 'not stated'],
+    ['signed by', `${spaced(releaseKey.fingerprint)}  ${releaseKey.userId}`],
+    ['signing key', spaced(signingKey)],
+    ['artifacts', `${question.artifacts.length}, ${formatSize(question.bytes)}`],
+    ...question.artifacts.slice(0, LISTED).map(({ name, size }) => ['', `${name}  ${formatSize(size)}`]),
+  ];
+  for (const row of alignColumns(rows)) terminal.show('  ', ...row);
+  if (question.artifacts.length > LISTED) terminal.show(`  and ${question.artifacts.length - LISTED} more`);
+  return yes || terminal.confirm('sign it?');
+}
+
+/** Shows progress, and each build's result when it is known. */
+function reporter(terminal: Terminal): (event: SignerEvent) => void {
+  let progress: { readonly kind: string; readonly build: string; readonly shown: Progress } | null = null;
+  return (event) => {
+    if (event.kind === 'note') return terminal.say(`${event.build}: ${event.text}`);
+    if (event.kind === 'result') {
+      progress = null;
+      return showResult(event.result, terminal);
+    }
+    if (progress?.kind !== event.kind || progress.build !== event.build)
+      progress = { kind: event.kind, build: event.build, shown: new Progress(terminal, event.kind) };
+    if (event.kind === 'reading') progress.shown.update(event.done, event.bytes, event.build);
+    else progress.shown.count(event.done, event.signatures);
+  };
+}
+
+const OUTCOME_STYLE: Record<BuildResult['outcome'], (text: string) => Styled> = {
+  published: green,
+  waiting: yellow,
+  declined: yellow,
+  decided: yellow,
+  refused: red,
+  bad: red,
+  unfinished: red,
+};
+
+function showResult(result: BuildResult, terminal: Terminal): void {
+  const { build, state, code, artifacts, bytes, signSeconds, publishSeconds } = result;
+  terminal.record({
+    build,
+    state,
+    ...(code !== null && { code }),
+    artifacts,
+    bytes,
+    signSeconds,
+    publishSeconds,
+  });
+  const line = [bold(build), '  ', OUTCOME_STYLE[result.outcome](state), `  ${result.text}`];
+  if (!terminal.json) terminal.result(...line);
+  else terminal.say(...line);
+  if (result.outcome === 'published')
+    terminal.say(
+      `  ${plural(artifacts, 'artifact')}, ${formatSize(bytes)}, signed in ${signSeconds.toFixed(1)} s`,
+    );
+  terminal.hint(result.hint);
+}

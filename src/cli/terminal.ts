@@ -1,0 +1,128 @@
+/**
+ * The terminal: the only file that writes to it. The rules of what people see:
+ *
+ * - Standard output is the result. Under `--json` it holds JSON lines and nothing else, an error too:
+ *   `{"code","message","hint"}`, the object that the depot answers with.
+ * - Standard error is everything else: what is happening, questions, warnings, errors. `-q` leaves warnings,
+ *   questions with their summary, and errors.
+ * - One call is one line, lower case, what happened first. Foreign text is escaped here and nowhere else.
+ * - An error is one line, `countersign: …`, then `hint:` with what to do next.
+ * - Colour and progress are for a terminal only, colour never with NO_COLOR.
+ */
+import { createInterface } from 'node:readline';
+import type { Failure } from '../failure.ts';
+import { dim, jsonLine, red, renderLine, yellow } from './text.ts';
+import type { Part } from './text.ts';
+
+export interface TerminalOptions {
+  readonly json: boolean;
+  readonly quiet: boolean;
+  readonly verbose: boolean;
+}
+
+export class Terminal {
+  readonly json: boolean;
+  readonly #quiet: boolean;
+  readonly #verbose: boolean;
+  readonly #noColour: boolean;
+  #statusShown = false;
+
+  constructor(options: TerminalOptions, environment: Readonly<NodeJS.ProcessEnv> = process.env) {
+    this.json = options.json;
+    this.#quiet = options.quiet;
+    this.#verbose = options.verbose;
+    this.#noColour = (environment['NO_COLOR'] ?? '') !== '' || environment['TERM'] === 'dumb';
+    // a reader that went away (`| head`) is no fault of ours
+    process.stdout.on('error', ignore);
+    process.stderr.on('error', ignore);
+  }
+
+  /** True if a person can be asked: there is a terminal to read from and one to show the question on. */
+  get interactive(): boolean {
+    return process.stdin.isTTY && process.stderr.isTTY;
+  }
+
+  /** A line of the result, for people: nothing under `--json`. */
+  result(...parts: readonly Part[]): void {
+    if (!this.json) this.#write(process.stdout, parts);
+  }
+
+  /** A line of the result, for programs: only under `--json`. */
+  record(value: Readonly<Record<string, unknown>>): void {
+    if (this.json) process.stdout.write(`${jsonLine(value)}\n`);
+  }
+
+  /** What is happening. Not with `-q`. */
+  say(...parts: readonly Part[]): void {
+    if (!this.#quiet) this.#write(process.stderr, parts);
+  }
+
+  /** What a person must see before answering: also with `-q`. */
+  show(...parts: readonly Part[]): void {
+    this.#write(process.stderr, parts);
+  }
+
+  /** What helps to find out why. Only with `-v`. */
+  detail(...parts: readonly Part[]): void {
+    if (this.#verbose) this.#write(process.stderr, parts);
+  }
+
+  /** Something that a person should change, but that does not stop the work. */
+  warn(text: string): void {
+    this.#write(process.stderr, [yellow('warning:'), ' ', text]);
+  }
+
+  hint(text: string): void {
+    if (text !== '') this.#write(process.stderr, [dim('hint:'), ' ', text]);
+  }
+
+  /** An error that ends the command. */
+  fail(failure: Failure): void {
+    this.record({ code: failure.code, message: failure.message, hint: failure.hint });
+    this.#write(process.stderr, [red('countersign:'), ' ', failure.message]);
+    this.hint(failure.hint);
+    for (let cause = failure.cause; cause instanceof Error; cause = cause.cause) {
+      for (const line of (cause.stack ?? cause.message).split('\n')) this.detail(dim(`  ${line}`));
+    }
+  }
+
+  /** Our own text of many lines (help), to standard output whatever the flags. */
+  page(text: string): void {
+    for (const line of text.split('\n')) this.#write(process.stdout, [line]);
+  }
+
+  /** A line that the next one replaces; only on a terminal. Empty: takes it away. */
+  status(text: string): void {
+    if (!process.stderr.isTTY || this.#quiet) return;
+    if (text === '' && !this.#statusShown) return;
+    const width = Math.max(20, process.stderr.columns || 80) - 1;
+    process.stderr.write(`\r\u001b[K${renderLine([text.slice(0, width)], false)}`);
+    this.#statusShown = text !== '';
+  }
+
+  /** Asks yes or no; anything but yes is no. Call only where `interactive`. */
+  async confirm(question: string): Promise<boolean> {
+    return /^y(es)?$/i.test(await this.ask(`${question} [y/N]`));
+  }
+
+  /** Asks for a line, trimmed; empty at the end of input. Call only where `interactive`. */
+  async ask(question: string): Promise<string> {
+    this.status('');
+    const lines = createInterface({ input: process.stdin, output: process.stderr });
+    return new Promise((resolve) => {
+      lines.once('close', () => resolve(''));
+      lines.once('SIGINT', () => process.kill(process.pid, 'SIGINT'));
+      lines.question(`${renderLine([question], false)} `, (answer) => {
+        resolve(answer.trim());
+        lines.close();
+      });
+    });
+  }
+
+  #write(stream: NodeJS.WriteStream, parts: readonly Part[]): void {
+    this.status('');
+    stream.write(`${renderLine(parts, stream.isTTY && !this.#noColour)}\n`);
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,29 @@
+/** Operands and values on the command line: strict, numbers with the units that people write. Pure. */
+import { usage } from '../failure.ts';
+import { isBuildId } from '../records/names.ts';
+import type { BuildId } from '../records/names.ts';
+
+/** A build id. Throws usage. */
+export function parseBuildId(operand: string): BuildId {
+  if (isBuildId(operand)) return operand;
+  throw usage('wrong-usage', `'${operand}' is not a build id`, 'approve prints it, status shows it');
+}
+
+/** A whole number from 1. Throws usage, naming the flag. */
+export function parseCount(text: string, flag: string): number {
+  const value = /^[1-9][0-9]{0,15}$/.test(text) ? Number(text) : Number.NaN;
+  if (!Number.isSafeInteger(value))
+    throw usage('wrong-usage', `${flag}: '${text}' is not a whole number from 1`);
+  return value;
+}
+
+const POWERS = ['', 'K', 'M', 'G', 'T'];
+
+/** Bytes: `4096`, `64M` or `64MiB` (1024 each step). Throws usage, naming the flag. */
+export function parseSize(text: string, flag: string): number {
+  const [, digits = '', unit = ''] = /^([1-9][0-9]{0,15})(?:([KMGT])(?:iB)?)?$/.exec(text) ?? [];
+  const value = Number(digits) * 1024 ** POWERS.indexOf(unit);
+  if (digits === '' || !Number.isSafeInteger(value))
+    throw usage('wrong-usage', `${flag}: '${text}' is not a number of bytes`, 'like 4096, 64M or 2GiB');
+  return value;
+}

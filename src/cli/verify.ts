@@ -1,0 +1,136 @@
+/** `countersign verify`: is this file what the project released? */
+import { now } from '../host/clock.ts';
+import { usage } from '../failure.ts';
+import { verifyFiles } from '../consumer/verify.ts';
+import type { Trust } from '../consumer/verify.ts';
+import type { Outcome, ReleaseFacts, Verdict } from '../consumer/verdict.ts';
+import { dearmorKey } from '../openpgp/armor.ts';
+import { parseCertificate } from '../openpgp/certificate.ts';
+import { command } from './command.ts';
+import type { Globals } from './command.ts';
+import { loadProject, readSmallFile } from './config.ts';
+import { EXIT } from './exit-status.ts';
+import type { ExitStatus } from './exit-status.ts';
+import { Progress } from './progress.ts';
+import type { Terminal } from './terminal.ts';
+import { alignColumns, bold, green, plural, red, spaced, yellow } from './text.ts';
+
+export { verify as command };
+
+const verify = command({
+  name: 'verify',
+  synopsis: 'FILE|DIR... [--release URL|DIR] [--key release.asc]',
+  about: `Says whether files are what the project released: looks each up by its digest in the release and checks the
+whole chain from the log to the signature. A directory is a copy of a whole release. With --key and the file's
+.asc alone it can say only who signed the bytes.`,
+  flags: {
+    release: { value: 'URL|DIR', help: 'the release; else beside the file, else in the depot' },
+    project: { value: 'NAME', help: 'the project it must be of' },
+    version: { value: 'VERSION', help: 'the version it must be of' },
+    key: { value: 'FILE', help: 'the release certificate, instead of a project file' },
+    offline: { help: 'read nothing over the network' },
+    'signature-only': { help: 'be content with the signature alone' },
+  },
+  operands: { min: 1, max: 10_000 },
+  example: [
+    'countersign verify -c countersign.toml app-1.4.0.tgz',
+    'countersign verify --key release.asc --signature-only app-1.4.0.tgz',
+  ],
+  async run({ flags, globals, operands, terminal }) {
+    const progress = new Progress(terminal, 'reading');
+    const verdict = await verifyFiles({
+      paths: operands,
+      trust: trustOf(globals, flags.key),
+      release: flags.release ?? null,
+      depot: globals.depot ?? null,
+      project: flags.project ?? null,
+      version: flags.version ?? null,
+      offline: flags.offline === true,
+      now: now(),
+      progress: (file, done, bytes) => progress.update(done, bytes, file),
+    });
+    progress.finish();
+    terminal.record({ ...verdict });
+    if (!terminal.json) speak(verdict, terminal);
+    return exitStatusFor(verdict.outcome, flags['signature-only'] === true);
+  },
+});
+
+/** The project file unless only a key is given; neither is a wrong usage that shows both ways. */
+function trustOf(globals: Globals, key: string | undefined): Trust {
+  if (key !== undefined)
+    return { kind: 'key', certificate: parseCertificate(dearmorKey(readSmallFile(key))) };
+  try {
+    return { kind: 'project', project: loadProject(globals).project };
+  } catch (error) {
+    const named = globals.config !== undefined || (process.env['COUNTERSIGN_CONFIG'] ?? '') !== '';
+    if (named || !(error instanceof Error && 'code' in error && error.code === 'config-missing')) throw error;
+    throw usage(
+      'no-trust',
+      'verify: neither a project file nor a release key to believe',
+      '-c countersign.toml from the project’s source repository, or --key release.asc',
+      error,
+    );
+  }
+}
+
+function exitStatusFor(outcome: Outcome, contentWithSignature: boolean): ExitStatus {
+  if (outcome === 'valid') return EXIT.done;
+  if (outcome === 'incomplete') return EXIT.unable;
+  return outcome === 'signature-only' && contentWithSignature ? EXIT.done : EXIT.refused;
+}
+
+const SPOKEN: Record<Outcome, string> = {
+  valid: 'valid',
+  'signature-only': 'signature only',
+  'not-valid': 'NOT VALID',
+  incomplete: 'incomplete: no verdict',
+};
+
+/** The verdict, to be read aloud. */
+function speak(verdict: Verdict, terminal: Terminal): void {
+  for (const file of verdict.files) {
+    const outcome = file.valid ? verdict.outcome : 'not-valid';
+    const style = outcome === 'valid' ? green : outcome === 'not-valid' ? red : yellow;
+    const name = file.name === null || file.name === file.file ? '' : ` is ${file.name}`;
+    terminal.result(style(SPOKEN[outcome]), `  ${file.file}${name}`);
+    for (const finding of file.findings) terminal.result(`  ${finding.text} (${finding.code})`);
+  }
+  if (verdict.files.length === 0) terminal.result(red(SPOKEN[verdict.outcome]));
+  for (const finding of verdict.findings) terminal.result(`  ${finding.text} (${finding.code})`);
+  if (verdict.release) speakRelease(verdict.release, terminal);
+  if (verdict.signature) {
+    const { key, created } = verdict.signature;
+    terminal.result(
+      `  signed by ${spaced(key.fingerprint)} ${key.userId} at ${created}; nothing else is known of it`,
+    );
+  }
+  for (const clause of verdict.checked) terminal.detail(`  checked: ${clause}`);
+  for (const clause of verdict.notChecked) terminal.result(`  not checked: ${clause}`);
+}
+
+function speakRelease(release: ReleaseFacts, terminal: Terminal): void {
+  const builders = Object.entries(release.builders).map(([slot, scheme]) => `${slot} (${scheme})`);
+  const rows: [string, string][] = [
+    ['signed by', `${spaced(release.releaseKey.fingerprint)}  ${release.releaseKey.userId}`],
+    ['at', release.signedAt],
+    ...release.approvers.map((key): [string, string] => [
+      'approved by',
+      `${spaced(key.fingerprint)}  ${key.userId}`,
+    ]),
+    ['built by', `${builders.join(', ')}: ${release.assurance}`],
+    ['source', release.source ? `${release.source.uri} at ${release.source.commit}` : 'source not stated'],
+    ['build', release.build],
+    [
+      'log',
+      `entry ${release.log.index} of ${release.log.size} in ${release.log.origin}, at ${release.log.time}`,
+    ],
+    ['witnesses', 'none'],
+  ];
+  terminal.result(
+    '  ',
+    bold(`${release.project} ${release.version}`),
+    `, ${plural(release.artifacts, 'artifact')}`,
+  );
+  for (const row of alignColumns(rows)) terminal.result('  ', ...row);
+}

@@ -1,0 +1,15 @@
+/** What the signer's host needs, and no more: bundled into one file, `dist/countersign-h.mjs`. */
+import { runProgram } from './cli/program.ts';
+
+process.exitCode = await runProgram(
+  [
+    {
+      title: 'signer',
+      verbs: [
+        { name: 'init', summary: 'make a project', load: () => import('./cli/init.ts') },
+        { name: 'sign', summary: 'examine, sign and publish builds', load: () => import('./cli/sign.ts') },
+      ],
+    },
+  ],
+  process.argv.slice(2),
+);

@@ -1,0 +1,46 @@
+/** The whole program, every role: bundled into one file, `dist/countersign.mjs`. */
+import { runProgram } from './cli/program.ts';
+
+process.exitCode = await runProgram(
+  [
+    {
+      title: 'to see it work',
+      verbs: [
+        {
+          name: 'demo',
+          summary: 'all roles on this machine, real keys, a real artifact',
+          load: () => import('./cli/demo.ts'),
+        },
+      ],
+    },
+    {
+      title: 'operator',
+      verbs: [
+        { name: 'approve', summary: 'allow one build', load: () => import('./cli/approve.ts') },
+        { name: 'status', summary: 'where each build stands', load: () => import('./cli/status.ts') },
+      ],
+    },
+    {
+      title: 'builder',
+      verbs: [{ name: 'attest', summary: 'seal a build and send it', load: () => import('./cli/attest.ts') }],
+    },
+    {
+      title: 'depot',
+      verbs: [{ name: 'serve', summary: 'serve the depot over HTTP', load: () => import('./cli/serve.ts') }],
+    },
+    {
+      title: 'signer',
+      verbs: [
+        { name: 'init', summary: 'make a project', load: () => import('./cli/init.ts') },
+        { name: 'sign', summary: 'examine, sign and publish builds', load: () => import('./cli/sign.ts') },
+      ],
+    },
+    {
+      title: 'consumer',
+      verbs: [
+        { name: 'verify', summary: 'is this file what was released?', load: () => import('./cli/verify.ts') },
+      ],
+    },
+  ],
+  process.argv.slice(2),
+);

@@ -1,0 +1,189 @@
+/**
+ * `demo`: the whole loop on this machine. Every role is a process of its own that runs this very program,
+ * with directories for hosts, gpg homes of their own, and a depot that listens on loopback.
+ */
+import { randomFillSync } from 'node:crypto';
+import { copyFile, cp, mkdir, mkdtemp, open, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { unable } from '../failure.ts';
+import { run } from '../host/process.ts';
+import { DemoHost, freePort } from './demo-host.ts';
+
+export interface DemoOptions {
+  /** The program's own file. */
+  readonly program: string;
+  readonly tell: (step: DemoStep) => void;
+  /** Size of the large artifact. */
+  readonly largeBytes: number;
+}
+
+/** One step of the story: who does what, and what came of it. */
+export interface DemoStep {
+  readonly host: string;
+  readonly text: string;
+  /** What was run, as a person would type it there; null where no command was. */
+  readonly command: string | null;
+}
+
+export interface DemoResult {
+  readonly directory: string;
+  /** The directory of the release, as the depot serves it. */
+  readonly release: string;
+  /** Proves the release key's signature of the package with gpgv alone. */
+  readonly gpgv: string;
+  readonly artifacts: readonly string[];
+}
+
+const PROJECT = 'demo';
+const VERSION = '1.0.0';
+
+/** Plays the loop. Throws unable `demo-failed`, naming the step; what was made so far stays. */
+export async function runDemo({ program, tell, largeBytes }: DemoOptions): Promise<DemoResult> {
+  const directory = await mkdtemp(join(tmpdir(), 'countersign-demo-'));
+  const host = (name: string): Promise<DemoHost> => DemoHost.make(join(directory, name), program);
+  const [H, M, L] = [await host('H'), await host('M'), await host('L')];
+  const [operator, consumer] = [await host('operator'), await host('consumer')];
+  // approve would name the checkout that it is called in
+  process.chdir(directory);
+  try {
+    tell({ host: 'H', text: 'the signer holds the release key: a subkey that can only sign', command: null });
+    const releaseKey = await makeReleaseKey(H, directory);
+    tell({ host: 'operator', text: 'an approver has a key of their own', command: null });
+    const approverKey = await operator.makeKey('Ada Approver <ada@example.org>', 'sign');
+    await copyFile(join(operator.directory, 'key.asc'), join(H.directory, 'ada.asc'));
+
+    const url = `http://127.0.0.1:${await freePort()}`;
+    const ada = join(H.directory, 'ada.asc');
+    const init = ['init', '--dir', H.directory, '--project', PROJECT, '--depot', url];
+    await H.countersign([...init, '--release-key', releaseKey, '--approver', ada]);
+    tell({
+      host: 'H',
+      text: 'a project file with every public fact, and a log key that stays here',
+      command: `countersign init --project ${PROJECT} --depot ${url} --release-key ${short(releaseKey)} --approver ada.asc`,
+    });
+    for (const other of [operator, L, consumer]) await copyProject(H, other);
+
+    const data = join(L.directory, 'data');
+    await L.serve(['serve', '--data', data, '--listen', new URL(url).host]);
+    tell({
+      host: 'L',
+      text: `the depot listens on ${url}; it holds no secret`,
+      command: 'countersign serve --data data',
+    });
+
+    const tickets = join(operator.directory, 'tickets');
+    const approved = await operator.countersign([
+      'approve',
+      VERSION,
+      '--tickets',
+      tickets,
+      '--yes',
+      '--json',
+    ]);
+    const build = String(approved['build']);
+    tell({
+      host: 'operator',
+      text: `approval of build ${build}, signed by ${short(approverKey)}; the ticket is for the builder alone`,
+      command: `countersign approve ${VERSION} --tickets tickets`,
+    });
+
+    const ticket = join(M.directory, 'b1.ticket');
+    await copyFile(join(tickets, 'b1.ticket'), ticket);
+    await rm(join(tickets, 'b1.ticket'));
+    const base = join(M.directory, 'out');
+    const artifacts = await makeArtifacts(base, dirname(dirname(program)), largeBytes);
+    const attested = await M.countersign(['attest', '--ticket', ticket, '--base', base, base, '--json']);
+    tell({
+      host: 'M',
+      text: `statement ${short(String(attested['statement']))} seals ${artifacts.join(' and ')}; key and ticket are destroyed`,
+      command: 'countersign attest --ticket b1.ticket --base out out',
+    });
+    await rm(base, { recursive: true });
+
+    await H.countersign(['sign', '--once', '--yes']);
+    tell({
+      host: 'H',
+      text: 'approval and statement hold; every artifact read and hashed once, signed through gpg-agent, logged',
+      command: 'countersign sign --once',
+    });
+    tell({
+      host: 'L',
+      text: 'every signature verified again over the depot’s own bytes; the release is visible, whole',
+      command: null,
+    });
+
+    const release = join(data, 'releases', PROJECT, VERSION);
+    const [artifact = ''] = artifacts;
+    for (const name of [artifact, `${artifact}.asc`])
+      await download(`${url}/releases/${PROJECT}/${VERSION}/${name}`, join(consumer.directory, name));
+    await consumer.countersign(['verify', join(consumer.directory, artifact)]);
+    tell({
+      host: 'consumer',
+      text: 'valid: approved, sealed, logged and signed',
+      command: `countersign verify ${artifact}`,
+    });
+    const gpgv = await proveByHand(consumer, artifact);
+    tell({ host: 'consumer', text: 'and stock gpgv agrees', command: gpgv });
+    return { directory, release, gpgv, artifacts };
+  } finally {
+    for (const each of [L, M, H, operator, consumer]) await each.stop();
+  }
+}
+
+const short = (digest: string): string => `${digest.slice(0, 16)}…`;
+
+/** Makes the release key elsewhere, and brings H the signing subkey alone: its primary stays offline. */
+async function makeReleaseKey(H: DemoHost, directory: string): Promise<string> {
+  const offline = await DemoHost.make(join(directory, 'offline'), '');
+  try {
+    const fingerprint = await offline.makeKey('Demo Release <release@example.org>', 'cert');
+    await offline.gpg(['--quick-add-key', fingerprint, 'ed25519', 'sign', 'never']);
+    const subkeys = join(offline.directory, 'subkeys.pgp');
+    await offline.gpg(['--output', subkeys, '--export-secret-subkeys', fingerprint]);
+    await H.gpg(['--import', subkeys]);
+    return fingerprint;
+  } finally {
+    await offline.stop();
+    await rm(offline.directory, { recursive: true });
+  }
+}
+
+async function copyProject(from: DemoHost, to: DemoHost): Promise<void> {
+  await copyFile(join(from.directory, 'countersign.toml'), join(to.directory, 'countersign.toml'));
+  await cp(join(from.directory, 'keys'), join(to.directory, 'keys'), { recursive: true });
+}
+
+/** This project's own package, and a large file of random bytes. Returns their names, the package first. */
+async function makeArtifacts(directory: string, packageRoot: string, largeBytes: number): Promise<string[]> {
+  await mkdir(directory);
+  const npm = ['pack', packageRoot, '--ignore-scripts', '--silent', '--pack-destination', directory];
+  const packed = await run('npm', npm, { env: process.env, timeoutMs: 120_000, maxOutput: 1024 * 1024 });
+  const [tarball] = await readdir(directory);
+  if (packed.code !== 0 || tarball === undefined)
+    throw unable('demo-failed', `npm pack: ${packed.stderr.toString().trim()}`, 'is npm installed?');
+  const large = await open(join(directory, 'disk.img'), 'wx');
+  try {
+    const chunk = Buffer.alloc(4 * 1024 * 1024);
+    for (let left = largeBytes; left > 0; left -= chunk.length)
+      await large.write(randomFillSync(chunk), 0, Math.min(left, chunk.length));
+  } finally {
+    await large.close();
+  }
+  return [tarball, 'disk.img'];
+}
+
+async function download(url: string, file: string): Promise<void> {
+  const response = await fetch(url);
+  if (!response.ok) throw unable('demo-failed', `GET ${url}: ${response.status}`);
+  await writeFile(file, Buffer.from(await response.arrayBuffer()));
+}
+
+/** Runs gpgv over the downloaded artifact; returns the command. */
+async function proveByHand(consumer: DemoHost, artifact: string): Promise<string> {
+  const file = join(consumer.directory, artifact);
+  const args = ['--keyring', join(consumer.directory, 'keys/release.pgp'), `${file}.asc`, file];
+  const result = await run('gpgv', args, { timeoutMs: 60_000, maxOutput: 1024 * 1024 });
+  if (result.code !== 0) throw unable('demo-failed', `gpgv: ${result.stderr.toString().trim()}`);
+  return ['gpgv', ...args].join(' ');
+}

@@ -1,0 +1,151 @@
+/** `init`: a new project on the signer's host. Protocol §8. */
+import { randomBytes } from 'node:crypto';
+import { lstat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { usage } from '../failure.ts';
+import { createOnce, makeDirectory, orNull } from '../host/files.ts';
+import type { Certificate } from '../openpgp/certificate.ts';
+import { secretKeys } from '../openpgp/gpg.ts';
+import { DEFAULT_POLICY, parseProject } from '../policy/project.ts';
+import type { Project } from '../policy/project.ts';
+import { formatProject } from '../policy/project-text.ts';
+import type { ProjectText } from '../policy/project-text.ts';
+import { isProjectName } from '../records/names.ts';
+import { sha256Hex } from '../records/sha256.ts';
+import { createState } from '../signer/state.ts';
+import { generateNoteKey } from '../tlog/note.ts';
+import { checkCanEncrypt, checkCanSign, loadCertificate } from './keys.ts';
+
+/** What the command line says. Keys are fingerprints that gpg knows here, or files. */
+export interface InitOptions {
+  readonly directory: string;
+  readonly name: string;
+  readonly releaseKey: string;
+  readonly approvers: readonly string[];
+  /** Whose encryption key receives sealed nonces; null for none. */
+  readonly signerKey: string | null;
+  readonly threshold: number;
+  readonly depot: string | null;
+  /** Empty: the project's builds may have any names. */
+  readonly patterns: readonly string[];
+  readonly now: Date;
+}
+
+export interface NewProject {
+  readonly project: Project;
+  /** The project file. */
+  readonly file: string;
+  /** The signer's own directory. */
+  readonly state: string;
+  /** What a person should know or change. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Makes the project file, `keys/` and `signer/`. Everything is checked before anything is written, and
+ * nothing is overwritten. Throws usage (keys, names, `project-exists`, `key-in-two-roles`), unable.
+ */
+export async function initProject(options: InitOptions): Promise<NewProject> {
+  const directory = resolve(options.directory);
+  const file = join(directory, 'countersign.toml');
+  const state = join(directory, 'signer');
+  for (const path of [file, state]) await refuseExisting(path);
+
+  if (!isProjectName(options.name))
+    throw usage(
+      'name-malformed',
+      `'${options.name}' is not a project name`,
+      'a-z 0-9 . _ - and at most 64 of them',
+    );
+
+  const certificates = await loadCertificates(options);
+  const origin = `countersign/${options.name}/${randomBytes(4).toString('hex')}`;
+  const text = (logKey: string, tokenSha256: string): string =>
+    formatProject({
+      ...projectText(options, certificates),
+      log: { origin, key: logKey },
+      signerTokenSha256: tokenSha256,
+    });
+  const readKey = (path: string): Buffer => certificates.files.get(path)?.bytes ?? Buffer.alloc(0);
+  // All names, limits and roles are checked the way every command will, before there is a real log key.
+  parseProject(text(generateNoteKey(origin).verifier, sha256Hex(Buffer.alloc(0))), readKey);
+
+  await makeDirectory(join(directory, 'keys'), 0o755);
+  const { logKey, tokenSha256 } = await createState(state, origin);
+  for (const [path, { bytes }] of certificates.files) await createOnce(join(directory, path), bytes);
+  const toml = text(logKey, tokenSha256);
+  await createOnce(file, Buffer.from(toml));
+  return {
+    project: parseProject(toml, readKey),
+    file,
+    state,
+    warnings: await keyWarnings(certificates.release),
+  };
+}
+
+async function refuseExisting(path: string): Promise<void> {
+  if ((await orNull(lstat(path), `look at ${path}`)) === null) return;
+  throw usage('project-exists', `${path} is there already`, 'nothing is overwritten: choose another --dir');
+}
+
+interface ProjectCertificates {
+  readonly release: Certificate;
+  readonly approvers: readonly Certificate[];
+  readonly encryption: Certificate | null;
+  /** By path beside the project file. */
+  readonly files: ReadonlyMap<string, Certificate>;
+}
+
+const RELEASE_FILE = 'keys/release.pgp';
+const SIGNER_FILE = 'keys/signer.pgp';
+const approverFile = (certificate: Certificate): string =>
+  `keys/approver-${certificate.primary.fingerprint}.pgp`;
+
+async function loadCertificates(options: InitOptions): Promise<ProjectCertificates> {
+  const release = await loadCertificate(options.releaseKey, 'release key');
+  await checkCanSign(release, 'release key', options.now);
+  const approvers: Certificate[] = [];
+  for (const named of options.approvers) {
+    const approver = await loadCertificate(named, 'approver');
+    await checkCanSign(approver, 'approver', options.now);
+    approvers.push(approver);
+  }
+  const encryption =
+    options.signerKey === null ? null : await loadCertificate(options.signerKey, 'signer key');
+  if (encryption !== null) await checkCanEncrypt(encryption, 'signer key');
+  const files = new Map([
+    [RELEASE_FILE, release],
+    ...approvers.map((approver) => [approverFile(approver), approver] as const),
+    ...(encryption === null ? [] : [[SIGNER_FILE, encryption] as const]),
+  ]);
+  return { release, approvers, encryption, files };
+}
+
+function projectText(
+  options: InitOptions,
+  certificates: ProjectCertificates,
+): Omit<ProjectText, 'log' | 'signerTokenSha256'> {
+  return {
+    name: options.name,
+    threshold: options.threshold,
+    depot: options.depot,
+    insecureHttp: false,
+    releaseCertificate: RELEASE_FILE,
+    approverCertificates: certificates.approvers.map(approverFile),
+    encryptionCertificate: certificates.encryption === null ? null : SIGNER_FILE,
+    hash: 'sha256',
+    policy: { ...DEFAULT_POLICY, ...(options.patterns.length > 0 && { patterns: options.patterns }) },
+  };
+}
+
+/** What is not wrong, but weaker than it could be. `init` runs on the signer's host. */
+async function keyWarnings(release: Certificate): Promise<string[]> {
+  const { fingerprint } = release.primary;
+  const here = (await secretKeys(fingerprint)).filter((key) => !key.secretElsewhere);
+  if (here.length === 0) return [`no secret half of release key ${fingerprint} is here: sign will need one`];
+  if (!here.some((key) => key.capabilities.includes('c'))) return [];
+  return [
+    `release key ${fingerprint} can certify, and its primary secret is on this host: ` +
+      'give the host a subkey that can only sign, and keep the primary offline',
+  ];
+}

@@ -1,0 +1,300 @@
+/**
+ * A world: three directories that stand for the three hosts H, M and L, an operator's, real gpg homes, and a
+ * depot that listens on loopback. Every command is the built program in a process of its own.
+ */
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Fingerprint } from '../../src/records/names.ts';
+import { AgentProxy } from './agent-proxy.ts';
+import { GnupgHome } from './gnupg.ts';
+import { PROGRAM, runProgram, watchMemory } from './program.ts';
+import type { Environment, Ran } from './program.ts';
+
+export interface WorldOptions {
+  readonly project?: string;
+  readonly threshold?: number;
+  /** How many people may approve; each has a home of their own. The first one is the operator. */
+  readonly approvers?: number;
+  /** More for `init`: `--artifact '*.tgz'`. */
+  readonly init?: readonly string[];
+}
+
+export interface Approved extends Ran {
+  readonly build: string;
+  /** Path of slot b1's ticket. */
+  readonly ticket: string;
+}
+
+export interface Attested extends Ran {
+  /** Where the artifacts lie on M. */
+  readonly base: string;
+}
+
+export type Files = Readonly<Record<string, string | Buffer>>;
+
+export class World {
+  readonly directory: string;
+  readonly url: string;
+  readonly project: string;
+  /** The home of the release key: a primary that certifies, a subkey that signs. */
+  readonly releaseHome: GnupgHome;
+  readonly releaseKey: Fingerprint;
+  /** Between H and its agent: counts signatures of the release key. */
+  readonly agent: AgentProxy;
+  readonly approverHomes: readonly GnupgHome[];
+  readonly approvers: readonly Fingerprint[];
+  #server: { readonly child: ChildProcess; readonly peakKiB: () => number; readonly log: string[] } | null =
+    null;
+  #batches = 0;
+
+  private constructor(
+    parts: Pick<
+      World,
+      'directory' | 'url' | 'project' | 'releaseHome' | 'releaseKey' | 'agent' | 'approverHomes' | 'approvers'
+    >,
+  ) {
+    this.directory = parts.directory;
+    this.url = parts.url;
+    this.project = parts.project;
+    this.releaseHome = parts.releaseHome;
+    this.releaseKey = parts.releaseKey;
+    this.agent = parts.agent;
+    this.approverHomes = parts.approverHomes;
+    this.approvers = parts.approvers;
+  }
+
+  /** Makes keys and project with the real `init`, and starts the depot. End it with `close`. */
+  static async make(options: WorldOptions = {}): Promise<World> {
+    const directory = await mkdtemp(join(tmpdir(), 'cs-world-'));
+    for (const name of ['H', 'M', 'L', 'operator', 'cwd', 'tmp']) await mkdir(join(directory, name));
+
+    const releaseHome = new GnupgHome();
+    const releaseKey = releaseHome.generate({ userId: 'Release <release@example.org>', usage: 'cert' });
+    releaseHome.addSubkey(releaseKey, 'ed25519', 'sign');
+    const approverHomes = Array.from({ length: options.approvers ?? 1 }, () => new GnupgHome());
+    const approvers = approverHomes.map((home, i) =>
+      home.generate({ userId: `Approver ${i} <a${i}@example.org>` }),
+    );
+
+    const world = new World({
+      directory,
+      url: `http://127.0.0.1:${await freePort()}`,
+      project: options.project ?? 'widget',
+      releaseHome,
+      releaseKey,
+      agent: await AgentProxy.start(releaseHome),
+      approverHomes,
+      approvers,
+    });
+    try {
+      await world.#init(options);
+      await world.startServer();
+      return world;
+    } catch (error) {
+      await world.close();
+      throw error;
+    }
+  }
+
+  async #init(options: WorldOptions): Promise<void> {
+    const approverArgs: string[] = [];
+    for (const [i, home] of this.approverHomes.entries()) {
+      const file = this.path('cwd', `approver-${i}.pgp`);
+      await writeFile(file, home.export(this.approvers[i] ?? ''));
+      approverArgs.push('--approver', file);
+    }
+    const facts = ['--dir', this.path('H'), '--project', this.project, '--depot', this.url];
+    const keys = ['--release-key', this.releaseKey, ...approverArgs];
+    const threshold = ['--threshold', String(options.threshold ?? 1)];
+    mustBe(
+      0,
+      await this.runOn('H', ['init', ...facts, ...keys, ...threshold, ...(options.init ?? []), '--json']),
+    );
+    for (const i of this.approverHomes.keys()) await rm(this.path('cwd', `approver-${i}.pgp`));
+    await this.shareProject();
+  }
+
+  /** Copies H's project file and keys to the other hosts, as a person does after every change. */
+  async shareProject(): Promise<void> {
+    for (const host of ['L', 'operator']) {
+      for (const name of ['countersign.toml', 'keys'])
+        await cp(this.path('H', name), this.path(host, name), { recursive: true });
+    }
+  }
+
+  /** A path in this world: `path('L', 'data', 'builds')`. */
+  path(...segments: readonly string[]): string {
+    return join(this.directory, ...segments);
+  }
+
+  /** H's journal, one canonical entry a line. */
+  get journal(): string {
+    return this.path('H', 'signer', 'journal');
+  }
+
+  /** A path in the depot's tree. */
+  tree(...segments: readonly string[]): string {
+    return this.path('L', 'data', ...segments);
+  }
+
+  /** Runs a command on a host; `approver` says whose keys the operator has. */
+  async runOn(host: 'H' | 'M' | 'L' | 'operator', args: readonly string[], more: RunMore = {}): Promise<Ran> {
+    const { approver = 0, input, program, env = {}, timeoutMs } = more;
+    const home = host === 'H' ? this.agent.env : host === 'operator' ? this.approverHomes[approver]?.env : {};
+    return runProgram(args, {
+      cwd: this.path('cwd'),
+      env: {
+        PATH: process.env['PATH'] ?? '/usr/bin:/bin',
+        LANG: 'C.UTF-8',
+        HOME: this.path(host),
+        TMPDIR: this.path('tmp'),
+        // M gets its ticket and nothing else
+        ...(host !== 'M' && { COUNTERSIGN_CONFIG: this.path(host, 'countersign.toml') }),
+        ...(home && 'GNUPGHOME' in home && { GNUPGHOME: home['GNUPGHOME'] }),
+        ...env,
+      },
+      ...(input !== undefined && { input }),
+      ...(program !== undefined && { program }),
+      ...(timeoutMs !== undefined && { timeoutMs }),
+    });
+  }
+
+  /** `approve`, without a question. */
+  async approve(version: string, args: readonly string[] = [], more: RunMore = {}): Promise<Approved> {
+    const tickets = this.path('operator', `tickets-${++this.#batches}`);
+    const ran = await this.runOn(
+      'operator',
+      ['approve', version, '--tickets', tickets, '--yes', '--json', ...args],
+      more,
+    );
+    const build = ran.json[0]?.['build'];
+    return { ...ran, build: typeof build === 'string' ? build : '', ticket: join(tickets, 'b1.ticket') };
+  }
+
+  /** Puts files on M, in a directory of their own. Returns it. */
+  async place(files: Files): Promise<string> {
+    const base = this.path('M', `out-${++this.#batches}`);
+    await mkdir(base);
+    for (const [name, content] of Object.entries(files)) {
+      await mkdir(dirname(join(base, name)), { recursive: true });
+      await writeFile(join(base, name), content);
+    }
+    return base;
+  }
+
+  /** `attest` of these files, on M. */
+  async attest(ticket: string, files: Files, args: readonly string[] = []): Promise<Attested> {
+    const base = await this.place(files);
+    const ran = await this.runOn('M', [
+      'attest',
+      '--ticket',
+      ticket,
+      '--base',
+      base,
+      base,
+      '--json',
+      ...args,
+    ]);
+    return { ...ran, base };
+  }
+
+  /** `sign --once`, without a question. */
+  sign(args: readonly string[] = [], more: RunMore = {}): Promise<Ran> {
+    return this.runOn('H', ['sign', '--once', '--yes', '--json', ...args], more);
+  }
+
+  /** `verify` by somebody who has the operator's copy of the project file. */
+  verify(paths: readonly string[], args: readonly string[] = []): Promise<Ran> {
+    return this.runOn('operator', ['verify', ...paths, '--json', ...args]);
+  }
+
+  /** The whole loop up to the published release; anything but success throws. Returns the build id. */
+  async release(version: string, files: Files, approveArgs: readonly string[] = []): Promise<string> {
+    const approved = await this.approve(version, approveArgs);
+    mustBe(0, approved);
+    mustBe(0, await this.attest(approved.ticket, files));
+    mustBe(0, await this.sign());
+    return approved.build;
+  }
+
+  /** Starts the depot, on the same address every time. */
+  async startServer(args: readonly string[] = []): Promise<void> {
+    const serve = ['serve', '--data', this.path('L', 'data'), '--listen', new URL(this.url).host];
+    const child = spawn(process.execPath, [PROGRAM, ...serve, '--json', ...args], {
+      cwd: this.path('cwd'),
+      env: {
+        PATH: process.env['PATH'] ?? '/usr/bin:/bin',
+        HOME: this.path('L'),
+        TMPDIR: this.path('tmp'),
+        COUNTERSIGN_CONFIG: this.path('L', 'countersign.toml'),
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const log: string[] = [];
+    createInterface({ input: child.stderr }).on('line', (line) => log.push(line));
+    await new Promise<void>((resolve, reject) => {
+      createInterface({ input: child.stdout }).once('line', () => resolve());
+      child.once('error', reject);
+      child.once('exit', (code) => reject(new Error(`serve ended with ${code}:\n${log.join('\n')}`)));
+    });
+    this.#server = { child, peakKiB: watchMemory(child), log };
+  }
+
+  /** Stops the depot with a signal, and waits for its end. Returns its exit status. */
+  async stopServer(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<number | null> {
+    const child = this.#server?.child;
+    this.#server = null;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
+    const ended = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
+    child.kill(signal);
+    return ended;
+  }
+
+  /** What the depot wrote to standard error so far. */
+  get serverLog(): readonly string[] {
+    return this.#server?.log ?? [];
+  }
+
+  get serverPeakKiB(): number {
+    return this.#server?.peakKiB() ?? 0;
+  }
+
+  async close(): Promise<void> {
+    await this.stopServer();
+    await this.agent.close();
+    for (const home of [this.releaseHome, ...this.approverHomes]) home.close();
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+export interface RunMore {
+  /** Index of the approver whose home the operator uses. */
+  readonly approver?: number;
+  readonly input?: string | Buffer;
+  readonly program?: string;
+  readonly env?: Environment;
+  readonly timeoutMs?: number;
+}
+
+/** Throws with everything that was printed unless the run ended with this exit status. */
+export function mustBe(code: number, ran: Ran): void {
+  if (ran.code === code) return;
+  throw new Error(`exit status ${ran.code}, not ${code}\n${ran.stdout}\n${ran.stderr}`);
+}
+
+/** A TCP port of loopback that was free just now. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', reject);
+    probe.listen(0, '127.0.0.1', () => {
+      const address = probe.address();
+      probe.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+    });
+  });
+}
