@@ -1,0 +1,79 @@
+/**
+ * The body of an answer: of the length that was said, or an error; in bounded time, or an error.
+ */
+import type { IncomingMessage } from 'node:http';
+import { unable } from '../failure.ts';
+import { tooLarge } from './files.ts';
+import { BrokenConnection, badAnswer, explain } from './http-exchange.ts';
+
+export interface BodyTiming {
+  /** The longest that the next bytes may take. */
+  readonly idleMs: number;
+  /** How long a sender may be slower than `bytesPerSecond`, counting only the time that we wait for it. */
+  readonly graceMs: number;
+  readonly bytesPerSecond: number;
+}
+
+/**
+ * How long the answer's body is: null for an answer to HEAD that does not say.
+ * Throws unable('bad-answer') for anything but plain bytes of a stated length.
+ */
+export function bodySize(response: IncomingMessage, method: string): number | null {
+  const values = (name: string): string[] =>
+    response.rawHeaders.filter((_, at, all) => at % 2 === 1 && all[at - 1]?.toLowerCase() === name);
+  // asked for identity: anything else could be a bomb
+  if (values('content-encoding').length > 0) throw badAnswer('it has a content encoding');
+  if (values('transfer-encoding').length > 0) throw badAnswer('it does not say its length first');
+  const lengths = values('content-length');
+  const size = Number(/^[0-9]{1,15}$/.exec(lengths[0] ?? '')?.[0]);
+  if (lengths.length === 1 && !Number.isNaN(size)) return size;
+  if (lengths.length === 0 && method === 'HEAD') return null;
+  throw badAnswer(lengths.length === 0 ? 'it does not say its length' : 'its length is said twice or wrong');
+}
+
+/**
+ * The body, `size` bytes. Throws `BrokenConnection`, unable('network') if it is too slow, unable('bad-answer')
+ * if more comes than was said. Who ends early destroys the response.
+ */
+export async function* receive(
+  response: IncomingMessage,
+  size: number,
+  timing: BodyTiming,
+): AsyncGenerator<Buffer, void, undefined> {
+  const chunks: AsyncIterator<Buffer> = response[Symbol.asyncIterator]();
+  let received = 0;
+  let waited = 0;
+  const next = async (): Promise<IteratorResult<Buffer>> => {
+    const began = performance.now();
+    const timer = setTimeout(() => response.destroy(tooSlow()), timing.idleMs);
+    try {
+      return await chunks.next();
+    } catch (error) {
+      throw explain(error);
+    } finally {
+      clearTimeout(timer);
+      waited += performance.now() - began;
+    }
+  };
+  for (let chunk = await next(); chunk.done !== true; chunk = await next()) {
+    received += chunk.value.length;
+    if (waited > timing.graceMs && received < (waited / 1000) * timing.bytesPerSecond) throw tooSlow();
+    yield chunk.value;
+  }
+  if (received !== size) throw new BrokenConnection(`${received} of ${size} bytes came`);
+}
+
+/** All of a body. Throws unable('too-large') before it is read if it is over `maxBytes`. */
+export async function collect(
+  body: AsyncIterable<Buffer>,
+  size: number,
+  maxBytes: number,
+  what: string,
+): Promise<Buffer> {
+  if (size > maxBytes) throw tooLarge(what, maxBytes);
+  const chunks: Buffer[] = [];
+  for await (const chunk of body) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+const tooSlow = (): Error => unable('network', 'the depot sends too slowly', 'try again');

@@ -1,0 +1,157 @@
+/**
+ * One HTTP request and the head of its answer, from a server that may be hostile. The body is `http-body.ts`.
+ */
+import { request as requestHttp } from 'node:http';
+import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
+import { request as requestHttps } from 'node:https';
+import { TLSSocket } from 'node:tls';
+import { Failure, unable } from '../failure.ts';
+
+const MAX_HEADER_BYTES = 16 * 1024;
+
+/** A body of known length. `source` is called once for each attempt. */
+export interface HttpBody {
+  readonly type: string;
+  readonly size: number;
+  readonly source: () => AsyncIterable<Buffer> | Iterable<Buffer>;
+}
+
+export interface ExchangeTiming {
+  readonly connectMs: number;
+  /** The longest that the head of the answer, or the next piece of our body on its way out, may take. */
+  readonly answerMs: number;
+}
+
+export interface Exchange {
+  readonly request: ClientRequest;
+  readonly response: IncomingMessage;
+}
+
+/** The connection failed, which another attempt may mend. */
+export class BrokenConnection extends Failure {
+  constructor(message: string, cause?: unknown) {
+    super('unable', 'network', message, 'check the network and the depot, then try again', cause);
+  }
+}
+
+/** What no depot answers: trying again gives the same. */
+export const badAnswer = (problem: string, cause?: unknown): Failure =>
+  unable(
+    'bad-answer',
+    `the depot's answer is not acceptable: ${problem}`,
+    'is this a countersign depot?',
+    cause,
+  );
+
+/**
+ * Sends one request and returns the answer once its head is here, whatever its status.
+ * Throws `BrokenConnection`, unable('network' | 'bad-answer'), and what the body's source throws.
+ */
+export function exchange(
+  options: RequestOptions,
+  body: HttpBody | null,
+  timing: ExchangeTiming,
+): Promise<Exchange> {
+  return new Promise((resolve, reject) => {
+    const start = options.protocol === 'https:' ? requestHttps : requestHttp;
+    // said here because NODE_OPTIONS and NODE_TLS_REJECT_UNAUTHORIZED change what is not
+    const strict = { insecureHTTPParser: false, maxHeaderSize: MAX_HEADER_BYTES, rejectUnauthorized: true };
+    const request = start({ ...options, ...strict });
+    let timer: NodeJS.Timeout | undefined;
+    let waiting = true;
+    const within = (milliseconds: number, otherwise: () => Failure): void => {
+      clearTimeout(timer);
+      if (waiting) timer = setTimeout(() => request.destroy(otherwise()), milliseconds);
+    };
+    const answerSoon = (): void =>
+      within(timing.answerMs, () => unable('network', 'the depot does not answer', 'try again'));
+    const settle = (): void => {
+      waiting = false;
+      clearTimeout(timer);
+    };
+
+    within(timing.connectMs, () => new BrokenConnection('cannot connect to the depot: no answer'));
+    request.on('socket', (socket) => {
+      if (!socket.connecting) return answerSoon();
+      socket.once(socket instanceof TLSSocket ? 'secureConnect' : 'connect', answerSoon);
+    });
+    request.on('error', (error) => {
+      settle();
+      reject(explain(error));
+    });
+    request.on('upgrade', (_response, socket) => {
+      settle();
+      socket.destroy();
+      reject(badAnswer('it wants to speak another protocol'));
+    });
+    request.on('response', (response) => {
+      settle();
+      // the parser's word on bytes behind a body that was complete
+      request.on('error', (error) => response.destroy(error));
+      resolve({ request, response });
+    });
+    send(request, body, { progress: answerSoon, answered: () => !waiting }).catch((error: unknown) => {
+      settle();
+      reject(error instanceof Error ? error : new Error(String(error)));
+      request.destroy();
+    });
+  });
+}
+
+interface Sending {
+  progress(): void;
+  answered(): boolean;
+}
+
+/** Sends all of the body, unless the answer is there first: then the rest is of no use. */
+async function send(request: ClientRequest, body: HttpBody | null, sending: Sending): Promise<void> {
+  let sent = 0;
+  for await (const chunk of body?.source() ?? []) {
+    sent += chunk.length;
+    if (sent > (body?.size ?? 0)) break;
+    if (!request.write(chunk)) await drained(request);
+    if (sending.answered() || request.destroyed) return;
+    sending.progress();
+  }
+  if (sent !== (body?.size ?? 0)) throw unable('changed', 'a file changed its size while it was sent');
+  request.end();
+  sending.progress();
+}
+
+function drained(request: ClientRequest): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      request.off('drain', done).off('close', done);
+      resolve();
+    };
+    request.on('drain', done).on('close', done);
+  });
+}
+
+const TRANSIENT = new Set([
+  'EAI_AGAIN',
+  'ECONNABORTED',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EPIPE',
+  'ETIMEDOUT',
+]);
+
+/** What the system, TLS or the parser said, as a `Failure`. */
+export function explain(error: unknown): Error {
+  if (!(error instanceof Error)) return new Error(String(error));
+  if (error instanceof Failure) return error;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  if (code.startsWith('HPE_')) return badAnswer(`it is not HTTP as it should be (${code})`, error);
+  // several addresses tried give an AggregateError, which has a code but no words
+  const words = error.message || code;
+  if (TRANSIENT.has(code)) return new BrokenConnection(`the connection to the depot failed: ${words}`, error);
+  return unable(
+    'network',
+    `cannot talk to the depot: ${words}`,
+    'check its address and its certificate',
+    error,
+  );
+}

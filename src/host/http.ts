@@ -1,0 +1,195 @@
+/**
+ * The HTTP client of every host. It runs beside the release key and talks to a server that nobody trusts: it
+ * follows nothing, inflates nothing, waits for nothing without end, and takes no proxy or laxness from the
+ * environment.
+ */
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { usage } from '../failure.ts';
+import { bodySize, collect, receive } from './http-body.ts';
+import type { BodyTiming } from './http-body.ts';
+import { BrokenConnection, badAnswer, exchange } from './http-exchange.ts';
+import type { ExchangeTiming, HttpBody } from './http-exchange.ts';
+
+export type { HttpBody } from './http-exchange.ts';
+
+export interface HttpTiming extends ExchangeTiming, BodyTiming {
+  /** Pauses before each further attempt after a broken connection. */
+  readonly backOffMs: readonly number[];
+}
+
+const TIMING: HttpTiming = {
+  connectMs: 15_000,
+  answerMs: 60_000,
+  idleMs: 30_000,
+  graceMs: 10_000,
+  bytesPerSecond: 4096,
+  backOffMs: [200, 1000, 3000],
+};
+
+// a server that restarts, or the proxy in front of it
+const BUSY = new Set([502, 503, 504]);
+const SLICE = 256 * 1024;
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST';
+  /** Below the base, without a slash in front, of characters that need no escape. */
+  readonly path: string;
+  readonly accept?: string;
+  readonly token?: Buffer | null;
+  readonly body?: HttpBody;
+  /** Where the answer takes longer than usual. */
+  readonly answerMs?: number;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  /** What Content-Length says; null only for HEAD. */
+  readonly size: number | null;
+  /** Read it to its end or destroy it. */
+  readonly stream: Readable;
+}
+
+/** Bytes as a body; in slices, so that a slow line shows progress. */
+export function bytesBody(type: string, bytes: Buffer): HttpBody {
+  function* slices(): Generator<Buffer> {
+    for (let at = 0; at < bytes.length; at += SLICE) yield bytes.subarray(at, at + SLICE);
+  }
+  return { type, size: bytes.length, source: slices };
+}
+
+export class HttpClient {
+  readonly #base: URL;
+  readonly #insecureHttp: boolean;
+  readonly #timing: HttpTiming;
+  readonly #agent: HttpAgent;
+
+  /** `base`: an http or https URL without user, query and fragment; else throws usage('depot-url'). */
+  constructor(
+    base: string,
+    options: { readonly insecureHttp: boolean; readonly timing?: Partial<HttpTiming> },
+  ) {
+    this.#base = parseBase(base);
+    this.#insecureHttp = options.insecureHttp;
+    this.#timing = { ...TIMING, ...options.timing };
+    const Agent = this.#base.protocol === 'https:' ? HttpsAgent : HttpAgent;
+    this.#agent = new Agent({ keepAlive: true });
+  }
+
+  /**
+   * Sends a request, again after a broken connection, and returns the answer with its body still to come.
+   * Throws usage('insecure-http') rather than show a token to the network, unable('network' | 'bad-answer').
+   */
+  open(request: HttpRequest): Promise<HttpAnswer> {
+    return this.#retrying((last) => this.#attempt(request, last));
+  }
+
+  /** As `open`, with the whole body, which is retried too; unable('too-large') over `maxBytes`. */
+  read(
+    request: HttpRequest,
+    maxBytes: number,
+  ): Promise<{ readonly status: number; readonly size: number | null; readonly bytes: Buffer }> {
+    return this.#retrying(async (last) => {
+      const { status, size, stream } = await this.#attempt(request, last);
+      const expected = request.method === 'HEAD' ? 0 : (size ?? 0);
+      const bytes = await collect(stream, expected, maxBytes, request.path).finally(() => stream.destroy());
+      return { status, size, bytes };
+    });
+  }
+
+  /** Ends every connection, also those in use. */
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  async #retrying<T>(attempt: (last: boolean) => Promise<T>): Promise<T> {
+    for (const pause of this.#timing.backOffMs) {
+      try {
+        return await attempt(false);
+      } catch (error) {
+        if (!(error instanceof BrokenConnection)) throw error;
+      }
+      await sleep(pause);
+    }
+    return attempt(true);
+  }
+
+  async #attempt(request: HttpRequest, last: boolean): Promise<HttpAnswer> {
+    const { method, body = null } = request;
+    const timing = {
+      ...this.#timing,
+      ...(request.answerMs === undefined ? {} : { answerMs: request.answerMs }),
+    };
+    const { protocol, hostname, port, pathname } = this.#base;
+    const { request: sent, response } = await exchange(
+      {
+        protocol,
+        // a URL writes IPv6 addresses in brackets, a socket does not
+        hostname: hostname.replace(/^\[|\]$/g, ''),
+        port,
+        path: `${pathname}${request.path}`,
+        method,
+        headers: this.#headers(request),
+        agent: this.#agent,
+      },
+      body,
+      timing,
+    );
+    try {
+      const status = response.statusCode ?? 0;
+      if (status < 200 || (status >= 300 && status < 400))
+        throw badAnswer(`status ${status}, and nothing is followed`);
+      if (BUSY.has(status) && !last) throw new BrokenConnection(`the depot is not ready: status ${status}`);
+      const size = bodySize(response, method);
+      const bytes = receive(response, method === 'HEAD' ? 0 : (size ?? 0), timing);
+      const stream = Readable.from(bytes, { objectMode: false });
+      stream.once('close', () => {
+        if (!response.readableEnded) response.destroy();
+        // an answer that came before our body had gone: what is left of it has no reader
+        if (!sent.writableFinished) sent.destroy();
+      });
+      return { status, size, stream };
+    } catch (error) {
+      response.destroy();
+      throw error;
+    }
+  }
+
+  #headers({ accept = 'application/json', token = null, body }: HttpRequest): Record<string, string> {
+    const headers: Record<string, string> = {
+      accept: accept,
+      'accept-encoding': 'identity',
+      'user-agent': 'countersign',
+    };
+    if (body) Object.assign(headers, { 'content-type': body.type, 'content-length': String(body.size) });
+    if (token) headers['authorization'] = `Bearer ${this.#show(token)}`;
+    return headers;
+  }
+
+  #show(token: Buffer): string {
+    const { protocol, hostname, host } = this.#base;
+    if (protocol === 'https:' || isLoopback(hostname) || this.#insecureHttp)
+      return token.toString('base64url');
+    throw usage(
+      'insecure-http',
+      `no token is sent over plain HTTP to ${host}`,
+      'use https, or say insecure-http = true in the project file',
+    );
+  }
+}
+
+/** Whether a URL's host name is this machine: 127.0.0.0/8, ::1, localhost. */
+const isLoopback = (hostname: string): boolean =>
+  hostname === 'localhost' || hostname === '[::1]' || /^127\.[0-9]+\.[0-9]+\.[0-9]+$/.test(hostname);
+
+function parseBase(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  const plain = url && `${url.username}${url.password}${url.search}${url.hash}` === '';
+  if (!url || !plain || !['http:', 'https:'].includes(url.protocol)) {
+    throw usage('depot-url', 'the depot is not an http or https URL without user name, query and fragment');
+  }
+  if (!url.pathname.endsWith('/')) url.pathname += '/';
+  return url;
+}

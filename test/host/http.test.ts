@@ -1,0 +1,362 @@
+/** The client against servers that lie, stall and flood: raw sockets, each answer written by hand. */
+import { createServer } from 'node:net';
+import type { Server, Socket } from 'node:net';
+import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { HttpClient, bytesBody } from '../../src/host/http.ts';
+import type { HttpRequest, HttpTiming } from '../../src/host/http.ts';
+
+const TIMING: Partial<HttpTiming> = {
+  connectMs: 300,
+  answerMs: 300,
+  idleMs: 300,
+  graceMs: 200,
+  bytesPerSecond: 1000,
+  backOffMs: [1, 1, 1],
+};
+const GET: HttpRequest = { method: 'GET', path: 'x' };
+
+const cleanUp: (() => void)[] = [];
+afterEach(() => {
+  for (const end of cleanUp.splice(0)) end();
+});
+
+interface Raw {
+  readonly url: string;
+  /** What came in, a text for each connection. */
+  readonly requests: string[];
+}
+
+/** Answers the head of each request with `answer`; the n-th connection gets the n-th answer, the last one again. */
+async function raw(...answers: (string | ((socket: Socket) => void))[]): Promise<Raw> {
+  const requests: string[] = [];
+  const sockets = new Set<Socket>();
+  const server: Server = createServer((socket) => {
+    const index = requests.push('') - 1;
+    sockets.add(socket);
+    socket.on('error', () => {});
+    socket.on('data', (chunk) => {
+      const before = requests[index] ?? '';
+      requests[index] = before + chunk.toString('latin1');
+      if (before.includes('\r\n\r\n') || !requests[index].includes('\r\n\r\n')) return;
+      const answer = answers[Math.min(index, answers.length - 1)] ?? '';
+      if (typeof answer === 'string') socket.write(answer);
+      else answer(socket);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  cleanUp.push(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const address = server.address();
+  const port = typeof address === 'object' && address ? address.port : 0;
+  return { url: `http://127.0.0.1:${port}`, requests };
+}
+
+function client(url: string, insecureHttp = false): HttpClient {
+  const made = new HttpClient(url, { insecureHttp, timing: TIMING });
+  cleanUp.push(() => made.close());
+  return made;
+}
+
+const ok = (body: string, more = ''): string =>
+  `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n${more}\r\n${body}`;
+const get = async (server: Raw, maxBytes = 1000): Promise<string> =>
+  (await client(server.url).read(GET, maxBytes)).bytes.toString();
+
+describe('an answer as it should be', () => {
+  test('is read, and its status is data', async () => {
+    expect(await client((await raw(ok('hello'))).url).read(GET, 5)).toEqual({
+      status: 200,
+      size: 5,
+      bytes: Buffer.from('hello'),
+    });
+    const missing = await raw('HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone');
+    expect(await client(missing.url).read(GET, 100)).toMatchObject({ status: 404 });
+  });
+
+  test('is asked for as plain bytes, under the path of the base', async () => {
+    const server = await raw(ok(''));
+    await client(`${server.url}/depot`).read(
+      { ...GET, path: 'builds/?after=0', accept: 'application/json' },
+      10,
+    );
+    expect(server.requests[0]).toMatch(/^GET \/depot\/builds\/\?after=0 HTTP\/1.1\r\n/);
+    expect(server.requests[0]).toMatch(/accept-encoding: identity\r\n/i);
+    expect(server.requests[0]).not.toMatch(/authorization/i);
+  });
+
+  test('to HEAD has a size and no body', async () => {
+    const server = await raw('HTTP/1.1 200 OK\r\nContent-Length: 123\r\n\r\n');
+    expect(await client(server.url).read({ ...GET, method: 'HEAD' }, 0)).toMatchObject({
+      status: 200,
+      size: 123,
+    });
+  });
+
+  test('can be streamed, and dropped half-way, without an end of the connection that others would notice', async () => {
+    const server = await raw((socket) => {
+      socket.write('HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n');
+      const more = (): void => {
+        if (socket.writable && socket.write(Buffer.alloc(65_536))) setImmediate(more);
+      };
+      socket.on('drain', more);
+      more();
+    });
+    const { size, stream } = await client(server.url).open(GET);
+    expect(size).toBe(1_000_000_000);
+    let seen = 0;
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      seen += chunk.length;
+      if (seen > 300_000) break;
+    }
+    expect(stream.destroyed).toBe(true);
+  });
+
+  test('serves several requests on one connection', async () => {
+    const server = await raw((socket) => {
+      socket.write(ok('first'));
+      socket.once('data', () => socket.write(ok('second')));
+    });
+    const http = client(server.url);
+    expect((await http.read(GET, 10)).bytes.toString()).toBe('first');
+    expect((await http.read(GET, 10)).bytes.toString()).toBe('second');
+    expect(server.requests).toHaveLength(1);
+  });
+});
+
+describe('what no depot answers ends at once', () => {
+  const redirect = (status: number): string =>
+    `HTTP/1.1 ${status} Moved\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n`;
+  test.each([
+    ['a redirect 301', redirect(301)],
+    ['a redirect 302', redirect(302)],
+    ['a redirect 307', redirect(307)],
+    ['not modified', 'HTTP/1.1 304 Not Modified\r\nContent-Length: 0\r\n\r\n'],
+    ['another protocol', 'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n'],
+    ['gzip', ok('hello', 'Content-Encoding: gzip\r\n')],
+    ['even an encoding that is none', ok('hello', 'content-encoding: identity\r\n')],
+    ['no length', 'HTTP/1.1 200 OK\r\n\r\nhello'],
+    ['chunks', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n'],
+    ['chunks and a length', ok('hello', 'Transfer-Encoding: chunked\r\n')],
+    ['a length twice', ok('hello', 'Content-Length: 5\r\n')],
+    ['two lengths', ok('hello', 'Content-Length: 6\r\n')],
+    ['a list of lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\nhello'],
+    ['a length with a sign', 'HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nhello'],
+    ['a length in hex', 'HTTP/1.1 200 OK\r\nContent-Length: 0x5\r\n\r\nhello'],
+    ['a length beyond numbers', 'HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nhello'],
+    ['more than the length', 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhello'],
+    [
+      'more than the length, and an end',
+      'HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nhello',
+    ],
+    ['headers without end', `HTTP/1.1 200 OK\r\n${'X-Filler: 0123456789\r\n'.repeat(2000)}`],
+    ['bare line feeds', 'HTTP/1.1 200 OK\nContent-Length: 5\n\nhello'],
+    ['no HTTP', 'SSH-2.0-OpenSSH_9.2\r\n'],
+  ])('%s', async (_what, answer) => {
+    const server = await raw(answer);
+    await expect(get(server)).rejects.toMatchObject({ kind: 'unable', code: 'bad-answer' });
+    expect(server.requests).toHaveLength(1);
+  });
+
+  test('a body over the bound, before it is read', async () => {
+    const server = await raw('HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n');
+    await expect(get(server)).rejects.toMatchObject({ kind: 'unable', code: 'too-large' });
+  });
+});
+
+describe('whoever is slow is left', () => {
+  const drip = (socket: Socket, text: string, every: number): void => {
+    let at = 0;
+    const timer = setInterval(() => {
+      if (!socket.writable || at === text.length) clearInterval(timer);
+      else socket.write(text.charAt(at++));
+    }, every);
+  };
+  const slow: [string, (socket: Socket) => void][] = [
+    ['no answer', () => {}],
+    ['the head of an answer byte by byte', (socket) => drip(socket, ok('hello'), 20)],
+    [
+      'interim answers without end',
+      (socket) => drip(socket, 'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(100), 1),
+    ],
+    ['a body that stops', (socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello')],
+    [
+      'a body byte by byte',
+      (socket) => {
+        socket.write('HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n');
+        drip(socket, 'x'.repeat(1000), 20);
+      },
+    ],
+  ];
+  test.each(slow)('%s', async (_what, answer) => {
+    const began = performance.now();
+    await expect(get(await raw(answer))).rejects.toMatchObject({ kind: 'unable', code: 'network' });
+    expect(performance.now() - began).toBeLessThan(2000);
+  });
+
+  test('but a reader of ours may take its time', async () => {
+    const server = await raw(ok('x'.repeat(500_000)));
+    const { stream } = await client(server.url).open(GET);
+    let seen = 0;
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      seen += chunk.length;
+      await sleep(100);
+    }
+    expect(seen).toBe(500_000);
+  });
+
+  test('a server that does not take our body', async () => {
+    const server = await raw((socket) => socket.pause());
+    const body = bytesBody('application/octet-stream', Buffer.alloc(20_000_000));
+    const sending = client(server.url).read({ method: 'PUT', path: 'x', body }, 100);
+    await expect(sending).rejects.toMatchObject({ kind: 'unable', code: 'network' });
+  });
+});
+
+describe('a broken connection is tried again', () => {
+  const broken = (socket: Socket): void => void socket.destroy();
+  const half = (socket: Socket): void =>
+    void socket.end('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello');
+  const busy = 'HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy';
+
+  test('and then heals', async () => {
+    const server = await raw(broken, half, busy, ok('hello'));
+    expect(await get(server)).toBe('hello');
+    expect(server.requests).toHaveLength(4);
+  });
+
+  test('or is said, after a few attempts', async () => {
+    for (const answer of [broken, half]) {
+      const server = await raw(answer);
+      await expect(get(server)).rejects.toMatchObject({ kind: 'unable', code: 'network' });
+      expect(server.requests).toHaveLength(4);
+    }
+    const nobody = await raw();
+    for (const end of cleanUp.splice(0)) end();
+    await expect(get(nobody)).rejects.toMatchObject({ kind: 'unable', code: 'network' });
+  });
+
+  test('what a busy server says last is the answer', async () => {
+    const server = await raw(busy);
+    expect(await client(server.url).read(GET, 10)).toMatchObject({ status: 503, bytes: Buffer.from('busy') });
+  });
+
+  test('a stream that breaks is an error, never an end', async () => {
+    const { stream } = await client((await raw(half)).url).open(GET);
+    await expect(stream.toArray()).rejects.toMatchObject({ kind: 'unable', code: 'network' });
+  });
+
+  test('an unknown host is not tried again', async () => {
+    const unknown = client('http://unknown.invalid').read(GET, 10);
+    await expect(unknown).rejects.toMatchObject({ kind: 'unable', code: 'network' });
+  });
+});
+
+describe('bodies of ours', () => {
+  const put = (body: HttpRequest['body'] & object): HttpRequest => ({ method: 'PUT', path: 'x', body });
+
+  test('are sent with their length, once for each attempt', async () => {
+    const server = await raw((socket) => socket.destroy(), ok(''));
+    let made = 0;
+    const source = (): Readable => {
+      made += 1;
+      return Readable.from([Buffer.from('hel'), Buffer.from('lo')]);
+    };
+    await client(server.url).read(put({ type: 'application/octet-stream', size: 5, source }), 10);
+    expect(made).toBe(2);
+    expect(server.requests[1]).toMatch(/content-length: 5\r\n[^]*\r\n\r\nhello$/i);
+    expect(server.requests[1]).not.toMatch(/transfer-encoding/i);
+  });
+
+  test.each([
+    ['short', 'hell'],
+    ['long', 'hello!'],
+  ])('that are too %s are not sent as if they were whole', async (_what, text) => {
+    const server = await raw(() => {});
+    const body = { type: 'text/plain', size: 5, source: () => [Buffer.from(text)] };
+    await expect(client(server.url).read(put(body), 10)).rejects.toMatchObject({
+      kind: 'unable',
+      code: 'changed',
+    });
+  });
+
+  test('whose source fails end with its error', async () => {
+    const server = await raw(() => {});
+    const source = (): Readable =>
+      new Readable({
+        read: (): never => {
+          throw new Error('disk on fire');
+        },
+      });
+    const sending = client(server.url).read(put({ type: 'text/plain', size: 5, source }), 10);
+    await expect(sending).rejects.toThrow('disk on fire');
+  });
+
+  test('are not sent to their end when the answer is there before', async () => {
+    const server = await raw('HTTP/1.1 409 Conflict\r\nContent-Length: 5\r\n\r\nother');
+    let sent = 0;
+    async function* endless(): AsyncGenerator<Buffer> {
+      for (; sent < 1e9; sent += 65_536) {
+        yield Buffer.alloc(65_536);
+        await sleep(1);
+      }
+    }
+    const body = { type: 'application/octet-stream', size: 1e9, source: endless };
+    expect(await client(server.url).read(put(body), 10)).toMatchObject({ status: 409 });
+    expect(sent).toBeLessThan(1e8);
+  });
+});
+
+describe('tokens', () => {
+  const token = Buffer.alloc(32, 0xfb);
+  const asked = { ...GET, token };
+
+  test('go to this machine over plain HTTP', async () => {
+    const server = await raw(ok(''));
+    await client(server.url).read(asked, 10);
+    await client(server.url.replace('127.0.0.1', 'localhost')).read(asked, 10);
+    expect(server.requests[0]).toContain(`Bearer ${token.toString('base64url')}\r\n`);
+  });
+
+  test.each([
+    'http://depot.example',
+    'http://10.0.0.1',
+    'http://127.0.0.1.example',
+    'http://localhost.example',
+    'http://[::2]',
+    'http://[::ffff:10.0.0.1]',
+    'http://0.0.0.0',
+    'http://128.0.0.1',
+  ])('never to %s', async (url) => {
+    await expect(client(url).read(asked, 10)).rejects.toMatchObject({ kind: 'usage', code: 'insecure-http' });
+  });
+
+  test('unless the project says so', async () => {
+    const lax = client('http://unknown.invalid', true).read(asked, 10);
+    await expect(lax).rejects.toMatchObject({ code: 'network' });
+  });
+});
+
+test.each([
+  'ftp://x',
+  'file:///x',
+  'x',
+  '',
+  'https://user@x',
+  'https://u:p@x',
+  'https://x/?q',
+  'https://x/#f',
+])('%j is no depot', (url) => {
+  expect(() => new HttpClient(url, { insecureHttp: false })).toThrow(/not an http or https URL/);
+});
+
+test('no proxy is taken from the environment', async () => {
+  const proxy = await raw(ok('proxy'));
+  for (const name of ['http_proxy', 'HTTP_PROXY', 'all_proxy', 'NODE_USE_ENV_PROXY'])
+    vi.stubEnv(name, proxy.url);
+  expect(await get(await raw(ok('depot')))).toBe('depot');
+  expect(proxy.requests).toEqual([]);
+});
