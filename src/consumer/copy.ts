@@ -1,0 +1,127 @@
+/** A copy of a release, in a directory or behind a URL: names below `releases/<project>/<version>/`. Read only. */
+import { constants } from 'node:fs';
+import { lstat, open, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { refused, unable, usage } from '../failure.ts';
+import type { Failure } from '../failure.ts';
+import { diskFailure, orNull, readFileBounded } from '../host/files.ts';
+import { MAX_SIGNATURE_BYTES } from '../openpgp/signature.ts';
+import type { Sha256 } from '../records/names.ts';
+import { sha256Hex } from '../records/sha256.ts';
+import { HttpDepot } from '../tree/http.ts';
+
+export interface ReleaseCopy {
+  /** What to call it in a message. */
+  readonly where: string;
+  /** Null if it is not there. Throws unable. */
+  read(name: string, maxBytes: number): Promise<Buffer | null>;
+}
+
+/** The directory form also opens artifacts and lists what lies in it. */
+export class DirectoryCopy implements ReleaseCopy {
+  readonly where: string;
+
+  constructor(directory: string) {
+    this.where = directory;
+  }
+
+  read(name: string, maxBytes: number): Promise<Buffer | null> {
+    return readFileBounded(join(this.where, name), maxBytes);
+  }
+
+  path(name: string): string {
+    return join(this.where, name);
+  }
+
+  /** Every file below it, by name; what is neither file nor directory is listed too: it has no place here. */
+  async names(below = ''): Promise<string[]> {
+    const entries = await orNull(
+      readdir(join(this.where, below), { withFileTypes: true }),
+      `list ${join(this.where, below)}`,
+    );
+    const names: string[] = [];
+    for (const entry of entries ?? []) {
+      const name = below === '' ? entry.name : `${below}/${entry.name}`;
+      if (entry.isDirectory()) names.push(...(await this.names(name)));
+      else names.push(name);
+    }
+    return names;
+  }
+}
+
+/** The release behind a URL; artifacts are not read from there. */
+export class UrlCopy implements ReleaseCopy {
+  readonly where: string;
+  readonly #depot: HttpDepot;
+
+  constructor(url: string) {
+    this.where = url.replace(/\/+$/, '');
+    this.#depot = new HttpDepot({ url: this.where, token: null, insecureHttp: false });
+  }
+
+  read(name: string, maxBytes: number): Promise<Buffer | null> {
+    return this.#depot.read(name, maxBytes);
+  }
+
+  close(): void {
+    this.#depot.close();
+  }
+}
+
+export const isUrl = (text: string): boolean => /^https?:\/\//i.test(text);
+
+/** Whether something of a release lies in this directory, complete or not. */
+export async function holdsRelease(directory: string): Promise<boolean> {
+  for (const name of ['release.proof', 'release.json', 'manifest.json']) {
+    const status = await orNull(lstat(join(directory, 'countersign', name)), `look at ${directory}`);
+    if (status !== null) return true;
+  }
+  return false;
+}
+
+/** The file as it is given, links followed, but never a FIFO waited for. Throws usage `no-such-file`, unable. */
+export async function openFile(path: string): Promise<{ size: number; stream: Readable }> {
+  const file = await orNull(open(path, constants.O_RDONLY | constants.O_NONBLOCK), `open ${path}`);
+  if (file === null) throw usage('no-such-file', `${path} is not there`);
+  const status = await file.stat();
+  if (status.isFile())
+    return { size: status.size, stream: file.createReadStream({ highWaterMark: 1024 * 1024 }) };
+  await file.close();
+  throw usage('not-a-file', `${path} is not a regular file`);
+}
+
+/** All chunks of a file, faults as `unable`. */
+export async function* chunksOf(path: string, stream: Readable): AsyncGenerator<Buffer> {
+  try {
+    for await (const chunk of stream) yield chunk as Buffer;
+  } catch (error) {
+    throw diskFailure(error, `read ${path}`);
+  }
+}
+
+/** A file that every release has and this copy lacks: no verdict, and never valid. */
+export const incomplete = (copy: ReleaseCopy, name: string): Failure =>
+  unable('release-incomplete', `${copy.where} has no ${name}`, 'copy the whole release and try again');
+
+/** A file that must be there. Throws unable `release-incomplete`. */
+export async function readRequired(copy: ReleaseCopy, name: string, maxBytes: number): Promise<Buffer> {
+  const bytes = await copy.read(name, maxBytes);
+  if (bytes === null) throw incomplete(copy, name);
+  return bytes;
+}
+
+/**
+ * `<name>.asc`, with the digest that the release lists for it.
+ * Throws refused `chain-broken`, unable `release-incomplete`.
+ */
+export async function readSignature(
+  copy: ReleaseCopy,
+  listed: ReadonlyMap<string, Sha256>,
+  name: string,
+): Promise<Buffer> {
+  const bytes = await readRequired(copy, `${name}.asc`, MAX_SIGNATURE_BYTES);
+  if (sha256Hex(bytes) !== listed.get(`${name}.asc`))
+    throw refused('chain-broken', `${name}.asc is not the signature that the release lists`);
+  return bytes;
+}

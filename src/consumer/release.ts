@@ -1,0 +1,248 @@
+/**
+ * The records of a release, from the log key of the project file down to what was to be signed. Protocol §7,
+ * "check a release offline", and the approvals and statements that it rests on.
+ */
+import { refused } from '../failure.ts';
+import type { Failure } from '../failure.ts';
+import type { Certificate } from '../openpgp/certificate.ts';
+import { keyProblem } from '../openpgp/certificate.ts';
+import type { PublicKey } from '../openpgp/public-key.ts';
+import { MAX_SIGNATURE_BYTES } from '../openpgp/signature.ts';
+import { verifyDetached } from '../openpgp/verify.ts';
+import type { SignatureVerdict } from '../openpgp/verify.ts';
+import { countApprovers, missingApprovers } from '../policy/approval-verdict.ts';
+import { builderCertificate, slotsOf } from '../policy/builder-key.ts';
+import type { Project } from '../policy/project.ts';
+import { verifyReleaseChain } from '../policy/release-chain.ts';
+import type { VerifiedRelease } from '../policy/release-chain.ts';
+import { parseApproval } from '../records/approval.ts';
+import type { Approval } from '../records/approval.ts';
+import { LARGE_RECORD_MAX, RECORD_MAX } from '../records/canonical.ts';
+import { timestampDate } from '../records/names.ts';
+import type { Fingerprint } from '../records/names.ts';
+import {
+  approvalFile,
+  approvalSignatureFile,
+  logEntryFile,
+  manifestFile,
+  releaseFile,
+  releaseProofFile,
+  signaturesListFile,
+  statementFile,
+  statementSignatureFile,
+} from '../records/paths.ts';
+import { sha256Hex } from '../records/sha256.ts';
+import { CHECKSUMS_FILE, formatChecksums } from '../records/signatures-list.ts';
+import { parseStatement } from '../records/statement.ts';
+import type { Statement } from '../records/statement.ts';
+import { incomplete, readRequired, readSignature } from './copy.ts';
+import type { ReleaseCopy } from './copy.ts';
+import type { KeyFact, ReleaseFacts } from './verdict.ts';
+
+/** A release whose records all hold; its artifacts are looked at one by one. */
+export interface CheckedRelease {
+  readonly copy: ReleaseCopy;
+  readonly chain: VerifiedRelease;
+  readonly certificate: Certificate;
+  /** The key of the certificate that made every signature. */
+  readonly signingKey: PublicKey;
+  /** When the log took the release: the time at which its keys must have been good. */
+  readonly signedBy: Date;
+  readonly facts: ReleaseFacts;
+  readonly checked: readonly string[];
+}
+
+/** What the caller says the release must be; null: whatever it is. */
+export interface Expected {
+  readonly project: string | null;
+  readonly version: string | null;
+}
+
+const PROOF_MAX = 256 * 1024;
+/** In a release the records lie in a directory of their own. */
+const record = (name: string): string => `countersign/${name}`;
+
+/**
+ * Reads and checks the records of the release at `copy`.
+ * Throws refused (its first fault), unable (`release-incomplete`, network, disk).
+ */
+export async function checkRelease(
+  copy: ReleaseCopy,
+  project: Project,
+  expected: Expected,
+  now: Date,
+): Promise<CheckedRelease> {
+  const checked: string[] = [];
+  const read = (name: string, maxBytes: number): Promise<Buffer> =>
+    readRequired(copy, record(name), maxBytes);
+
+  // 1. From the proof to the list of signatures, under the log key of the project file.
+  const chain = verifyReleaseChain(
+    {
+      proof: await read(releaseProofFile, PROOF_MAX),
+      logEntry: await read(logEntryFile, RECORD_MAX),
+      release: await read(releaseFile, RECORD_MAX),
+      manifest: await read(manifestFile, LARGE_RECORD_MAX),
+      signaturesList: await read(signaturesListFile, LARGE_RECORD_MAX),
+    },
+    project.log,
+  );
+  const { manifest, entry, index, checkpoint } = chain;
+  checked.push(`entry ${index} of the log ${project.log.origin}, in its tree of ${checkpoint.size} entries`);
+  checked.push(
+    `${releaseFile}, ${manifestFile} and ${signaturesListFile}, each by its digest in the one before`,
+  );
+
+  // 2. It is the release that was asked for, signed with the project's key.
+  const certificate = project.release.certificate;
+  requireSame('project', manifest.project, project.name);
+  requireSame('project', manifest.project, expected.project);
+  requireSame('version', manifest.version, expected.version);
+  requireSame('release key', manifest.releaseKey, certificate.primary.fingerprint);
+  const signingKey = certificate.keys.find(({ key }) => key.fingerprint === manifest.signingKey)?.key;
+  if (signingKey === undefined)
+    throw refused(
+      'release-key',
+      `it was signed by ${manifest.signingKey}, no key of the release certificate`,
+    );
+
+  // 3. Approvers of the project file allowed it. Keys are judged at the time that the log vouches for.
+  const signedBy = timestampDate(entry.time);
+  const approvalBytes = await read(approvalFile, RECORD_MAX);
+  if (sha256Hex(approvalBytes) !== manifest.approval) throw other(approvalFile);
+  const approval = parseApproval(approvalBytes);
+  const approvers = await checkApprovers(copy, project, chain, approval, approvalBytes, signedBy);
+  checked.push(`the approval, signed by ${approvers.length} of the project's approvers, ${project.threshold} needed`);
+
+  // 4. Each builder signed a statement that names exactly these artifacts.
+  const statements = await checkStatements(copy, chain, approval, signedBy);
+  checked.push(`the statement of ${slotsOf(approval).join(', ')}, signed with the build's own key`);
+
+  // 5. SHA256SUMS is what the manifest makes it, and signed.
+  const checksums = await readRequired(copy, CHECKSUMS_FILE, LARGE_RECORD_MAX);
+  if (!checksums.equals(formatChecksums(manifest.subjects)))
+    throw refused('checksums', `${CHECKSUMS_FILE} is not the list of the artifacts in the manifest`);
+  const signature = await readSignature(copy, chain.signatures, CHECKSUMS_FILE);
+  requireGood(CHECKSUMS_FILE, verifyDetached(signature, checksums, certificate, signedBy));
+  checked.push(
+    `${CHECKSUMS_FILE} and its signature by ${manifest.signingKey}${since(certificate, signingKey, now)}`,
+  );
+
+  const facts = factsOf(project, chain, approval, approvers, statements);
+  return { copy, chain, certificate, signingKey, signedBy, facts, checked };
+}
+
+/** The approvers whom the release names, their signatures verified, enough of them and the requester among them. */
+async function checkApprovers(
+  copy: ReleaseCopy,
+  project: Project,
+  chain: VerifiedRelease,
+  approval: Approval,
+  bytes: Buffer,
+  at: Date,
+): Promise<Fingerprint[]> {
+  const { manifest, release } = chain;
+  for (const field of ['build', 'project', 'version', 'releaseKey'] as const)
+    if (approval[field] !== manifest[field])
+      throw refused('approval', `its approval is for another ${field}`);
+
+  const verdicts = new Map<Fingerprint, SignatureVerdict>();
+  for (const certificate of project.approvers) {
+    const { fingerprint } = certificate.primary;
+    if (!release.approvers.includes(fingerprint)) continue;
+    const name = record(approvalSignatureFile(fingerprint));
+    const signature = await readRequired(copy, name, MAX_SIGNATURE_BYTES);
+    verdicts.set(fingerprint, verifyDetached(signature, bytes, certificate, at));
+  }
+  const approvers = countApprovers(project, verdicts);
+  const missing = missingApprovers(project, approval, approvers);
+  if (missing !== null)
+    throw refused(
+      'approvers',
+      `its approval: ${missing}`,
+      'is the project file of the time of this release?',
+    );
+  return approvers;
+}
+
+async function checkStatements(
+  copy: ReleaseCopy,
+  { manifest }: VerifiedRelease,
+  approval: Approval,
+  at: Date,
+): Promise<Statement[]> {
+  const subjects = JSON.stringify(manifest.subjects);
+  const statements: Statement[] = [];
+  for (const slot of slotsOf(approval)) {
+    if (manifest.statements[slot] === undefined) continue;
+    const name = statementFile(slot);
+    const bytes = await readRequired(copy, record(name), LARGE_RECORD_MAX);
+    if (sha256Hex(bytes) !== manifest.statements[slot]) throw other(name);
+    const signature = await readRequired(copy, record(statementSignatureFile(slot)), MAX_SIGNATURE_BYTES);
+    requireGood(name, verifyDetached(signature, bytes, builderCertificate(approval, slot), at));
+    const statement = parseStatement(bytes);
+    if (
+      statement.build !== manifest.build ||
+      statement.approval !== manifest.approval ||
+      statement.slot !== slot
+    )
+      throw refused('statement', `${name} is of another build, approval or slot`);
+    if (JSON.stringify(statement.subjects) !== subjects)
+      throw refused('statement', `${name} names other artifacts than the manifest`);
+    statements.push(statement);
+  }
+  if (statements.length < approval.quorum) throw incomplete(copy, 'statement of its builder');
+  return statements;
+}
+
+function factsOf(
+  project: Project,
+  { release, manifest, entry, index, checkpoint }: VerifiedRelease,
+  approval: Approval,
+  approvers: readonly Fingerprint[],
+  statements: readonly Statement[],
+): ReleaseFacts {
+  const source = approval.source;
+  return {
+    project: manifest.project,
+    version: manifest.version,
+    build: manifest.build,
+    artifacts: manifest.subjects.length,
+    signedAt: manifest.signedAt,
+    releaseKey: keyFact(project.release.certificate),
+    signingKey: manifest.signingKey,
+    approvers: project.approvers
+      .filter(({ primary }) => approvers.includes(primary.fingerprint))
+      .map(keyFact),
+    requester: approval.requester,
+    threshold: project.threshold,
+    builders: release.builders,
+    assurance: release.assurance,
+    source: source && { uri: source.uri, commit: source.digest.gitCommit },
+    command: statements[0]?.command ?? null,
+    log: { origin: project.log.origin, index, size: checkpoint.size, time: entry.time },
+  };
+}
+
+export const keyFact = ({ primary, userIds }: Certificate): KeyFact => ({
+  fingerprint: primary.fingerprint,
+  userId: userIds[0] ?? '',
+});
+
+/** A signature made in time stays good when its key expires; that it has is said. */
+function since(certificate: Certificate, key: PublicKey, now: Date): string {
+  const problem = keyProblem(certificate, key, now);
+  return problem === null ? '' : `, made while that key was good; today: ${problem.reason}`;
+}
+
+function requireSame(what: string, actual: string, expected: string | null): void {
+  if (expected === null || actual === expected) return;
+  throw refused(`other-${what.replace(' ', '-')}`, `it is signed for ${what} ${actual}, not ${expected}`);
+}
+
+function requireGood(name: string, verdict: SignatureVerdict): void {
+  if (!verdict.ok) throw refused(verdict.code, `${name}: ${verdict.reason}`);
+}
+
+const other = (name: string): Failure =>
+  refused('chain-broken', `${name} is not the one that the manifest names`);

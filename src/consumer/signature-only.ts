@@ -1,0 +1,122 @@
+/**
+ * With the release key alone: who signed these bytes, and nothing more. Not what they are called, of which
+ * version they are, nor who allowed it: a signature of an old release is as good as one of today's.
+ */
+import { basename } from 'node:path';
+import { usage } from '../failure.ts';
+import { readFileBounded } from '../host/files.ts';
+import type { Certificate } from '../openpgp/certificate.ts';
+import { MAX_SIGNATURE_BYTES } from '../openpgp/signature.ts';
+import { beginVerify } from '../openpgp/verify.ts';
+import type { GoodSignature } from '../openpgp/verify.ts';
+import { timestamp } from '../records/names.ts';
+import { DirectoryCopy, UrlCopy, chunksOf, isUrl, openFile } from './copy.ts';
+import type { FileVerdict, KeyFact, Verdict } from './verdict.ts';
+
+interface Options {
+  readonly offline: boolean;
+  readonly now: Date;
+  readonly progress?: (file: string, done: number, bytes: number) => void;
+}
+
+interface Judged {
+  readonly file: FileVerdict;
+  readonly good: GoodSignature | null;
+  readonly missing: boolean;
+}
+
+/**
+ * Verifies `FILE.asc` of each file, found beside it or in `release`.
+ * Throws usage (a directory, a URL with `--offline`), unable.
+ */
+export async function verifySignatures(
+  paths: readonly string[],
+  release: string | null,
+  certificate: Certificate,
+  options: Options,
+): Promise<Verdict> {
+  const judged: Judged[] = [];
+  for (const path of paths) judged.push(await judgeSignature(path, release, certificate, options));
+  const good = judged.find((each) => each.good !== null)?.good ?? null;
+  const key: KeyFact = { fingerprint: certificate.primary.fingerprint, userId: certificate.userIds[0] ?? '' };
+  return {
+    outcome: outcomeOf(judged),
+    files: judged.map(({ file }) => file),
+    release: null,
+    signature: good && {
+      key,
+      signingKey: good.signingKey,
+      created: timestamp(new Date(good.created * 1000)),
+    },
+    findings: [],
+    checked: judged
+      .filter((each) => each.good !== null)
+      .map(({ file }) => `the signature over the bytes of ${file.file}`),
+    notChecked: [
+      'what the file is called, and of which project and version it is: the signature does not say',
+      'who approved and who built it, and whether the log has it: that needs a project file (-c) and the release',
+    ],
+  };
+}
+
+function outcomeOf(judged: readonly Judged[]): Verdict['outcome'] {
+  if (judged.every(({ good }) => good !== null)) return 'signature-only';
+  return judged.some(({ good, missing }) => good === null && !missing) ? 'not-valid' : 'incomplete';
+}
+
+async function judgeSignature(
+  path: string,
+  release: string | null,
+  certificate: Certificate,
+  { offline, now, progress = () => {} }: Options,
+): Promise<Judged> {
+  const { size, stream } = await openFile(path);
+  const signature = await findSignature(path, release, offline).catch((error: unknown) => {
+    stream.destroy();
+    throw error;
+  });
+  const bad = (code: string, text: string, missing = false): Judged => {
+    stream.destroy();
+    return { file: { ...blank(path), findings: [{ code, text }] }, good: null, missing };
+  };
+  if (signature === null) return bad('signature-missing', `there is no ${basename(path)}.asc`, true);
+  const begun = beginVerify(signature, certificate, now);
+  if (!('pass' in begun)) return bad(begun.code, begun.reason);
+
+  let done = 0;
+  for await (const chunk of chunksOf(path, stream)) {
+    begun.pass.update(chunk);
+    done += chunk.length;
+    progress(path, done, size);
+  }
+  const verdict = begun.conclude();
+  const facts = { ...blank(path), sha256: verdict.sha256, size: verdict.size };
+  if (verdict.ok) return { file: { ...facts, valid: true }, good: verdict, missing: false };
+  return {
+    file: { ...facts, findings: [{ code: verdict.code, text: verdict.reason }] },
+    good: null,
+    missing: false,
+  };
+}
+
+async function findSignature(path: string, release: string | null, offline: boolean): Promise<Buffer | null> {
+  if (release === null) return readFileBounded(`${path}.asc`, MAX_SIGNATURE_BYTES);
+  const name = `${basename(path)}.asc`;
+  if (!isUrl(release)) return new DirectoryCopy(release).read(name, MAX_SIGNATURE_BYTES);
+  if (offline) throw usage('offline', '--release is a URL, and --offline reads nothing over the network');
+  const copy = new UrlCopy(release);
+  try {
+    return await copy.read(name, MAX_SIGNATURE_BYTES);
+  } finally {
+    copy.close();
+  }
+}
+
+const blank = (file: string): FileVerdict => ({
+  file,
+  valid: false,
+  name: null,
+  sha256: null,
+  size: null,
+  findings: [],
+});
