@@ -22,6 +22,9 @@ export interface ProjectText {
 // Everything written is printable ASCII that a guard has passed or will refuse: JSON's escapes are TOML's.
 const string = (value: string): string => JSON.stringify(value);
 
+/** A line that stands as a comment until somebody wants it. */
+const optional = (set: boolean, line: string): string => (set ? line : `# ${line}`);
+
 const sizeComment = (bytes: number): string => {
   const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
   let power = 0;
@@ -32,7 +35,6 @@ const sizeComment = (bytes: number): string => {
 /** The text of `countersign.toml`. `parseProject` reads it back. */
 export function formatProject(project: ProjectText): string {
   const { policy } = project;
-  const optional = (set: boolean, line: string): string => (set ? line : `# ${line}`);
   return `# What this project trusts. Public facts only: commit this file and keys/, copy them to every host.
 # Consumers take them from here, never from the depot.
 

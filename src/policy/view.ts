@@ -12,20 +12,17 @@ export interface View {
   list(directory: string): Promise<string[]>;
 }
 
+/** One directory of the tree, with paths below it. */
+export const below = (view: View, directory: string): View => ({
+  read: (path) => view.read(`${directory}/${path}`),
+  size: (path) => view.size(`${directory}/${path}`),
+  list: (path) => view.list(`${directory}/${path}`),
+});
+
 /**
- * The tree as it would be with these files (by tree path) in it: a record and its authenticators are one
- * write, judged whole (protocol §4), so each is judged in the presence of the others.
+ * The tree as it would be with these files in it: a record and its authenticators are one write, judged
+ * whole (protocol §4), so each is judged in the presence of the others.
  */
-export function overlay(view: View, files: ReadonlyMap<string, Buffer>): View {
-  return {
-    read: async (path) => files.get(path) ?? (await view.read(path)),
-    size: async (path) => files.get(path)?.length ?? (await view.size(path)),
-    list: async (directory) => {
-      const prefix = `${directory}/`;
-      const added = [...files.keys()]
-        .filter((path) => path.startsWith(prefix))
-        .map((path) => path.slice(prefix.length).split('/', 1).join(''));
-      return [...new Set([...(await view.list(directory)), ...added])];
-    },
-  };
-}
+export const overlay = (view: View, files: ReadonlyMap<string, Buffer>): Pick<View, 'read'> => ({
+  read: async (path) => files.get(path) ?? view.read(path),
+});

@@ -1,0 +1,105 @@
+/**
+ * Who may write an approval or a further signature of one: an approver, by that signature (protocol §4).
+ * And the approval of a build, verified, that every other rule begins with.
+ */
+import { Failure } from '../../failure.ts';
+import type { Certificate } from '../../openpgp/certificate.ts';
+import { verifyDetached } from '../../openpgp/verify.ts';
+import type { SignatureVerdict } from '../../openpgp/verify.ts';
+import { parseApproval } from '../../records/approval.ts';
+import type { Approval } from '../../records/approval.ts';
+import type { BuildId, Fingerprint, Sha256 } from '../../records/names.ts';
+import { approvalFile, approvalSignatureFile, parseBuildFile } from '../../records/paths.ts';
+import { sha256Hex } from '../../records/sha256.ts';
+import { approvalProblems } from '../approval-policy.ts';
+import { countApprovers } from '../approval-verdict.ts';
+import { attempt } from '../attempt.ts';
+import type { Project } from '../project.ts';
+import { verifiedRecord } from '../verified.ts';
+import type { Verified } from '../verified.ts';
+import type { View } from '../view.ts';
+import { allowed, denied, deniedBy, deniedFor } from './verdict.ts';
+import type { Denied, GateVerdict } from './verdict.ts';
+import { otherBytes } from './write.ts';
+import type { Write } from './write.ts';
+
+/** A build's approval with at least one approver's signature: enough to take uploads, not to publish. */
+export interface SignedApproval {
+  readonly approval: Verified<Approval>;
+  /** SHA-256 of its bytes. */
+  readonly digest: Sha256;
+  /** Everybody whose signature verifies; the threshold is not asked. */
+  readonly approvers: readonly Fingerprint[];
+}
+
+/** Whether the write's approval and approver signatures are taken. */
+export async function judgeApprovalWrite(write: Write): Promise<GateVerdict> {
+  const { project, now } = write;
+
+  // 1. One approval a build, and one signature a person: other bytes never replace.
+  const conflict = await otherBytes(write, write.files);
+  if (conflict !== null) return conflict;
+
+  // 2. Every signature in the write counts, or nothing is kept.
+  const bytes = await write.after.read(approvalFile);
+  if (bytes === null) return unknownBuild(write.build);
+  for (const [name, signature] of write.files) {
+    const file = parseBuildFile(name);
+    if (file?.kind !== 'approval-signature') continue;
+    const certificate = approverCertificate(project, file.approver);
+    if (certificate === undefined)
+      return denied(403, 'approver-unknown', `${name}: no approver of the project`);
+    const verdict = verifyDetached(signature, bytes, certificate, now);
+    if (!verdict.ok) return denied(403, 'signature-invalid', `${name}: ${verdict.reason}`);
+  }
+
+  // 3. With those of the tree there is at least one; only now is the approval read.
+  const signed = await signedApproval(project, write.build, write.after, now);
+  if ('allow' in signed) return signed;
+
+  // 4. It is one that the signer could accept: this project's, within the policy, not expired by our clock.
+  const problems = approvalProblems(project, signed.approval, now);
+  if (problems.length > 0) return deniedFor(422, problems);
+  // The record last: whoever sees it finds its authenticator.
+  return allowed(
+    [...write.files].sort(([a], [b]) => Number(a === approvalFile) - Number(b === approvalFile)),
+  );
+}
+
+/** The build's approval, if an approver of the project file signed it; else 404, 403 or 422. */
+export async function signedApproval(
+  project: Project,
+  build: BuildId,
+  directory: Pick<View, 'read'>,
+  now: Date,
+): Promise<SignedApproval | Denied> {
+  // 1. Signatures first: one by each approver at most, over these bytes.
+  const bytes = await directory.read(approvalFile);
+  if (bytes === null) return unknownBuild(build);
+  const verdicts = new Map<Fingerprint, SignatureVerdict>();
+  for (const certificate of project.approvers) {
+    const { fingerprint } = certificate.primary;
+    const signature = await directory.read(approvalSignatureFile(fingerprint));
+    if (signature !== null) verdicts.set(fingerprint, verifyDetached(signature, bytes, certificate, now));
+  }
+  const approvers = countApprovers(project, verdicts);
+  if (approvers.length === 0)
+    return denied(
+      403,
+      'write-needs-authenticator',
+      `no approver of the project has signed the approval of ${build}`,
+    );
+
+  // 2. Then the bytes, and that they are this build's.
+  const approval = attempt(() => parseApproval(bytes));
+  if (approval instanceof Failure) return deniedBy(approval, 422);
+  if (approval.build !== build)
+    return denied(422, 'build-mismatch', `${approvalFile} is that of build ${approval.build}, not ${build}`);
+  return { approval: verifiedRecord(approval), digest: sha256Hex(bytes), approvers };
+}
+
+const unknownBuild = (build: BuildId): Denied =>
+  denied(404, 'build-unknown', `there is no approval of build ${build}`);
+
+const approverCertificate = (project: Project, approver: Fingerprint): Certificate | undefined =>
+  project.approvers.find(({ primary }) => primary.fingerprint === approver);

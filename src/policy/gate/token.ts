@@ -1,0 +1,19 @@
+/** Whose upload token came with a write (protocol §4). */
+import type { Approval } from '../../records/approval.ts';
+import type { Slot } from '../../records/names.ts';
+import { slotOfToken } from '../builder-key.ts';
+import { TOKEN_BYTES } from '../token.ts';
+import type { Verified } from '../verified.ts';
+import { denied } from './verdict.ts';
+import type { Denied } from './verdict.ts';
+
+/** The slot of the build whose token this is; else 401 for none or one of another length, 403 for a stranger's. */
+export function tokenSlot(approval: Verified<Approval>, token: Buffer | null): Slot | Denied {
+  if (token === null)
+    return denied(401, 'token-missing', 'an upload token is needed', 'send the one in the ticket');
+  if (token.length !== TOKEN_BYTES) return denied(401, 'token-malformed', `a token has ${TOKEN_BYTES} bytes`);
+  return (
+    slotOfToken(approval, token) ??
+    denied(403, 'token-unknown', `not an upload token of build ${approval.build}`)
+  );
+}

@@ -1,0 +1,33 @@
+/** A write as every rule of the gate is asked about it. */
+import type { BuildId } from '../../records/names.ts';
+import type { Project } from '../project.ts';
+import type { View } from '../view.ts';
+import { denied } from './verdict.ts';
+import type { Denied } from './verdict.ts';
+
+export interface Write {
+  readonly project: Project;
+  readonly build: BuildId;
+  /** The files of the write that the rule is asked about, by path below `builds/<build>/`. */
+  readonly files: ReadonlyMap<string, Buffer>;
+  /** The upload token that came with it, decoded. */
+  readonly token: Buffer | null;
+  /** The build's directory as it is. */
+  readonly before: View;
+  /** The build's directory as it would be with the whole write in it. */
+  readonly after: Pick<View, 'read'>;
+  readonly now: Date;
+}
+
+/** 409 when one of the files is there with other bytes; null when none is. */
+export async function otherBytes(
+  write: Write,
+  files: Iterable<readonly [string, Buffer]>,
+): Promise<Denied | null> {
+  for (const [name, bytes] of files) {
+    const existing = await write.before.read(name);
+    if (existing !== null && !existing.equals(bytes))
+      return denied(409, 'conflict', `${name} of build ${write.build} is there with other bytes`);
+  }
+  return null;
+}

@@ -1,0 +1,169 @@
+/**
+ * From the log key to every file of a release (protocol §4 and §7): the proof names the entry, the entry
+ * names `release.json`, that names the manifest and `signatures.list`, and the list names each signature.
+ *
+ * Each link takes the verified one before it, so the chain cannot be entered in the middle. All throw
+ * refused: `chain-broken`, `proof-invalid`, or what a parser says of malformed bytes.
+ */
+import { refused } from '../failure.ts';
+import type { Failure } from '../failure.ts';
+import { parseLogEntry } from '../records/log-entry.ts';
+import type { LogEntry, LogEntryType } from '../records/log-entry.ts';
+import { parseManifest } from '../records/manifest.ts';
+import type { Manifest } from '../records/manifest.ts';
+import type { Sha256 } from '../records/names.ts';
+import { manifestFile, refusalFile, releaseFile, signaturesListFile } from '../records/paths.ts';
+import { parseRefusal } from '../records/refusal.ts';
+import type { Refusal } from '../records/refusal.ts';
+import { parseRelease } from '../records/release.ts';
+import type { Release } from '../records/release.ts';
+import { sha256Hex } from '../records/sha256.ts';
+import { CHECKSUMS_FILE, parseSignaturesList } from '../records/signatures-list.ts';
+import type { Checkpoint } from '../tlog/checkpoint.ts';
+import { parseProof, verifyProof } from '../tlog/proof.ts';
+import type { Proof } from '../tlog/proof.ts';
+import type { Project } from './project.ts';
+import { verifiedRecord } from './verified.ts';
+import type { Verified } from './verified.ts';
+
+/** An entry, and where in the log it is. */
+export interface ProvenEntry {
+  readonly entry: LogEntry;
+  readonly index: number;
+  /** The tree that it is proven to be in. */
+  readonly checkpoint: Checkpoint;
+}
+
+/** The files of a release's chain, exactly as received. */
+export interface ReleaseFiles {
+  readonly proof: Buffer;
+  readonly logEntry: Buffer;
+  readonly release: Buffer;
+  readonly manifest: Buffer;
+  readonly signaturesList: Buffer;
+}
+
+/** What the whole chain establishes. */
+export type VerifiedRelease = Verified<
+  ProvenEntry & {
+    readonly release: Release;
+    readonly manifest: Manifest;
+    /** `<name>.asc` to the digest of that file. */
+    readonly signatures: ReadonlyMap<string, Sha256>;
+  }
+>;
+
+/** All links, and that they speak of the same thing. That it is the build asked for is the caller's to compare. */
+export function verifyReleaseChain(files: ReleaseFiles, log: Project['log']): VerifiedRelease {
+  // 1. proof → entry
+  const proven = verifyReleaseEntry(files.proof, files.logEntry, log);
+  // 2. entry → release.json
+  const release = verifyRelease(proven, files.release);
+  // 3. release.json → manifest.json
+  const manifest = verifyManifest(release, files.manifest);
+  // 4. release.json → signatures.list
+  const signatures = verifySignaturesList(release, files.signaturesList);
+
+  // 5. One signature for each artifact and one for the checksums, no more.
+  if (signatures.size !== manifest.subjects.length + 1)
+    throw broken(`${signatures.size} signatures are listed for ${manifest.subjects.length} artifacts`);
+  for (const name of [CHECKSUMS_FILE, ...manifest.subjects.map((subject) => subject.name)])
+    if (!signatures.has(`${name}.asc`)) throw broken(`${signaturesListFile} has no ${name}.asc`);
+  // 6. The builders are those whose statements were believed.
+  if (slots(release.builders) !== slots(manifest.statements))
+    throw broken(`${releaseFile} and ${manifestFile} name other builders`);
+  return verifiedRecord({ ...proven, release, manifest, signatures });
+}
+
+/** Link 1: the log key vouches that this entry of type `release` is in the log. */
+export function verifyReleaseEntry(
+  proof: Buffer,
+  logEntry: Buffer,
+  log: Project['log'],
+): Verified<ProvenEntry> {
+  const parsed = parseProof(proof);
+  // What stands in `extra` nobody signed; the entry is a file of its own here.
+  if (parsed.extra !== null) throw broken('the proof of a release has an extra line');
+  return proveEntry(parsed, logEntry, 'release', log);
+}
+
+/** Link 2: the entry names these bytes as `release.json`, and both name the same build, version and manifest. */
+export function verifyRelease({ entry }: Verified<ProvenEntry>, bytes: Buffer): Verified<Release> {
+  requireDigest(bytes, entry.records[releaseFile], releaseFile);
+  const release = parseRelease(bytes);
+  requireSameBuild(release, entry, releaseFile);
+  if (release.manifest !== entry.records[manifestFile])
+    throw broken(`${releaseFile} names another manifest than the log entry`);
+  return verifiedRecord(release);
+}
+
+/** Link 3: `release.json` names these bytes as its manifest, and both name the same build and version. */
+export function verifyManifest(release: Verified<Release>, bytes: Buffer): Verified<Manifest> {
+  requireDigest(bytes, release.manifest, manifestFile);
+  const manifest = parseManifest(bytes);
+  requireSameBuild(manifest, release, manifestFile);
+  return verifiedRecord(manifest);
+}
+
+/** Link 4: `release.json` names these bytes as its list of signatures, of that length. */
+export function verifySignaturesList(
+  release: Verified<Release>,
+  bytes: Buffer,
+): Verified<ReadonlyMap<string, Sha256>> {
+  requireDigest(bytes, release.signatures.sha256, signaturesListFile);
+  const signatures = parseSignaturesList(bytes);
+  if (signatures.size !== release.signatures.count)
+    throw broken(
+      `${signaturesListFile} has ${signatures.size} lines, ${releaseFile} says ${release.signatures.count}`,
+    );
+  return verifiedRecord(signatures);
+}
+
+/** A refusal that the log holds: the proof brings its own entry, as its `extra` line (§7). Throws as the links do. */
+export function verifyRefusal(
+  proof: Buffer,
+  bytes: Buffer,
+  log: Project['log'],
+): Verified<ProvenEntry & { readonly refusal: Refusal }> {
+  const parsed = parseProof(proof);
+  if (parsed.extra === null) throw broken('the proof of a refusal has no extra line with its entry');
+  const proven = proveEntry(parsed, parsed.extra, 'refusal', log);
+  requireDigest(bytes, proven.entry.records[refusalFile], refusalFile);
+  const refusal = parseRefusal(bytes);
+  if (refusal.build !== proven.entry.build)
+    throw broken(`${refusalFile} and its log entry name other builds`);
+  return verifiedRecord({ ...proven, refusal });
+}
+
+/** A proof authorises a record only if the entry's type is the record's (§7): so the type is part of the question. */
+function proveEntry(
+  proof: Proof,
+  leaf: Buffer,
+  type: LogEntryType,
+  log: Project['log'],
+): Verified<ProvenEntry> {
+  const checkpoint = verifyProof(proof, leaf, log.key, log.origin);
+  const entry = parseLogEntry(leaf);
+  if (entry.type !== type) throw broken(`the log entry is of type ${entry.type}, not ${type}`);
+  return verifiedRecord({ entry, index: proof.index, checkpoint });
+}
+
+const slots = (record: object): string => Object.keys(record).sort().join(' ');
+
+const broken = (text: string): Failure => refused('chain-broken', text);
+
+function requireDigest(bytes: Buffer, expected: Sha256 | undefined, name: string): void {
+  if (expected === undefined || sha256Hex(bytes) !== expected)
+    throw broken(`these are not the bytes of ${name} that were logged`);
+}
+
+interface BuildNames {
+  readonly build: string;
+  readonly project: string;
+  readonly version: string;
+}
+
+function requireSameBuild(record: BuildNames, before: BuildNames, name: string): void {
+  if (record.build !== before.build || record.project !== before.project || record.version !== before.version)
+    throw broken(`${name} is of another build, project or version than what names it`);
+}
