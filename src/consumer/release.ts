@@ -35,6 +35,7 @@ import { sha256Hex } from '../records/sha256.ts';
 import { CHECKSUMS_FILE, formatChecksums } from '../records/signatures-list.ts';
 import { parseStatement } from '../records/statement.ts';
 import type { Statement } from '../records/statement.ts';
+import { PROOF_MAX } from '../tlog/proof.ts';
 import { incomplete, readRequired, readSignature } from './copy.ts';
 import type { ReleaseCopy } from './copy.ts';
 import type { KeyFact, ReleaseFacts } from './verdict.ts';
@@ -58,7 +59,6 @@ export interface Expected {
   readonly version: string | null;
 }
 
-const PROOF_MAX = 256 * 1024;
 /** In a release the records lie in a directory of their own. */
 const record = (name: string): string => `countersign/${name}`;
 
@@ -112,7 +112,9 @@ export async function checkRelease(
   if (sha256Hex(approvalBytes) !== manifest.approval) throw other(approvalFile);
   const approval = parseApproval(approvalBytes);
   const approvers = await checkApprovers(copy, project, chain, approval, approvalBytes, signedBy);
-  checked.push(`the approval, signed by ${approvers.length} of the project's approvers, ${project.threshold} needed`);
+  checked.push(
+    `the approval, signed by ${approvers.length} of the project's approvers, ${project.threshold} needed`,
+  );
 
   // 4. Each builder signed a statement that names exactly these artifacts.
   const statements = await checkStatements(copy, chain, approval, signedBy);

@@ -14,15 +14,7 @@ import type { Project } from '../policy/project.ts';
 import { APPROVAL_TYPE, encodeApproval, parseApproval, terms } from '../records/approval.ts';
 import type { Approval, KeypairBuilder } from '../records/approval.ts';
 import { isVersion, newBuildId, timestamp, timestampDate, toSlot } from '../records/names.ts';
-import type {
-  BuildId,
-  Fingerprint,
-  ProjectName,
-  Sha256,
-  Slot,
-  Timestamp,
-  Version,
-} from '../records/names.ts';
+import type { BuildId, ProjectName, Sha256, Slot, Timestamp, Version } from '../records/names.ts';
 import { approvalFile, approvalSignatureFile } from '../records/paths.ts';
 import { isPattern } from '../records/pattern.ts';
 import { sha256Hex } from '../records/sha256.ts';

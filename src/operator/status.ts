@@ -2,16 +2,29 @@
  * `status`: where each build stands and why it waits, read from the depot and believed only as far as
  * signatures and log proofs carry it.
  */
-import type { Source } from '../records/approval.ts';
-import type { BuildId, Fingerprint, Timestamp } from '../records/names.ts';
-import type { Reason } from '../records/refusal.ts';
+import { Failure, refused } from '../failure.ts';
+import { approvalProblems } from '../policy/approval-policy.ts';
+import { missingApprovers } from '../policy/approval-verdict.ts';
+import { attempt } from '../policy/attempt.ts';
+import { slotsOf } from '../policy/builder-key.ts';
 import type { Project } from '../policy/project.ts';
+import { buildState } from '../policy/state.ts';
+import type { BuildState } from '../policy/state.ts';
+import { parseApproval } from '../records/approval.ts';
+import type { Approval, Source } from '../records/approval.ts';
+import { RECORD_MAX } from '../records/canonical.ts';
+import { timestampDate } from '../records/names.ts';
+import type { BuildId, Fingerprint, Timestamp } from '../records/names.ts';
+import { approvalFile, buildPath, statementFile } from '../records/paths.ts';
+import type { Reason } from '../records/refusal.ts';
 import type { Depot } from '../tree/tree.ts';
+import { gatherEvidence } from './evidence.ts';
+import type { Evidence } from './evidence.ts';
 
 export interface BuildStatus {
   readonly build: BuildId;
   /** approved, built, verified, signed, published, refused, frozen or expired; `unreadable` when its records are not. */
-  readonly state: string;
+  readonly state: BuildState | 'unreadable';
   /** null when the approval can't be read. */
   readonly project: string | null;
   readonly version: string | null;
@@ -39,9 +52,137 @@ export interface BuildStatus {
  * Throws refused `build-unknown`, unable when the depot can't be read.
  */
 export async function* listStatus(
-  _project: Project,
-  _depot: Depot,
-  _options: { readonly build: BuildId | null; readonly now: Date },
+  project: Project,
+  depot: Depot,
+  options: { readonly build: BuildId | null; readonly now: Date },
 ): AsyncGenerator<BuildStatus> {
-  throw new Error('not written yet');
+  const { build, now } = options;
+  if (build !== null) {
+    yield await statusOf(project, depot, build, now);
+    return;
+  }
+  let after: BuildId | null = null;
+  do {
+    const page: Awaited<ReturnType<Depot['builds']>> = await depot.builds(after);
+    for (const each of page.builds) yield await statusOf(project, depot, each, now);
+    after = page.next;
+  } while (after !== null);
 }
+
+async function statusOf(project: Project, depot: Depot, build: BuildId, now: Date): Promise<BuildStatus> {
+  const bytes = await depot.read(buildPath(build, approvalFile), RECORD_MAX);
+  if (bytes === null)
+    throw refused('build-unknown', `the depot has no build ${build}`, 'countersign status lists all of them');
+  const approval = attempt(() => parseApproval(bytes));
+  if (approval instanceof Failure) return unreadable(project, build, approval.message);
+  if (approval.build !== build)
+    return unreadable(project, build, `its approval is that of build ${approval.build}`);
+
+  const evidence = await gatherEvidence(project, depot, approval, bytes, now);
+  const state = buildState({ approval, ...evidence, now });
+  return {
+    build,
+    state,
+    project: approval.project,
+    version: approval.version,
+    source: approval.source,
+    requester: approval.requester,
+    expires: approval.expires,
+    approvers: evidence.approvers,
+    threshold: project.threshold,
+    slots: slotsOf(approval).map((slot) => ({
+      slot,
+      scheme: approval.builders[slot]?.scheme ?? '',
+      statement: evidence.files.has(statementFile(slot)),
+    })),
+    assurance: 'single-builder',
+    ...explain(state, project, approval, evidence, now),
+    reasons: evidence.refusal?.reasons ?? [],
+    logIndex: evidence.logIndex,
+  };
+}
+
+type Explanation = Pick<BuildStatus, 'why' | 'hint'>;
+
+/** Why it waits or how it ended, and what may be done about it. */
+function explain(
+  state: BuildState,
+  project: Project,
+  approval: Approval,
+  evidence: Evidence,
+  now: Date,
+): Explanation {
+  const again = `a new approval: countersign approve ${approval.version} --tickets DIR`;
+  const [reason] = evidence.refusal?.reasons ?? [];
+  switch (state) {
+    case 'published':
+      return { why: 'it is released', hint: '' };
+    case 'signed':
+      return { why: 'it is signed, and waits to be published', hint: 'countersign sign on H finishes it' };
+    case 'verified':
+      return {
+        why: 'the log has its release, and its signatures are on the way',
+        hint: 'countersign sign on H finishes it',
+      };
+    case 'refused':
+    case 'frozen':
+      return {
+        why: reason === undefined ? 'the signer refused it' : `${reason.code}: ${reason.text}`,
+        hint: again,
+      };
+    case 'expired':
+      return { why: `nothing was sealed before ${approval.expires}`, hint: again };
+    case 'approved':
+    case 'built':
+      return (
+        waiting(state, project, approval, evidence, now) ?? {
+          why: 'it waits for the signer',
+          hint: 'on H: countersign sign',
+        }
+      );
+  }
+}
+
+/** What keeps the signer from it; null when nothing does. */
+function waiting(
+  state: 'approved' | 'built',
+  project: Project,
+  approval: Approval,
+  { approvers }: Evidence,
+  now: Date,
+): Explanation | null {
+  const missing = missingApprovers(project, approval, approvers);
+  if (approvers.length === 0)
+    return { why: 'no approver of the project file has signed its approval', hint: '' };
+  if (missing !== null) return { why: `it waits for approvers: ${missing}`, hint: '' };
+  // a statement that came in time is judged after the end too
+  const [problem] = approvalProblems(project, approval, now).filter(
+    ({ code }) => code !== 'expired' || state !== 'built',
+  );
+  if (problem !== undefined) return { why: `the signer will refuse it: ${problem.text}`, hint: '' };
+  if (now < timestampDate(approval.notBefore))
+    return { why: `it is not valid before ${approval.notBefore}`, hint: '' };
+  if (state === 'built') return null;
+  return {
+    why: `it waits for the statement of ${slotsOf(approval).join(', ')}, until ${approval.expires}`,
+    hint: 'on the builder: countersign attest --ticket FILE PATH...',
+  };
+}
+
+const unreadable = (project: Project, build: BuildId, why: string): BuildStatus => ({
+  build,
+  state: 'unreadable',
+  project: null,
+  version: null,
+  source: null,
+  requester: null,
+  expires: null,
+  approvers: [],
+  threshold: project.threshold,
+  slots: [],
+  assurance: 'single-builder',
+  why,
+  hint: 'the depot shows what no approver can have signed: see countersign check there',
+  reasons: [],
+  logIndex: null,
+});

@@ -1,0 +1,133 @@
+/** What the files of a build prove: names are the depot's word, signatures and log proofs are not. */
+import { Failure } from '../failure.ts';
+import { MAX_SIGNATURE_BYTES } from '../openpgp/signature.ts';
+import { verifyDetached } from '../openpgp/verify.ts';
+import type { SignatureVerdict } from '../openpgp/verify.ts';
+import { countApprovers } from '../policy/approval-verdict.ts';
+import { attempt } from '../policy/attempt.ts';
+import { slotsOf } from '../policy/builder-key.ts';
+import type { Project } from '../policy/project.ts';
+import { verifyRefusal, verifyReleaseEntry } from '../policy/release-chain.ts';
+import type { Approval } from '../records/approval.ts';
+import { RECORD_MAX } from '../records/canonical.ts';
+import type { Fingerprint } from '../records/names.ts';
+import {
+  approvalSignatureFile,
+  buildPath,
+  logEntryFile,
+  manifestFile,
+  refusalFile,
+  refusalProofFile,
+  releaseDir,
+  releaseFile,
+  releaseProofFile,
+  signaturesListFile,
+  statementFile,
+  statementSignatureFile,
+} from '../records/paths.ts';
+import type { Refusal } from '../records/refusal.ts';
+import { PROOF_MAX } from '../tlog/proof.ts';
+import type { Depot } from '../tree/tree.ts';
+
+export interface Evidence {
+  /** Approvers whose signature over the approval verifies. */
+  readonly approvers: readonly Fingerprint[];
+  /** Files that count for the state: those with a proof only if it holds. */
+  readonly files: ReadonlySet<string>;
+  readonly refusal: Refusal | null;
+  readonly published: boolean;
+  /** Of the entry that ended the build. */
+  readonly logIndex: number | null;
+}
+
+/** Reads what there is of a build. Throws unable when the depot can't be read. */
+export async function gatherEvidence(
+  project: Project,
+  depot: Depot,
+  approval: Approval,
+  approvalBytes: Buffer,
+  now: Date,
+): Promise<Evidence> {
+  const at = (name: string): string => buildPath(approval.build, name);
+  const files = new Set<string>();
+  for (const slot of slotsOf(approval))
+    for (const name of [statementFile(slot), statementSignatureFile(slot)])
+      if (await isThere(depot, at(name))) files.add(name);
+
+  const approvers = await approversOf(project, depot, approval, approvalBytes, now);
+  const release = await provenRelease(project, depot, approval);
+  if (release !== null) {
+    files.add(releaseProofFile).add(logEntryFile);
+    for (const name of [releaseFile, manifestFile, signaturesListFile])
+      if (await isThere(depot, at(name))) files.add(name);
+    return { approvers, files, refusal: null, ...release };
+  }
+  const refusal = await provenRefusal(project, depot, approval);
+  if (refusal !== null) files.add(refusalFile).add(refusalProofFile);
+  return {
+    approvers,
+    files,
+    refusal: refusal?.refusal ?? null,
+    published: false,
+    logIndex: refusal?.logIndex ?? null,
+  };
+}
+
+async function approversOf(
+  project: Project,
+  depot: Depot,
+  { build }: Approval,
+  bytes: Buffer,
+  now: Date,
+): Promise<Fingerprint[]> {
+  const verdicts = new Map<Fingerprint, SignatureVerdict>();
+  for (const certificate of project.approvers) {
+    const { fingerprint } = certificate.primary;
+    const signature = await depot.read(
+      buildPath(build, approvalSignatureFile(fingerprint)),
+      MAX_SIGNATURE_BYTES,
+    );
+    if (signature !== null) verdicts.set(fingerprint, verifyDetached(signature, bytes, certificate, now));
+  }
+  return countApprovers(project, verdicts);
+}
+
+/** The release that the log proves for this build, and whether it is visible; null if there is none. */
+async function provenRelease(
+  project: Project,
+  depot: Depot,
+  approval: Approval,
+): Promise<{ published: boolean; logIndex: number } | null> {
+  const { build, version } = approval;
+  const proof = await depot.read(buildPath(build, releaseProofFile), PROOF_MAX);
+  const entry = await depot.read(buildPath(build, logEntryFile), RECORD_MAX);
+  if (proof === null || entry === null) return null;
+  const proven = attempt(() => verifyReleaseEntry(proof, entry, project.log));
+  if (proven instanceof Failure || proven.entry.build !== build) return null;
+  // the release of this version may be that of another build
+  const visible = `${releaseDir(approval.project, version)}/countersign`;
+  const published =
+    (await isThere(depot, `${visible}/${releaseProofFile}`)) &&
+    (await depot.read(`${visible}/${logEntryFile}`, RECORD_MAX))?.equals(entry) === true;
+  return { published, logIndex: proven.index };
+}
+
+async function provenRefusal(
+  project: Project,
+  depot: Depot,
+  { build }: Approval,
+): Promise<{ refusal: Refusal; logIndex: number } | null> {
+  const proof = await depot.read(buildPath(build, refusalProofFile), PROOF_MAX);
+  const bytes = await depot.read(buildPath(build, refusalFile), RECORD_MAX);
+  if (proof === null || bytes === null) return null;
+  const proven = attempt(() => verifyRefusal(proof, bytes, project.log));
+  if (proven instanceof Failure || proven.refusal.build !== build) return null;
+  return { refusal: proven.refusal, logIndex: proven.index };
+}
+
+/** Without reading it: manifests and statements are large. */
+async function isThere(depot: Depot, path: string): Promise<boolean> {
+  const file = await depot.open(path);
+  file?.stream.destroy();
+  return file !== null;
+}
