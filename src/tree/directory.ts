@@ -9,6 +9,7 @@ import { lstat, open, readdir, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { refused, unable } from '../failure.ts';
+import { now } from '../host/clock.ts';
 import { diskFailure, errorCode, linkOnce, orNull, readHandle } from '../host/files.ts';
 import { syncDirectory, temporaryName, writeFully } from '../host/files.ts';
 import { LARGE_RECORD_MAX } from '../records/canonical.ts';
@@ -174,7 +175,7 @@ async function dropAbandoned(temporary: string): Promise<void> {
   for (const name of await readdir(temporary)) {
     const path = join(temporary, name);
     const status = await orNull(lstat(path), `look at ${path}`);
-    if (status && Date.now() - status.mtimeMs > ABANDONED_MS)
+    if (status && now().getTime() - status.mtimeMs > ABANDONED_MS)
       await rm(path, { recursive: true, force: true });
   }
 }
