@@ -7,7 +7,7 @@ import { exitStatus } from '../signer/result.ts';
 import type { BuildResult } from '../signer/result.ts';
 import { runRound } from '../signer/round.ts';
 import type { Signer, SignerEvent, SigningQuestion } from '../signer/signer.ts';
-import { SignerState } from '../signer/state.ts';
+import { openState } from '../signer/state.ts';
 import { watch } from '../signer/watch.ts';
 import { parseBuildId } from './values.ts';
 import { command } from './command.ts';
@@ -48,7 +48,7 @@ only. Whatever the depot or the network spoilt is tried again on the next run.`,
     requireAnswer(terminal, flags.yes);
 
     const { project, directory } = loadProject(globals);
-    const state = await SignerState.open(resolve(flags.state ?? join(directory, 'signer')), project);
+    const state = await openState(resolve(flags.state ?? join(directory, 'signer')), project);
     const [depot, publicDepot] = [openDepot(project, globals, state.token), openDepot(project, globals)];
     const signer: Signer = {
       loadProject: async () => loadProject(globals).project,

@@ -1,0 +1,176 @@
+/** `init` with real keys: what it makes, and what it refuses before it has made anything. */
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Fingerprint } from '../../src/records/names.ts';
+import { GnupgHome } from '../harness/gnupg.ts';
+import { PROGRAM_H, runProgram } from '../harness/program.ts';
+import type { Ran } from '../harness/program.ts';
+
+let home: GnupgHome;
+let cwd: string;
+let release: Fingerprint;
+let ada: Fingerprint;
+let grace: Fingerprint;
+let projects = 0;
+
+beforeAll(() => {
+  home = new GnupgHome();
+  cwd = mkdtempSync(join(tmpdir(), 'cs-init-'));
+  release = home.generate({ userId: 'Release <release@example.org>', usage: 'cert' });
+  home.addSubkey(release, 'ed25519', 'sign');
+  ada = home.generate({ userId: 'Ada <ada@example.org>' });
+  grace = home.generate({ userId: 'Grace <grace@example.org>', algorithm: 'rsa3072' });
+});
+afterAll(() => {
+  home.close();
+  rmSync(cwd, { recursive: true });
+});
+
+interface Initialised extends Ran {
+  readonly directory: string;
+}
+
+async function init(args: readonly string[], env: Record<string, string> = home.env): Promise<Initialised> {
+  const directory = join(cwd, `project-${++projects}`);
+  const ran = await runProgram(['init', '--dir', directory, '--json', ...args], {
+    cwd,
+    env,
+    program: PROGRAM_H,
+  });
+  return { ...ran, directory };
+}
+
+const named = (...args: string[]): string[] => ['--project', 'widget', ...args];
+
+/** A key file in `cwd`. */
+function file(name: string, bytes: Buffer): string {
+  writeFileSync(join(cwd, name), bytes);
+  return name;
+}
+
+describe('a new project', () => {
+  test('is public facts to commit, and a directory for the signer alone', async () => {
+    const { code, json, stderr, directory } = await init(
+      named('--release-key', release, '--approver', ada, '--depot', 'https://depot.example.org'),
+    );
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect(readdirSync(directory).sort()).toEqual(['countersign.toml', 'keys', 'signer']);
+    expect(readdirSync(join(directory, 'keys')).sort()).toEqual([`approver-${ada}.pgp`, 'release.pgp']);
+    expect(statSync(join(directory, 'signer')).mode & 0o777).toBe(0o700);
+    expect(readFileSync(join(directory, 'signer', '.gitignore'), 'utf8')).toBe('*\n');
+    for (const name of readdirSync(join(directory, 'signer'))) {
+      const status = statSync(join(directory, 'signer', name));
+      expect(status.mode & 0o077, name).toBe(0);
+    }
+    const toml = readFileSync(join(directory, 'countersign.toml'), 'utf8');
+    expect(toml).toMatch(/^threshold = 1$/m);
+    expect(toml).not.toContain('PRIVATE');
+    expect(json[0]).toMatchObject({ project: 'widget', releaseKey: release, approvers: [ada] });
+  });
+
+  test('takes keys by fingerprint as people copy them, and as files', async () => {
+    const spaced = ada.replace(/(.{4})/g, '$1 ').toLowerCase();
+    const armored = file('grace.asc', home.gpg(['--armor', '--export', grace]));
+    const { code, json } = await init(
+      named('--release-key', `0x${release}`, '--approver', spaced, '--approver', armored, '--threshold', '2'),
+    );
+    expect(code).toBe(0);
+    expect(json[0]).toMatchObject({ approvers: [ada, grace], threshold: 2 });
+  });
+
+  test('warns if the release key on this host can certify, and if it is not here at all', async () => {
+    const here = await init(named('--release-key', release, '--approver', ada));
+    expect(here.stderr).toMatch(/warning: release key \w+ can certify/);
+
+    const publicOnly = new GnupgHome();
+    try {
+      publicOnly.gpg(['--import'], home.export(release));
+      const adaFile = file('ada.pgp', home.export(ada));
+      const without = await init(named('--release-key', release, '--approver', adaFile), publicOnly.env);
+      expect(without.code).toBe(0);
+      expect(without.stderr).toMatch(/warning: no secret half of release key/);
+
+      publicOnly.gpg(['--import'], home.gpg(['--export-secret-subkeys', release]));
+      const subkeyOnly = await init(named('--release-key', release, '--approver', adaFile), publicOnly.env);
+      expect(subkeyOnly.stderr).not.toContain('warning');
+    } finally {
+      publicOnly.close();
+    }
+  });
+});
+
+describe('init refuses, and writes nothing,', () => {
+  async function refusal(args: readonly string[]): Promise<string> {
+    const { code, error, directory, stderr } = await init(args);
+    expect(code, stderr).toBe(2);
+    expect(existsSync(directory)).toBe(false);
+    return `${error?.code}: ${error?.message}`;
+  }
+
+  test('one signing key in two roles', async () => {
+    expect(await refusal(named('--release-key', ada, '--approver', ada))).toMatch(/^key-in-two-roles/);
+    expect(await refusal(named('--release-key', release, '--approver', ada, '--approver', ada))).toMatch(
+      /^key-in-two-roles/,
+    );
+  });
+
+  test('keys that cannot sign, saying why', async () => {
+    const expired = home.generate({ userId: 'expired', at: '20200101T000000', expires: 'seconds=60' });
+    expect(await refusal(named('--release-key', expired, '--approver', ada))).toMatch(
+      /^key-unusable: .*expired/,
+    );
+    const certifies = home.generate({ userId: 'certifies', usage: 'cert' });
+    expect(await refusal(named('--release-key', certifies, '--approver', ada))).toMatch(/^key-unusable/);
+    const revoked = home.generate({ userId: 'revoked' });
+    const revocation = readFileSync(join(home.directory, 'openpgp-revocs.d', `${revoked}.rev`), 'utf8');
+    home.gpg(['--import'], revocation.replace(':-----BEGIN', '-----BEGIN'));
+    expect(await refusal(named('--release-key', release, '--approver', revoked))).toMatch(
+      /^key-unusable: .*revoked/,
+    );
+  });
+
+  test('what is no key, or more than one, or a secret one', async () => {
+    expect(await refusal(named('--release-key', 'nobody@example.org', '--approver', ada))).toMatch(
+      /^key-not-found/,
+    );
+    expect(await refusal(named('--release-key', 'F'.repeat(40), '--approver', ada))).toMatch(
+      /^key-not-found/,
+    );
+    const junk = file('junk.pgp', Buffer.from('junk'));
+    expect(await refusal(named('--release-key', release, '--approver', junk))).toMatch(/^key-malformed/);
+    const both = file('both.pgp', home.gpg(['--export', ada, grace]));
+    expect(await refusal(named('--release-key', release, '--approver', both))).toMatch(/^key-malformed/);
+    const secret = file('secret.asc', home.gpg(['--armor', '--export-secret-keys', ada]));
+    expect(await refusal(named('--release-key', release, '--approver', secret))).toMatch(/^key-malformed/);
+  });
+
+  test('facts that no build could meet', async () => {
+    const keys = ['--release-key', release, '--approver', ada];
+    expect(await refusal(['--project', 'No Such Name', ...keys])).toMatch(/^name-malformed/);
+    expect(await refusal(named(...keys, '--threshold', '2'))).toMatch(/^config-malformed: .*threshold/);
+    expect(await refusal(named(...keys, '--threshold', '0'))).toMatch(/^wrong-usage/);
+    expect(await refusal(named(...keys, '--depot', 'depot.example.org'))).toMatch(
+      /^config-malformed: .*depot/,
+    );
+    expect(await refusal(named(...keys, '--artifact', 'a\nb'))).toMatch(/^config-malformed/);
+  });
+
+  test('to overwrite a project, or the signer’s directory', async () => {
+    const made = await init(named('--release-key', release, '--approver', ada));
+    const before = readFileSync(join(made.directory, 'countersign.toml'));
+    const again = await runProgram(
+      ['init', '--dir', made.directory, '--json', ...named('--release-key', release, '--approver', ada)],
+      { cwd, env: home.env, program: PROGRAM_H },
+    );
+    expect(again).toMatchObject({ code: 2, error: { code: 'project-exists' } });
+    rmSync(join(made.directory, 'countersign.toml'));
+    const half = await runProgram(
+      ['init', '--dir', made.directory, '--json', ...named('--release-key', release, '--approver', ada)],
+      { cwd, env: home.env, program: PROGRAM_H },
+    );
+    expect(half).toMatchObject({ code: 2, error: { code: 'project-exists' } });
+    expect(before.length).toBeGreaterThan(0);
+  });
+});
