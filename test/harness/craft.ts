@@ -139,12 +139,16 @@ function area(subpackets: Buffer[]): Buffer {
 }
 
 /** The first two octets of the digest, and the numbers of a signature over it. */
-function signBytes(key: CraftKey, hash: CraftHash, bytes: Buffer): [prefix: Buffer, numbers: Buffer[]] {
+export function signBytes(
+  key: CraftKey,
+  hash: CraftHash,
+  bytes: Buffer,
+): [prefix: Buffer, numbers: Buffer[]] {
   const digest = createHash(hash).update(bytes).digest();
   const prefix = digest.subarray(0, 2);
   if (key.algorithmId === ALGORITHM_ID.rsa) return [prefix, [sign(hash, bytes, key.privateKey)]];
   const pair =
-    key.algorithmId === ALGORITHM_ID.eddsa
+    key.privateKey.asymmetricKeyType === 'ed25519'
       ? sign(null, digest, key.privateKey)
       : sign(hash, bytes, { key: key.privateKey, dsaEncoding: 'ieee-p1363' });
   return [prefix, [pair.subarray(0, pair.length / 2), pair.subarray(pair.length / 2)]];

@@ -2,7 +2,7 @@
  * A GnuPG home of its own in a temporary directory: real keys, a real agent, gone at the end.
  */
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { toFingerprint } from '../../src/records/names.ts';
@@ -70,6 +70,12 @@ export class GnupgHome {
     return toFingerprint([...listing.matchAll(/^fpr:+([0-9A-F]{40}):/gm)].at(-1)?.[1], 'a new subkey');
   }
 
+  /** Imports the revocation that gpg made with the key; a colon keeps it from being used by mistake. */
+  revoke(key: Fingerprint): void {
+    const file = readFileSync(join(this.directory, 'openpgp-revocs.d', `${key}.rev`), 'utf8');
+    this.gpg(['--import'], file.replace(':-----BEGIN', '-----BEGIN'));
+  }
+
   /** The binary certificate. */
   export(key: string): Buffer {
     return this.gpg(['--export', key]);
@@ -85,6 +91,13 @@ export class GnupgHome {
   /** A binary detached signature, with gpg's own options in `more`. */
   sign(key: string, data: Buffer, more: readonly string[] = []): Buffer {
     return this.gpg([...more, '--local-user', key, '--detach-sign', '--output', '-'], data);
+  }
+
+  /** The revocation that gpg made with the key, ready to be imported. */
+  revocationCertificate(key: Fingerprint): Buffer {
+    const file = readFileSync(join(this.directory, 'openpgp-revocs.d', `${key}.rev`), 'utf8');
+    // gpg puts a colon in front, against revoking by accident
+    return Buffer.from(file.slice(file.indexOf(':-----BEGIN') + 1));
   }
 
   /** Stops the agent and removes everything. */
