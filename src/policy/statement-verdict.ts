@@ -5,6 +5,7 @@
  * The signature comes in as a verdict, so that the signer (gpgv) and the gate (in process) decide by one logic.
  */
 import { Failure } from '../failure.ts';
+import { CLOCK_TOLERANCE_SECONDS } from '../openpgp/verify.ts';
 import type { SignatureVerdict } from '../openpgp/verify.ts';
 import type { Approval, Source } from '../records/approval.ts';
 import { timestampDate } from '../records/names.ts';
@@ -42,9 +43,6 @@ export type StatementVerdict =
   /** Not signed by this builder: the depot's doing for all we know, so nothing is logged (§1, rule 7). */
   | { readonly verdict: 'void'; readonly text: string };
 
-/** How far the signature's own time may lie outside [`notBefore`, now]: the builder's clock is its own (§6). */
-const CLOCK_TOLERANCE = 600;
-
 /** The verdict, with all its reasons. */
 export function judgeStatement(question: StatementQuestion): StatementVerdict {
   const { project, approval, slot, firstSeen } = question;
@@ -74,7 +72,10 @@ const malformed = (slot: Slot, text: string): Reason => ({
   text,
 });
 
-/** Why the statement does not count as the builder's; null when it does. */
+/**
+ * Why the statement does not count as the builder's; null when it does. Its signature's own time may lie ten
+ * minutes outside [`notBefore`, now], as the builder's clock is its own (§6).
+ */
 export function authenticatorProblem(
   question: Pick<StatementQuestion, 'approval' | 'slot' | 'signature' | 'firstSeen'>,
 ): string | null {
@@ -84,7 +85,7 @@ export function authenticatorProblem(
   if (certificate instanceof Failure) return certificate.message;
   if (signature.primary !== certificate.primary.fingerprint)
     return `it is signed by ${signature.primary}, not by the key of builder ${slot}`;
-  return signature.created > seconds(firstSeen) + CLOCK_TOLERANCE
+  return signature.created > seconds(firstSeen) + CLOCK_TOLERANCE_SECONDS
     ? 'its signature is dated in the future'
     : null;
 }
@@ -114,7 +115,7 @@ function timeProblems({ approval, slot, signature }: StatementQuestion, firstSee
   const where = statementFile(slot);
   if (isExpired(approval, firstSeen))
     reasons.push({ code: 'expired', where, text: `it came after the approval ended at ${approval.expires}` });
-  const earliest = seconds(timestampDate(approval.notBefore)) - CLOCK_TOLERANCE;
+  const earliest = seconds(timestampDate(approval.notBefore)) - CLOCK_TOLERANCE_SECONDS;
   if (signature.ok && signature.created < earliest)
     reasons.push({ code: 'statement-time', where, text: `it was signed before ${approval.notBefore}` });
   return reasons;
