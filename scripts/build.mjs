@@ -65,6 +65,12 @@ function thirdParty(directories) {
 }
 
 mkdirSync(dist, { recursive: true });
-const everything = await bundle('src/main.ts', 'countersign');
-await bundle('src/main-h.ts', 'countersign-h');
-replace(join(dist, 'THIRD-PARTY.txt'), thirdParty(packagesOf(everything)));
+try {
+  await bundle('src/main-h.ts', 'countersign-h');
+  const everything = await bundle('src/main.ts', 'countersign');
+  replace(join(dist, 'THIRD-PARTY.txt'), thirdParty(packagesOf(everything)));
+} catch (error) {
+  // esbuild has shown its own errors, with the lines they are about
+  if (!('errors' in error)) throw error;
+  process.exitCode = 1;
+}

@@ -27,9 +27,13 @@ const LONGEST = 4_000;
 // Controls (a newline among them: one call is one line), invisible and direction-changing characters, halves of pairs.
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 
+/** What must be on no screen and in no log, whoever put it into a message: a ticket, a log key's private half. */
+const SECRETS = /(countersign-ticket-v1\.|PRIVATE\+KEY\+)[^\s'"]+/g;
+
 /** `text` with everything that could move a cursor, hide or reorder text, or forge a line shown as `\xNN` or `\u{N}`. */
 export function escapeText(text: string): string {
-  const short = text.length > LONGEST ? `${text.slice(0, LONGEST)}… (cut)` : text;
+  const known = text.replace(SECRETS, '$1…');
+  const short = known.length > LONGEST ? `${known.slice(0, LONGEST)}… (cut)` : known;
   return short.replace(UNSAFE, (character) => {
     const code = character.codePointAt(0) ?? 0;
     return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
@@ -49,10 +53,9 @@ export function renderLine(parts: readonly Part[], colour: boolean): string {
 
 /** JSON on one line, ASCII only: what a terminal makes of it cannot differ from what a program reads. */
 export function jsonLine(value: unknown): string {
-  return JSON.stringify(value).replace(
-    /[\u007f-\uffff]/g,
-    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  return JSON.stringify(value)
+    .replace(SECRETS, '$1…')
+    .replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** Rows of columns as lines of parts, each column as wide as its widest cell, two spaces between. */

@@ -26,6 +26,12 @@ describe('foreign text on a terminal', () => {
     expect(renderLine(['a', bold('b')], false)).toBe('ab');
   });
 
+  test('never holds a ticket or a private key, also when somebody gave one as a file name', () => {
+    const line = "no file 'countersign-ticket-v1.eyJhIjoxfQ' or PRIVATE+KEY+name+01234567+AQID";
+    expect(escapeText(line)).toBe("no file 'countersign-ticket-v1.…' or PRIVATE+KEY+…");
+    expect(jsonLine({ line })).not.toMatch(/eyJ|AQID/);
+  });
+
   test('is ASCII in JSON, and the same text again when it is read', () => {
     const text = 'ü\u202e\u007f\ud83d\ude00\n';
     expect(jsonLine({ text })).toMatch(/^[\x20-\x7e]+$/);

@@ -7,6 +7,7 @@ import type { Fingerprint } from '../../src/records/names.ts';
 import { GnupgHome } from '../harness/gnupg.ts';
 import { PROGRAM_H, runProgram } from '../harness/program.ts';
 import type { Ran } from '../harness/program.ts';
+import { atTerminal } from '../harness/terminal.ts';
 
 let home: GnupgHome;
 let cwd: string;
@@ -173,4 +174,28 @@ describe('init refuses, and writes nothing,', () => {
     expect(half).toMatchObject({ code: 2, error: { code: 'project-exists' } });
     expect(before.length).toBeGreaterThan(0);
   });
+});
+
+test('on a terminal init asks for what is missing', async () => {
+  const directory = join(cwd, 'asked');
+  const { code, screen } = await atTerminal(
+    ['init', '--depot', 'https://depot.example.org'],
+    [
+      ['directory [.]:', directory],
+      ['name of the project [asked]:', ''],
+      ['release key, fingerprint or file:', release],
+      ['approvers’ keys, fingerprints or files:', `${ada}, ${grace}`],
+    ],
+    { cwd, env: home.env, program: PROGRAM_H },
+  );
+  expect(code, screen).toBe(0);
+  expect(screen).toContain('made project \u001b[1masked');
+  expect(readdirSync(join(directory, 'keys'))).toHaveLength(3);
+});
+
+test('on a terminal colour is left out when NO_COLOR says so', async () => {
+  const env = { ...home.env, NO_COLOR: '1' };
+  const { code, screen } = await atTerminal(['init', '--wrong'], [], { cwd, env, program: PROGRAM_H });
+  expect(code).toBe(2);
+  expect(screen).toBe('countersign: init: unknown flag --wrong\r\nhint: see countersign init --help\r\n');
 });
