@@ -15,6 +15,8 @@ export const RECORD_MAX = 64 * 1024;
 export const LARGE_RECORD_MAX = 64 * 1024 * 1024;
 export const MAX_SUBJECTS = 100_000;
 const MAX_DEPTH = 32;
+/** Brackets and commas: six a subject. 64 MiB of `{},{},…` would take gigabytes once they are objects. */
+const MAX_VALUES = 1_000_000;
 
 /**
  * The canonical text of a value: keys in order of UTF-16 code units, ECMAScript's numbers and strings.
@@ -50,19 +52,24 @@ export const encodeCanonical = (value: Json): Buffer => Buffer.from(canonicalize
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+const COMMA = 0x2c;
 
-/** Whether brackets nest deeper than any record does: one scan, before anything recursive sees the bytes. */
-function tooDeep(bytes: Uint8Array): boolean {
+/** Why the bytes would cost more than any record: one scan, before anything recursive sees them; or null. */
+function tooMuch(bytes: Uint8Array): string | null {
   let depth = 0;
+  let values = 0;
   for (let at = 0; at < bytes.length; at++) {
     const byte = bytes[at];
     if (byte === QUOTE) {
       for (at++; at < bytes.length && bytes[at] !== QUOTE; at++) if (bytes[at] === BACKSLASH) at++;
     } else if (byte === 0x7b || byte === 0x5b) {
-      if (++depth > MAX_DEPTH) return true;
+      values++;
+      if (++depth > MAX_DEPTH) return `nested deeper than ${MAX_DEPTH} levels`;
     } else if (byte === 0x7d || byte === 0x5d) depth--;
+    else if (byte === COMMA) values++;
+    if (values > MAX_VALUES) return `more than ${MAX_VALUES} values`;
   }
-  return false;
+  return null;
 }
 
 /**
@@ -76,7 +83,8 @@ export function parseCanonical(bytes: Uint8Array, limits: { maxBytes: number; wh
   const { maxBytes, what } = limits;
   const malformed = (problem: string) => refused('record-malformed', `${what}: ${problem}`);
   if (bytes.length > maxBytes) throw refused('record-too-large', `${what}: more than ${maxBytes} bytes`);
-  if (tooDeep(bytes)) throw malformed(`nested deeper than ${MAX_DEPTH} levels`);
+  const excess = tooMuch(bytes);
+  if (excess !== null) throw malformed(excess);
   let text: string;
   try {
     // ignoreBOM keeps a byte order mark in the text, where it is an error like any other stray character.

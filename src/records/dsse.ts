@@ -1,14 +1,13 @@
 /** The statement once more, in a DSSE envelope (secure-systems-lab/dsse v1.0), for in-toto and sigstore tools. */
 import { encodeCanonical, LARGE_RECORD_MAX, parseCanonical, RECORD_MAX } from './canonical.ts';
-import { closedObject, listOf, text } from './fields.ts';
+import { closedObject, listOf, oneOf, text } from './fields.ts';
 import { decodeBase64Strict } from './names.ts';
 
 export const PAYLOAD_TYPE = 'application/vnd.in-toto+json';
 
 export interface Envelope {
   readonly payload: Buffer;
-  /** Any: the caller asks for the one that it expects. */
-  readonly payloadType: string;
+  readonly payloadType: typeof PAYLOAD_TYPE;
   /** Exactly one. */
   readonly signatures: readonly [{ readonly keyid: string; readonly sig: Buffer }];
 }
@@ -31,7 +30,7 @@ export const encodeEnvelope = (payload: Buffer, keyid: string, sig: Buffer): Buf
 /** The largest statement in base64, and room for the rest. */
 export const ENVELOPE_MAX = Math.ceil(LARGE_RECORD_MAX / 3) * 4 + 4096;
 
-/** Reads an envelope of canonical JSON with one signature; checks no signature. Throws refused. */
+/** Reads an envelope of an in-toto statement, canonical JSON with one signature; checks no signature. Throws refused. */
 export function parseEnvelope(bytes: Uint8Array): Envelope {
   const value = parseCanonical(bytes, { maxBytes: ENVELOPE_MAX, what: 'envelope' });
   const fields = closedObject(value, 'envelope', ['payload', 'payloadType', 'signatures']);
@@ -42,7 +41,7 @@ export function parseEnvelope(bytes: Uint8Array): Envelope {
   if (signature === undefined) throw new Error('unreachable: listOf asked for one');
   return {
     payload: decodeBase64Strict(fields.payload, 'envelope.payload'),
-    payloadType: text(fields.payloadType, 'envelope.payloadType', 256),
+    payloadType: oneOf(fields.payloadType, 'envelope.payloadType', [PAYLOAD_TYPE]),
     signatures: [signature],
   };
 }

@@ -9,6 +9,8 @@ import { refused } from '../failure.ts';
 /** The checksum file of a release; its signature covers every artifact at once. */
 export const CHECKSUMS_FILE = 'SHA256SUMS';
 const SUFFIX = '.asc';
+/** A signature for each artifact, and one for SHA256SUMS. */
+const MAX_LINES = MAX_SUBJECTS + 1;
 
 const isSignatureName = (name: string): boolean => {
   const signed = name.slice(0, -SUFFIX.length);
@@ -38,9 +40,11 @@ export function parseSignaturesList(bytes: Uint8Array): Map<string, Sha256> {
   const where = 'signatures.list';
   if (bytes.length > LARGE_RECORD_MAX)
     throw refused('record-too-large', `${where}: more than ${LARGE_RECORD_MAX} bytes`);
-  const rows = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1').split('\n');
+  const latin1 = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+  // The limit of split keeps 64 MiB of newlines from becoming as many strings.
+  const rows = latin1.split('\n', MAX_LINES + 2);
+  if (rows.length > MAX_LINES + 1) throw malformed(where, `more than ${MAX_LINES} lines`);
   if (rows.pop() !== '') throw malformed(where, 'does not end with a newline');
-  if (rows.length > MAX_SUBJECTS + 1) throw malformed(where, `more than ${MAX_SUBJECTS + 1} lines`);
   const signatures = new Map<string, Sha256>();
   let last = '';
   for (const [index, row] of rows.entries()) {

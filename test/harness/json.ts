@@ -3,7 +3,7 @@ import type { Json } from '../../src/records/canonical.ts';
 type JsonObject = { readonly [key: string]: Json };
 
 const isJson = (value: unknown): value is Json => value !== undefined;
-const isObject = (value: Json): value is JsonObject =>
+export const isObject = (value: Json): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Any JSON, canonical or not. */

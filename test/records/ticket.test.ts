@@ -1,0 +1,69 @@
+/** The ticket is secret: one line, taken as people paste it, and never repeated in what is said about it. */
+import { inspect } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import { canonicalize } from '../../src/records/canonical.ts';
+import { formatTicket, parseTicket } from '../../src/records/ticket.ts';
+import { refusalOf } from '../harness/failure.ts';
+import { membersOf } from '../harness/json.ts';
+import { ticket } from './samples.ts';
+
+const line = formatTicket(ticket);
+const json = Buffer.from(line.slice('countersign-ticket-v1.'.length), 'base64url').toString();
+const lineOf = (text: string) => `countersign-ticket-v1.${Buffer.from(text).toString('base64url')}`;
+
+describe('a good ticket', () => {
+  test('is one line of plain characters', () => {
+    expect(line).toMatch(/^countersign-ticket-v1\.[A-Za-z0-9_-]+$/);
+    expect(parseTicket(line)).toEqual(ticket);
+  });
+
+  test.each([`${line}\n`, `${line}\r\n`, `  ${line}  `, `\n${line}\n\n`])(
+    'comes with white space around it',
+    (text) => {
+      expect(parseTicket(text)).toEqual(ticket);
+    },
+  );
+
+  test('has no private half any more once the statement is signed', () => {
+    const spent = { ...ticket, secretKey: null };
+    expect(parseTicket(formatTicket(spent))).toEqual(spent);
+  });
+});
+
+describe('what is said about a bad one', () => {
+  const withField = (key: string, value: string | number | null) =>
+    lineOf(canonicalize(Object.fromEntries([...membersOf(json), [key, value]])));
+  const secrets = [
+    ticket.secretKey ?? '',
+    ticket.uploadToken,
+    Buffer.from(ticket.secretKey ?? '', 'base64').toString(),
+  ];
+
+  test.each([
+    ['cut short', line.slice(0, -20)],
+    ['cut to its head', line.slice(0, 40)],
+    ['two lines', `${line.slice(0, 80)}\n${line.slice(80)}`],
+    ['with quotes', `"${line}"`],
+    ['twice', line + line],
+    ['of another version', line.replace('v1', 'v2')],
+    ['padded', `${line}=`],
+    ['not JSON inside', lineOf(`${json.slice(0, -1)},`)],
+    ['JSON in another form', lineOf(` ${json}`)],
+    ['only its JSON', json],
+    ['of another scheme', withField('scheme', ticket.secretKey)],
+    ['with a wrong key', withField('secretKey', `${ticket.secretKey}!`)],
+    ['with a short token', withField('uploadToken', ticket.uploadToken.slice(0, -2))],
+    ['with an unknown field', withField('zzz', ticket.secretKey)],
+    ['with a secret where another field belongs', withField('build', ticket.secretKey)],
+    ['with a secret for a time', withField('expires', ticket.uploadToken)],
+    ['nothing', ''],
+    ['too long', `countersign-ticket-v1.${'A'.repeat(1_000_000)}`],
+  ])('%s', (_, text) => {
+    const error = refusalOf(() => parseTicket(text));
+    expect(error.code).toBe('ticket-malformed');
+    // Everything that a log or a stack trace could show, causes too.
+    const shown = inspect(error, { depth: null, showHidden: true });
+    for (const secret of secrets) expect(shown).not.toContain(secret);
+    for (let at = 30; at + 24 < text.length; at += 24) expect(shown).not.toContain(text.slice(at, at + 24));
+  });
+});
