@@ -49,7 +49,7 @@ export async function sourceOfCheckout(directory: string): Promise<Source | null
  * place that others could fetch from, such as a path on this host.
  */
 export function publicUri(remote: string): string | null {
-  const scp = /^(?:[^@/\s]+@)?([A-Za-z0-9.-]{2,}|\[[0-9A-Fa-f:]+\]):(?!\/\/)(.+)$/.exec(remote);
+  const scp = /^(?:[^@/\s]+@)?([A-Za-z0-9.-]{2,}|\[[0-9A-Fa-f:]+\]):(?!:|\/\/)(\S+)$/.exec(remote);
   const text = scp === null ? remote : `ssh://${scp[1] ?? ''}/${(scp[2] ?? '').replace(/^\/+/, '')}`;
   if (!URL.canParse(text)) return null;
   const { protocol, host, pathname } = new URL(text);
