@@ -19,7 +19,7 @@ export interface Passed {
   /** What a signature over these bytes signs: the digest over data, hashed part and trailer. */
   signatureDigest: Buffer;
   /** Whether these numbers are the key's signature over that digest. With an ECDSA key it can be asked once. */
-  check(mpis: readonly Buffer[]): boolean;
+  check: (mpis: readonly Buffer[]) => boolean;
 }
 
 /** DigestInfo (RFC 8017 §9.2) up to the digest itself. */

@@ -21,10 +21,21 @@ export function plainGpgv(certificate: Buffer, signature: Buffer, data: Buffer):
       return join(directory, name);
     };
     const files = [path('data.sig', signature), path('data', data)];
-    const options = ['--homedir', '/nonexistent', '--keyring', path('ring.pgp', certificate), '--status-fd', '1'];
+    const options = [
+      '--homedir',
+      '/nonexistent',
+      '--keyring',
+      path('ring.pgp', certificate),
+      '--status-fd',
+      '1',
+    ];
     const { status, stdout } = spawnSync('gpgv', [...options, '--', ...files], { encoding: 'utf8' });
     const keywords = [...stdout.matchAll(/^\[GNUPG:\] ([A-Z_]+)/gm)].map(([, keyword = '']) => keyword);
-    return { code: status, keywords, good: status === 0 && ['GOODSIG', 'VALIDSIG'].every((k) => keywords.includes(k)) };
+    return {
+      code: status,
+      keywords,
+      good: status === 0 && ['GOODSIG', 'VALIDSIG'].every((k) => keywords.includes(k)),
+    };
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
