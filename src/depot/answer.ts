@@ -1,0 +1,112 @@
+/** How the depot answers: files straight from the tree, and failures as `{code, message, hint}`. */
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { pipeline } from 'node:stream/promises';
+import { Failure } from '../failure.ts';
+import { DeniedFailure } from '../tree/gated.ts';
+import type { GatedDepot } from '../tree/gated.ts';
+import { BYTES_TYPE, JSON_TYPE, formatError } from '../tree/wire.ts';
+import { contentSecurityPolicy } from './pages.ts';
+import { parseRange } from './request.ts';
+
+/** Goes with every answer: nothing from here is ever run or framed, or guessed to be of another type. */
+export const commonHeaders: Readonly<Record<string, string>> = {
+  'content-security-policy': contentSecurityPolicy,
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+};
+
+/** A body that nobody read is let in up to this size, so that the client sees the answer; else the connection ends. */
+const UNREAD_MAX = 1024 * 1024;
+
+const STATUS_OF_CODE: Readonly<Record<string, number>> = {
+  'path-malformed': 400,
+  'not-found': 404,
+  'blob-missing': 404,
+  'method-not-allowed': 405,
+  conflict: 409,
+  'version-taken': 409,
+  'length-required': 411,
+  'too-large': 413,
+  'tar-too-large': 413,
+  'record-too-large': 413,
+};
+
+/** The status of a failure: the gate's own, else by its code; a fault of ours is 5xx, so that a client tries again. */
+const statusOf = (failure: Failure): number => {
+  if (failure instanceof DeniedFailure) return failure.status;
+  return failure.kind === 'refused' ? (STATUS_OF_CODE[failure.code] ?? 422) : 503;
+};
+
+/** Answers with a whole body. */
+export function sendBytes(
+  response: ServerResponse,
+  status: number,
+  body: Buffer | string,
+  headers: OutgoingHttpHeaders,
+): void {
+  const { req: request } = response;
+  const unread = request.readableEnded ? 0 : Number(request.headers['content-length'] ?? 0);
+  response.writeHead(status, {
+    ...commonHeaders,
+    ...headers,
+    'content-length': Buffer.byteLength(body),
+    ...(unread > UNREAD_MAX && { connection: 'close' }),
+  });
+  response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+/** Answers with a failure; what is not a `Failure` is a fault of ours, told to the log and not to the client. */
+export function sendFailure(response: ServerResponse, error: unknown, log: (line: string) => void): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  if (error instanceof Failure) {
+    sendBytes(response, statusOf(error), formatError(error), { 'content-type': JSON_TYPE });
+    return;
+  }
+  log(`internal error: ${error instanceof Error ? (error.stack ?? error.message) : 'unknown'}`);
+  const body = { code: 'internal', message: 'the depot failed', hint: 'try again; its log says more' };
+  sendBytes(response, 500, formatError(body), { 'content-type': JSON_TYPE });
+}
+
+/** What is shown in a browser rather than saved. Artifacts are anybody's bytes: they are always saved. */
+const typeOf = (path: string): OutgoingHttpHeaders => {
+  const isArtifact = path.startsWith('releases/') && !/^[^/]+\/[^/]+\/[^/]+\/countersign\//.test(path);
+  const text = { 'content-type': 'text/plain; charset=utf-8' };
+  if (/\/SHA256SUMS$|\.asc$/.test(path)) return text;
+  if (isArtifact || path.includes('/blobs/'))
+    return { 'content-type': BYTES_TYPE, 'content-disposition': 'attachment' };
+  if (path.endsWith('.json')) return { 'content-type': JSON_TYPE };
+  return /\.(?:list|proof)$/.test(path) ? text : { 'content-type': BYTES_TYPE };
+};
+
+/** Answers with a file of the tree, or one range of it. Throws the gate's denial, and refused('not-found'). */
+export async function sendFile(
+  request: IncomingMessage,
+  response: ServerResponse,
+  depot: GatedDepot,
+  path: string,
+  notFound: () => Failure,
+): Promise<void> {
+  const size = await depot.size(path);
+  if (size === null) throw notFound();
+  const range = parseRange(request.headers.range, size);
+  const headers: OutgoingHttpHeaders = { ...commonHeaders, ...typeOf(path), 'accept-ranges': 'bytes' };
+  if (range === 'unsatisfiable') {
+    response.writeHead(416, { ...headers, 'content-range': `bytes */${size}`, 'content-length': 0 }).end();
+    return;
+  }
+  const head = request.method === 'HEAD';
+  const file = head ? null : await depot.open(path, range ?? undefined);
+  if (!head && file === null) throw notFound();
+  if (range === null) response.writeHead(200, { ...headers, 'content-length': size });
+  else
+    response.writeHead(206, {
+      ...headers,
+      'content-length': range.end - range.start + 1,
+      'content-range': `bytes ${range.start}-${range.end}/${size}`,
+    });
+  if (file === null) response.end();
+  else await pipeline(file.stream, response);
+}

@@ -1,0 +1,165 @@
+/** Plain pages for a browser: no script, one style sheet inside the page, allowed by its hash. */
+import { createHash } from 'node:crypto';
+import { html, type Html } from './html.ts';
+
+const style = `body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}
+table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.25rem .75rem .25rem 0;border-bottom:1px solid #8884}
+code{overflow-wrap:anywhere}`;
+
+/** What a browser may do with anything from here: nothing but show it, with this one style. */
+export const contentSecurityPolicy = `default-src 'none'; style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
+
+const page = (title: string, body: Html): string =>
+  html`<!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width" />
+        <title>${title}</title>
+        <style>
+          ${{ html: style }}
+        </style>
+      </head>
+      <body>
+        <h1>${title}</h1>
+        ${body}
+        <hr />
+        <p>
+          <a href="/">depot</a> · <a href="/releases/">releases</a> · <a href="/builds/">builds</a> · This
+          server need not be trusted: check what you download with gpgv or <code>countersign verify</code>.
+        </p>
+      </body>
+    </html> `.html;
+
+const list = (rows: readonly Html[], empty: string): Html =>
+  rows.length === 0
+    ? html`<p>${empty}</p>`
+    : html`<ul>
+        ${rows}
+      </ul>`;
+
+/** The front page. */
+export const frontPage = (project: string): string =>
+  page(
+    project,
+    html`<p>Signed releases of <strong>${project}</strong>, and the builds they come from.</p>
+      <ul>
+        <li><a href="/releases/">releases</a>: published, signed, verified</li>
+        <li><a href="/builds/">builds</a>: approved, waiting, refused or published</li>
+      </ul>`,
+  );
+
+/** Every published release: where it is and what it is called. */
+export const releasesPage = (releases: readonly { project: string; version: string }[]): string =>
+  page(
+    'Releases',
+    list(
+      releases.map(
+        ({ project, version }) =>
+          html`<li><a href="/releases/${project}/${version}/">${project} ${version}</a></li>`,
+      ),
+      'Nothing is published yet.',
+    ),
+  );
+
+/** One release: its files with sizes and digests, and how to verify them. */
+export const releasePage = (release: {
+  project: string;
+  version: string;
+  build: string;
+  releaseKey: string;
+  assurance: string;
+  signedAt: string;
+  subjects: readonly { name: string; size: number; sha256: string }[];
+}): string =>
+  page(
+    `${release.project} ${release.version}`,
+    html`<p>
+        Signed ${release.signedAt} by release key <code>${release.releaseKey}</code>; built by:
+        ${release.assurance}; <a href="/builds/${release.build}/">build ${release.build}</a>.
+      </p>
+      <table>
+        <thead>
+          <tr>
+            <th>file</th>
+            <th>signature</th>
+            <th>bytes</th>
+            <th>sha256</th>
+          </tr>
+        </thead>
+        <tbody>
+          ${release.subjects.map(
+            (s) =>
+              html`<tr>
+                <td><a href="${s.name}">${s.name}</a></td>
+                <td><a href="${s.name}.asc">.asc</a></td>
+                <td>${s.size}</td>
+                <td><code>${s.sha256}</code></td>
+              </tr> `,
+          )}
+        </tbody>
+      </table>
+      <p>
+        <a href="SHA256SUMS">SHA256SUMS</a> · <a href="SHA256SUMS.asc">SHA256SUMS.asc</a> ·
+        <a href="countersign/release.proof">log proof</a>
+      </p>
+      <pre>
+gpgv --keyring ./release.gpg FILE.asc FILE
+countersign verify FILE --release . -c countersign.toml</pre>`,
+  );
+
+/** A page of builds, oldest first, with the state that their files show. */
+export const buildsPage = (
+  builds: readonly { build: string; state: string }[],
+  next: string | null,
+): string =>
+  page(
+    'Builds',
+    html`${list(
+      builds.map(
+        ({ build, state }) =>
+          html`<li>
+            <a href="/builds/${build}/"><code>${build}</code></a> ${state}
+          </li>`,
+      ),
+      'No build has been approved yet.',
+    )}${next === null ? html`` : html`<p><a href="/builds/?after=${next}">next</a></p>`}`,
+  );
+
+/** One build: what it is about, its state, its records, and why it was refused if it was. */
+export const buildPage = (build: {
+  build: string;
+  state: string;
+  project: string;
+  version: string;
+  files: readonly string[];
+  reasons: readonly { code: string; where: string; text: string }[];
+}): string =>
+  page(
+    `Build ${build.build}`,
+    html`<p>
+        <strong>${build.project} ${build.version}</strong>:
+        ${build.state}${
+          build.state === 'published'
+            ? html` (<a href="/releases/${build.project}/${build.version}/">release</a>)`
+            : html``
+        }
+      </p>
+      ${
+        build.reasons.length === 0
+          ? html``
+          : html`<h2>Refused</h2>
+              <ul>
+                ${build.reasons.map((r) => html`<li><code>${r.code}</code> ${r.where}: ${r.text}</li>`)}
+              </ul>`
+      }
+      <h2>Records</h2>
+      <ul>
+        ${build.files.map(
+          (file) =>
+            html`<li>
+              <a href="${file}"><code>${file}</code></a>
+            </li>`,
+        )}
+      </ul>`,
+  );

@@ -1,0 +1,77 @@
+/** What a request says, parsed strictly before anything else looks at it. */
+import type { IncomingMessage } from 'node:http';
+import type { ByteRange } from '../tree/tree.ts';
+import { refused } from '../failure.ts';
+
+/** A request target: an absolute path with each character as itself, and a query of one known form. */
+export interface Target {
+  readonly path: string;
+  /** The value of `?after=`; null where there is no query. */
+  readonly after: string | null;
+}
+
+/**
+ * The target as it came over the wire. Every name of ours is made of characters that need no escape, so a `%`, a `..`,
+ * a doubled slash or an absolute URI is never a way to say one: null, which is answered 400.
+ */
+export const parseTarget = (url: string | undefined): Target | null => {
+  const match = /^(\/[A-Za-z0-9._+~@=/-]*)(?:\?after=([0-9a-z]{1,26}))?$/.exec(url ?? '');
+  const path = match?.[1];
+  if (path === undefined || path.length > 1024) return null;
+  const segments = path.slice(1).split('/');
+  const last = segments.pop();
+  if (segments.some((s) => s === '' || s === '.' || s === '..') || last === '.' || last === '..') return null;
+  return { path, after: match?.[2] ?? null };
+};
+
+/** The token of `Authorization: Bearer <base64url of 32 bytes>`; null if there is none or it is something else. */
+export const bearerToken = (request: IncomingMessage): Buffer | null => {
+  const match = /^Bearer ([A-Za-z0-9_-]{43})$/.exec(request.headers.authorization ?? '');
+  if (match?.[1] === undefined) return null;
+  const token = Buffer.from(match[1], 'base64url');
+  return token.toString('base64url') === match[1] ? token : null;
+};
+
+/**
+ * The length that a body claims. Throws refused('length-required') without exactly one Content-Length: a body that ends
+ * where the connection does is no body.
+ */
+export const contentLength = (request: IncomingMessage): number => {
+  const length = request.headers['content-length'];
+  if (
+    request.headers['transfer-encoding'] !== undefined ||
+    length === undefined ||
+    !/^\d{1,15}$/.test(length)
+  ) {
+    throw refused('length-required', 'a body needs a Content-Length', 'send the length, not chunks');
+  }
+  return Number(length);
+};
+
+/** The whole body, exactly as long as it says. Throws refused('too-large'), or when the client goes away. */
+export const readBody = async (request: IncomingMessage, maxBytes: number): Promise<Buffer> => {
+  const length = contentLength(request);
+  if (length > maxBytes)
+    throw refused('too-large', `a body of ${length} bytes; at most ${maxBytes} are taken here`);
+  const chunks: Buffer[] = [];
+  for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
+  return Buffer.concat(chunks);
+};
+
+/**
+ * One range of a file of `size` bytes (RFC 9110 §14.1.2). Null: serve it whole (no range, several, or another unit).
+ * 'unsatisfiable': answer 416.
+ */
+export const parseRange = (header: string | undefined, size: number): ByteRange | 'unsatisfiable' | null => {
+  const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? '');
+  if (match === null || (match[1] === '' && match[2] === '')) return null;
+  const [first, last] = [match[1] ?? '', match[2] ?? ''];
+  const start = first === '' ? Math.max(0, size - Number(last)) : Number(first);
+  const end = first === '' || last === '' ? size - 1 : Math.min(Number(last), size - 1);
+  if (first !== '' && last !== '' && Number(last) < start) return null;
+  return start > end ? 'unsatisfiable' : { start, end };
+};
+
+/** Whether a person's browser asks: then a listing is a page, otherwise JSON. */
+export const wantsPage = (request: IncomingMessage): boolean =>
+  (request.headers.accept ?? '').includes('text/html');

@@ -1,0 +1,256 @@
+/**
+ * The HTTP interface (protocol §4): a thin mapping of requests onto the depot behind the gate.
+ *
+ *     GET, HEAD  /<path>                      a file; ranges. /, /releases/…/, /builds/…/ are listings: a page or JSON
+ *     PUT        /builds/<build>/blobs/<sha256>
+ *     POST       /builds/<build>              a record with its authenticators, as a tar
+ *     POST       /builds/<build>/blobs        many small blobs, as a tar
+ *     POST       /builds/<build>/signatures   many signatures, as a tar
+ *     POST       /builds/<build>/fetch        a JSON list of digests in, a tar of those blobs out
+ *     POST       /builds/<build>/publish
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { HttpBindings } from '@hono/node-server';
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
+import { Hono } from 'hono';
+import { refused } from '../failure.ts';
+import type { Failure } from '../failure.ts';
+import type { Project } from '../policy/project.ts';
+import { toBuildId, toProjectName, toSha256, toVersion } from '../records/names.ts';
+import type { BuildId } from '../records/names.ts';
+import { buildPath, isTreePath, parseBuildFile } from '../records/paths.ts';
+import type { GatedDepot } from '../tree/gated.ts';
+import { packTar, tarEntries } from '../tree/tar.ts';
+import type { TarEntry } from '../tree/tar.ts';
+import { BATCH } from '../tree/tree.ts';
+import type { Blob, Tree, Written } from '../tree/tree.ts';
+import { JSON_TYPE, SMALL_BODY_MAX, TAR_TYPE, parseDigests } from '../tree/wire.ts';
+import { sendBytes, sendFailure, sendFile } from './answer.ts';
+import { SMALL_WRITE_MAX, bodyLimits } from './limits.ts';
+import { listBuild, listReleases, readRelease } from './listing.ts';
+import { buildPage, buildsPage, frontPage, releasePage, releasesPage } from './pages.ts';
+import { bearerToken, contentLength, parseTarget, readBody, wantsPage } from './request.ts';
+import type { Target } from './request.ts';
+
+export interface Served {
+  readonly project: Project;
+  readonly tree: Tree;
+  readonly depot: GatedDepot;
+  readonly now: () => Date;
+  /** One line for the operator. */
+  readonly log: (line: string) => void;
+}
+
+/** A request that is well-formed, and the depot as whoever sent it may see it. */
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly target: Target;
+  readonly token: Buffer | null;
+  readonly depot: GatedDepot;
+}
+
+type Handler = (exchange: Exchange, name: (parameter: string) => string) => Promise<void>;
+
+const HTML = { 'content-type': 'text/html; charset=utf-8' };
+const JSON_HEADERS = { 'content-type': JSON_TYPE };
+
+/** The application. What it throws is answered as `{code, message, hint}`. */
+export function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
+  const app = new Hono<{ Bindings: HttpBindings }>();
+  const handle = (method: string, path: string, handler: Handler): void => {
+    app.on(method, path, async (context) => {
+      const { incoming: request, outgoing: response } = context.env;
+      try {
+        const target = parseTarget(request.url);
+        if (target === null)
+          throw refused(
+            'path-malformed',
+            'the path is not one of a depot',
+            'no escapes, no dots, no queries',
+          );
+        const token = bearerToken(request);
+        await handler(
+          { request, response, target, token, depot: served.depot.as(token) },
+          (parameter) => context.req.param(parameter) ?? '',
+        );
+      } catch (error) {
+        sendFailure(response, error, served.log);
+      }
+      return RESPONSE_ALREADY_SENT;
+    });
+  };
+
+  handle('GET', '/', async ({ request, response }) => {
+    const { name } = served.project;
+    if (wantsPage(request)) sendBytes(response, 200, frontPage(name), HTML);
+    else sendJson(response, { project: name });
+  });
+  handle('GET', '/builds/', (exchange) => showBuilds(served, exchange));
+  handle('GET', '/builds/:build/', (exchange, name) => showBuild(served, exchange, pathBuild(name)));
+  handle('GET', '/releases/', (exchange) => showReleases(served, exchange));
+  handle('GET', '/releases/:project/:version/', (exchange, name) => showRelease(served, exchange, name));
+  handle('GET', '*', ({ request, response, target, depot }) =>
+    sendFile(request, response, depot, target.path.slice(1), () => notFound(target)),
+  );
+
+  handle('PUT', '/builds/:build/blobs/:sha256', async ({ request, response, depot }, name) => {
+    const sha256 = toSha256(name('sha256'), 'the name of a blob');
+    sendWritten(
+      response,
+      await depot.putBlob(pathBuild(name), sha256, contentLength(request), () => request),
+    );
+  });
+  handle('PUT', '*', (exchange) => putRecord(exchange));
+
+  handle('POST', '/builds/:build', async (exchange, name) => {
+    const build = pathBuild(name);
+    const files = await readTar(served, exchange, build);
+    const named = new Map(files.map(({ name: file, bytes }) => [file, bytes]));
+    if (named.size !== files.length) throw refused('duplicate-name', 'a file is in the tar twice');
+    sendWritten(exchange.response, await exchange.depot.submit(build, named));
+  });
+  handle('POST', '/builds/:build/blobs', async (exchange, name) => {
+    const build = pathBuild(name);
+    const blobs: Blob[] = (await readTar(served, exchange, build)).map(({ name: sha256, bytes }) => ({
+      sha256: toSha256(sha256, 'the name of a blob'),
+      bytes,
+    }));
+    await exchange.depot.putBlobs(build, blobs);
+    sendWritten(exchange.response, 'new');
+  });
+  handle('POST', '/builds/:build/signatures', async (exchange, name) => {
+    const build = pathBuild(name);
+    await exchange.depot.putSignatures(build, await readTar(served, exchange, build));
+    sendWritten(exchange.response, 'new');
+  });
+  handle('POST', '/builds/:build/fetch', (exchange, name) => answerBlobs(exchange, pathBuild(name)));
+  handle('POST', '/builds/:build/publish', async ({ response, depot }, name) => {
+    const build = pathBuild(name);
+    await depot.publish(build);
+    sendJson(response, { build, state: 'published' });
+  });
+
+  app.all('*', ({ env }) => {
+    const error = refused(
+      'method-not-allowed',
+      'the depot does not do that',
+      'see docs/protocol.md, section 4',
+    );
+    sendFailure(env.outgoing, error, served.log);
+    return RESPONSE_ALREADY_SENT;
+  });
+  return app;
+}
+
+const pathBuild = (name: (parameter: string) => string): BuildId =>
+  toBuildId(name('build'), 'the build in the path');
+
+const notFound = ({ path }: Target): Failure => refused('not-found', `there is no ${path}`);
+
+const sendJson = (response: ServerResponse, value: unknown): void =>
+  sendBytes(response, 200, `${JSON.stringify(value)}\n`, JSON_HEADERS);
+
+const sendWritten = (response: ServerResponse, written: Written): void =>
+  sendBytes(response, written === 'new' ? 201 : 200, `${JSON.stringify({ written })}\n`, JSON_HEADERS);
+
+async function showBuilds({ depot, tree, now }: Served, exchange: Exchange): Promise<void> {
+  const { request, response, target } = exchange;
+  const after = target.after === null || target.after === '' ? null : toBuildId(target.after, 'after');
+  const { builds, next } = await depot.builds(after);
+  if (!wantsPage(request)) {
+    sendJson(response, { builds, next });
+    return;
+  }
+  const states: { build: BuildId; state: string }[] = [];
+  for (const build of builds) {
+    const listing = await listBuild(tree, build, now());
+    if (listing !== null) states.push({ build, state: listing.state });
+  }
+  sendBytes(response, 200, buildsPage(states, next), HTML);
+}
+
+async function showBuild({ tree, now }: Served, exchange: Exchange, build: BuildId): Promise<void> {
+  const listing = await listBuild(tree, build, now());
+  if (listing === null) throw notFound(exchange.target);
+  const { state, files, reasons, approval } = listing;
+  if (wantsPage(exchange.request)) {
+    const { project, version } = approval;
+    const page = buildPage({ build, state, project, version, files, reasons });
+    sendBytes(exchange.response, 200, page, HTML);
+  } else sendJson(exchange.response, { build, state, files });
+}
+
+async function showReleases({ tree }: Served, { request, response }: Exchange): Promise<void> {
+  const releases = await listReleases(tree);
+  if (wantsPage(request)) sendBytes(response, 200, releasesPage(releases), HTML);
+  else sendJson(response, { releases });
+}
+
+async function showRelease({ tree }: Served, exchange: Exchange, name: (p: string) => string): Promise<void> {
+  const project = toProjectName(name('project'), 'the project in the path');
+  const found = await readRelease(tree, project, toVersion(name('version'), 'the version in the path'));
+  if (found === null) throw notFound(exchange.target);
+  const { release, manifest } = found;
+  const { version, build, assurance } = release;
+  const { releaseKey, signedAt, subjects } = manifest;
+  if (wantsPage(exchange.request)) {
+    const page = releasePage({ project, version, build, assurance, releaseKey, signedAt, subjects });
+    sendBytes(exchange.response, 200, page, HTML);
+  } else sendJson(exchange.response, { project, version, build, artifacts: subjects });
+}
+
+/**
+ * A record alone: only as a repetition. A record and its authenticators are one write, which is a POST; so a PUT can say
+ * no more than that these bytes are there already, or that others are.
+ */
+async function putRecord({ request, response, target, depot }: Exchange): Promise<void> {
+  const path = target.path.slice(1);
+  const [root = '', build = '', ...rest] = path.split('/');
+  const known = isTreePath(path) && root === 'builds' && parseBuildFile(rest.join('/')) !== null;
+  if (!known) throw refused('method-not-allowed', `nothing is written at ${target.path}`);
+  toBuildId(build, 'the build in the path');
+  const bytes = await readBody(request, SMALL_WRITE_MAX);
+  const existing = await depot.read(path, SMALL_WRITE_MAX);
+  if (existing === null) {
+    const body = {
+      code: 'write-needs-authenticator',
+      message: `${target.path} is not written alone`,
+      hint: `POST it with its authenticators as a tar to /${buildPath(toBuildId(build, 'build'))}`,
+    };
+    sendBytes(response, 403, `${JSON.stringify(body)}\n`, JSON_HEADERS);
+  } else if (existing.equals(bytes)) sendWritten(response, 'same');
+  else throw refused('conflict', `${target.path} is there with other bytes`, 'nothing is ever replaced');
+}
+
+/** The files of a tar in the body. Who has no token of the build sends little. */
+async function readTar(served: Served, exchange: Exchange, build: BuildId): Promise<TarEntry[]> {
+  const { request, token } = exchange;
+  const limits = await bodyLimits({ ...served, build, token });
+  const length = contentLength(request);
+  if (length > limits.bytes)
+    throw refused('too-large', `a body of ${length} bytes; at most ${limits.bytes} are taken here`);
+  const files: TarEntry[] = [];
+  for await (const entry of tarEntries(request, limits)) files.push(entry);
+  return files;
+}
+
+/** Many small blobs in one answer, for the signer. */
+async function answerBlobs({ request, response, depot }: Exchange, build: BuildId): Promise<void> {
+  const digests = parseDigests(await readBody(request, SMALL_BODY_MAX));
+  const files: TarEntry[] = [];
+  let bytes = 0;
+  for (const sha256 of digests) {
+    const blob = await depot.fetchBlob(build, sha256);
+    bytes += blob.bytes.length;
+    // A client asks for no more than a batch; the last file may overlap its bound.
+    if (bytes > BATCH.bytes + BATCH.fileBytes)
+      throw refused(
+        'too-large',
+        `these blobs have more than ${BATCH.bytes} bytes`,
+        'ask for fewer at a time',
+      );
+    files.push({ name: sha256, bytes: blob.bytes });
+  }
+  sendBytes(response, 200, packTar(files), { 'content-type': TAR_TYPE });
+}
