@@ -12,6 +12,8 @@ const LF = 0x0a;
 export class LineFile {
   readonly #path: string;
   readonly #file: FileHandle;
+  /** Where each line starts, and where the next one will. */
+  readonly #starts: number[] = [0];
   #broken = false;
 
   private constructor(path: string, file: FileHandle) {
@@ -33,7 +35,10 @@ export class LineFile {
       if (end < bytes.length) await handle.truncate(end);
       await handle.sync();
       await syncDirectory(dirname(path));
-      return { file: new LineFile(path, handle), lines: split(bytes.subarray(0, end)) };
+      const file = new LineFile(path, handle);
+      const lines = split(bytes.subarray(0, end));
+      for (const line of lines) file.#grown(line);
+      return { file, lines };
     } catch (error) {
       await handle?.close();
       throw diskFailure(error, `read ${path}`);
@@ -41,8 +46,9 @@ export class LineFile {
   }
 
   /** Appends a line; returns when the kernel has it, which a power cut may undo. Throws unable(`disk`). */
-  write(line: Buffer): Promise<void> {
-    return this.#attempt(() => writeFully(this.#file, Buffer.concat([line, Buffer.of(LF)])));
+  async write(line: Buffer): Promise<void> {
+    await this.#attempt(() => writeFully(this.#file, Buffer.concat([line, Buffer.of(LF)])));
+    this.#grown(line);
   }
 
   /** Returns when all lines written before are on the disk. Throws unable(`disk`). */
@@ -50,15 +56,29 @@ export class LineFile {
     return this.#attempt(() => this.#file.datasync());
   }
 
+  /** The line at `index`. Throws RangeError if there is none, unable(`disk`). */
+  async line(index: number): Promise<Buffer> {
+    const [start, end] = [this.#starts[index], this.#starts[index + 1]];
+    if (start === undefined || end === undefined) throw new RangeError(`no line ${index}`);
+    const line = Buffer.alloc(end - start - 1);
+    const { bytesRead } = await this.#attempt(() => this.#file.read(line, 0, line.length, start));
+    if (bytesRead !== line.length) throw unable('disk', `${this.#path} was cut while it was open`);
+    return line;
+  }
+
   close(): Promise<void> {
     return this.#file.close();
   }
 
-  /** After a failure nobody knows what the file holds: nothing is written until it is opened again. */
-  async #attempt(act: () => Promise<void>): Promise<void> {
+  #grown(line: Buffer): void {
+    this.#starts.push((this.#starts.at(-1) ?? 0) + line.length + 1);
+  }
+
+  /** After a failure nobody knows what the file holds: nothing is done with it until it is opened again. */
+  async #attempt<T>(act: () => Promise<T>): Promise<T> {
     if (this.#broken) throw unable('disk', `an earlier write to ${this.#path} failed`, 'try again');
     try {
-      await act();
+      return await act();
     } catch (error) {
       this.#broken = true;
       throw diskFailure(error, `write ${this.#path}`);
@@ -68,7 +88,7 @@ export class LineFile {
 
 function split(bytes: Buffer): Buffer[] {
   const lines: Buffer[] = [];
-  for (let start = 0; start < bytes.length; ) {
+  for (let start = 0; start < bytes.length;) {
     const end = bytes.indexOf(LF, start);
     lines.push(bytes.subarray(start, end));
     start = end + 1;

@@ -14,8 +14,8 @@ import type { BuildId } from '../records/names.ts';
  */
 export type Outcome = 'published' | 'waiting' | 'declined' | 'decided' | 'refused' | 'bad' | 'unfinished';
 
-export interface BuildResult {
-  readonly build: BuildId;
+/** Where a build stands when this run is done with it. */
+export interface Standing {
   readonly outcome: Outcome;
   /** approved, built, verified, signed, published; or refused, frozen, expired (protocol §3). */
   readonly state: string;
@@ -25,13 +25,29 @@ export interface BuildResult {
   readonly text: string;
   /** What to do next; empty when there is nothing to do. */
   readonly hint: string;
+}
+
+export interface Tally {
   /** As the statement names them; 0 before there is one. */
   readonly artifacts: number;
   readonly bytes: number;
   /** First read of an artifact to last signature stored, in this run. */
   readonly signSeconds: number;
-  /** Last signature stored, or the start of this run's delivery, to the release read back. */
+  /** From there, or from the start of this run's delivery, to the release read back. */
   readonly publishSeconds: number;
+}
+
+export interface BuildResult extends Standing, Tally {
+  readonly build: BuildId;
+}
+
+/** A build that goes no further in this run, as a value: what a step returns instead of its result. */
+export class Stop {
+  readonly standing: Standing;
+
+  constructor(outcome: Outcome, state: string, code: string | null, text: string, hint = '') {
+    this.standing = { outcome, state, code, text, hint };
+  }
 }
 
 /**

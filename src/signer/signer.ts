@@ -29,6 +29,14 @@ export interface Signer {
   readonly now: () => Date;
 }
 
+/** A round of it. */
+export interface Round extends Signer {
+  /** As its file was when the round began. */
+  readonly project: Project;
+  /** The connection that all builds of the round share, made when the first asks. */
+  readonly agent: () => Promise<SigningAgent>;
+}
+
 /** Everything a person must see before the release key is used for a build. */
 export interface SigningQuestion {
   readonly build: BuildId;
@@ -50,7 +58,7 @@ export type SignerEvent =
   /** `done` of `bytes` read so far; many a second. */
   | { readonly kind: 'reading'; readonly build: BuildId; readonly done: number; readonly bytes: number }
   | { readonly kind: 'signing'; readonly build: BuildId; readonly done: number; readonly signatures: number }
-  /** Something a person should know that changes nothing; one line. */
-  | { readonly kind: 'note'; readonly build: BuildId; readonly text: string }
+  /** Something a person should know that changes nothing, of a build or of all; one line. */
+  | { readonly kind: 'note'; readonly build: BuildId | null; readonly text: string }
   /** A build is done with for this round; results come in this order. */
   | { readonly kind: 'result'; readonly result: BuildResult };

@@ -1,13 +1,49 @@
 /** `sign --watch`: rounds without end. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Failure } from '../failure.ts';
+import { timestampDate } from '../records/names.ts';
+import type { BuildId } from '../records/names.ts';
+import { runRound } from './round.ts';
 import type { Signer } from './signer.ts';
+
+/** How long a release is read back again after it was logged, and how often (protocol §5.8). */
+const WATCHED_MS = 24 * 3600 * 1000;
+const RECEIPT_EVERY_MS = 3600 * 1000;
 
 /**
  * A round every `interval` seconds until `stop`; what can't be done now is reported and tried in the next one.
- * Throws what a round throws as usage.
+ * Releases of the last day are read back again every hour. Throws what a round throws as usage.
  */
 export async function watch(
-  _signer: Signer,
-  _options: { readonly interval: number; readonly stop: AbortSignal },
+  signer: Signer,
+  { interval, stop }: { readonly interval: number; readonly stop: AbortSignal },
 ): Promise<void> {
-  throw new Error('not written yet');
+  let receipts = signer.now().getTime();
+  while (!stop.aborted) {
+    await attempt(signer, () => runRound(signer));
+    if (signer.now().getTime() - receipts >= RECEIPT_EVERY_MS) {
+      receipts = signer.now().getTime();
+      const recent = recentReleases(signer);
+      if (recent.length > 0) await attempt(signer, () => runRound(signer, recent));
+    }
+    await sleep(interval * 1000, undefined, { signal: stop }).catch(() => {});
+  }
+}
+
+/** A fault of the network or the disk ends a round, not the watch. */
+async function attempt(signer: Signer, round: () => Promise<unknown>): Promise<void> {
+  try {
+    await round();
+  } catch (error) {
+    if (!(error instanceof Failure) || error.kind === 'usage') throw error;
+    signer.report({ kind: 'note', build: null, text: `${error.message}; tried again in the next round` });
+  }
+}
+
+function recentReleases({ state, now }: Signer): BuildId[] {
+  const since = now().getTime() - WATCHED_MS;
+  return state.journal.history
+    .builds()
+    .filter(({ release }) => release !== null && timestampDate(release.time).getTime() >= since)
+    .map(({ build }) => build);
 }

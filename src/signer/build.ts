@@ -1,0 +1,139 @@
+/** One build, by the steps of protocol §5, as far as it goes in this run. */
+import { Failure } from '../failure.ts';
+import { diskFailure } from '../host/files.ts';
+import type { BuildId } from '../records/names.ts';
+import type { Manifest } from '../records/manifest.ts';
+import { bindApproval, countAgain } from './approval.ts';
+import { deliverRelease, takeReceipt } from './deliver.ts';
+import { fetchArtifacts, firstProblem } from './fetch.ts';
+import type { Fetched } from './fetch.ts';
+import type { BuildHistory } from './history.ts';
+import { loggedPlan, newPlan } from './plan.ts';
+import type { Plan } from './plan.ts';
+import { signingQuestion, totalSize } from './question.ts';
+import { settleRefusal } from './refuse.ts';
+import { readReleased } from './released.ts';
+import { Stop } from './result.ts';
+import type { BuildResult, Standing, Tally } from './result.ts';
+import { declareIntent, signRelease } from './sign.ts';
+import type { Round } from './signer.ts';
+import { spoilt } from './spoilt.ts';
+import { sealingStatement } from './statement.ts';
+
+type Counting = { -readonly [Key in keyof Tally]: Tally[Key] };
+
+/** Takes the build as far as it goes. Its faults are its result; throws usage (the configuration) and bugs of ours. */
+export async function handleBuild(round: Round, build: BuildId): Promise<BuildResult> {
+  const tally: Counting = { artifacts: 0, bytes: 0, signSeconds: 0, publishSeconds: 0 };
+  let standing: Standing;
+  try {
+    ({ standing } = await proceed(round, build, tally));
+  } catch (error) {
+    standing = faultOf(error, round.state.journal.history.build(build));
+  }
+  return { build, ...standing, ...tally };
+}
+
+async function proceed(round: Round, build: BuildId, tally: Counting): Promise<Stop> {
+  const { history } = round.state.journal;
+  const refused = await settleRefusal(round, build);
+  if (refused) return refused;
+
+  // An entry found at restart is used, never repeated (§5.6): with an intent the decision is made.
+  let logged = history.build(build);
+  if (!logged?.release) {
+    const stop = logged?.intent ? await resume(round, logged, tally) : await decide(round, build, tally);
+    if (stop) return stop;
+    logged = history.build(build);
+  }
+  if (!logged?.release) throw new RangeError('signed, and not logged');
+  // 8. Its signatures leave, now that the log has them all; a release that is out is only read back.
+  const released = await readReleased(round.state, logged);
+  countArtifacts(tally, released.manifest);
+  if (await round.state.isSettled(build)) return takeReceipt(round, logged, released);
+  const seconds = stopwatch();
+  const stop = await deliverRelease(round, logged, released);
+  tally.publishSeconds = seconds();
+  return stop;
+}
+
+/** Steps 1 to 7. Null when the release is logged. */
+async function decide(round: Round, build: BuildId, tally: Counting): Promise<Stop | null> {
+  // 1. The approval. (2, revocations, is for later.)
+  const approved = await bindApproval(round, build);
+  if (approved instanceof Stop) return approved;
+  // 3. and 4. The statement.
+  const sealed = await sealingStatement(round, approved);
+  if (sealed instanceof Stop) return sealed;
+
+  const plan = await newPlan(round, approved, sealed);
+  countArtifacts(tally, plan.manifest);
+  const counted = await countAgain(round, round.project, approved);
+  if (counted.missing !== null) return new Stop('waiting', 'built', 'approval-waits', counted.missing);
+  if (!(await round.ask(signingQuestion(round.project, approved, sealed, plan, counted.approvers))))
+    return new Stop('declined', 'built', 'declined', 'not signed: the answer was no');
+
+  // 5. Every artifact, all of them before any is signed (§1 rule 5).
+  const seconds = stopwatch();
+  const { passed, problems } = await readArtifacts(round, plan);
+  const problem = firstProblem(problems);
+  if (problem) return spoilt(round, approved, problem);
+  // 6. and 7.
+  const stop = await declareIntent(round, approved, plan);
+  if (stop) return stop;
+  await signRelease(round, plan, passed);
+  tally.signSeconds = seconds();
+  return null;
+}
+
+/** Steps 5 and 7 for a build whose intent is logged: the artifacts are read again, what is missing is signed. */
+async function resume(round: Round, logged: BuildHistory, tally: Counting): Promise<Stop | null> {
+  const plan = await loggedPlan(round, logged);
+  countArtifacts(tally, plan.manifest);
+  const seconds = stopwatch();
+  const { passed, problems } = await readArtifacts(round, plan);
+  const problem = firstProblem(problems);
+  if (problem) return new Stop('bad', 'verified', problem.code, `${problem.where}: ${problem.text}`);
+  await signRelease(round, plan, passed);
+  tally.signSeconds = seconds();
+  return null;
+}
+
+function readArtifacts(round: Round, { manifest, newPass }: Plan): Promise<Fetched> {
+  const { build, subjects } = manifest;
+  const bytes = totalSize(subjects);
+  let done = 0;
+  return fetchArtifacts({ depot: round.depot, build }, subjects, newPass, (more) => {
+    done += more;
+    round.report({ kind: 'reading', build, done: Math.min(done, bytes), bytes });
+  });
+}
+
+function countArtifacts(tally: Counting, { subjects }: Manifest): void {
+  tally.artifacts = subjects.length;
+  tally.bytes = totalSize(subjects);
+}
+
+/** What could not be done now: tried again. A depot that says no to what the log holds is no verdict of ours. */
+function faultOf(thrown: unknown, logged: BuildHistory | null): Standing {
+  const error = diskFailure(thrown, 'read the depot');
+  if (!(error instanceof Failure) || error.kind === 'usage') throw error;
+  const { code, message, hint } = error;
+  // Larger than any such file may be: the depot's doing, like any other wrong bytes (§1 rule 7).
+  const outcome = code === 'too-large' ? 'bad' : 'unfinished';
+  return { outcome, state: stateOf(logged), code, text: message, hint };
+}
+
+function stateOf(logged: BuildHistory | null): string {
+  if (!logged?.approval) return logged?.refusal ? 'refused' : 'unknown';
+  if (logged.refusal) return 'refused';
+  if (logged.release) return 'signed';
+  if (logged.intent) return 'verified';
+  return logged.statements.size > 0 ? 'built' : 'approved';
+}
+
+/** Seconds since it was made, whenever it is asked. */
+function stopwatch(): () => number {
+  const start = performance.now();
+  return () => (performance.now() - start) / 1000;
+}

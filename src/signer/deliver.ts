@@ -1,0 +1,39 @@
+/** Step 8 of protocol §5: a logged release leaves the signer, is published, and is read back. */
+import type { BuildHistory } from './history.ts';
+import { receiptProblem } from './receipt.ts';
+import type { Released } from './released.ts';
+import { Stop } from './result.ts';
+import type { Round } from './signer.ts';
+
+/**
+ * Submits, publishes and reads back what the log says is released; may be repeated after any failure.
+ * Throws unable, refused (what the depot says).
+ */
+export async function deliverRelease(round: Round, history: BuildHistory, released: Released): Promise<Stop> {
+  const { build } = history;
+  const { depot } = round;
+  // Each next file is authorised by its digest in the one before (§4).
+  await depot.submit(build, released.entry);
+  await depot.submit(build, released.records);
+  const signatures = [...released.signatures].map(([name, bytes]) => ({ name, bytes }));
+  await depot.putSignatures(build, signatures);
+  await depot.publish(build);
+  const stop = await takeReceipt(round, history, released);
+  if (stop.standing.outcome === 'published') await round.state.settle(build, round.now());
+  return stop;
+}
+
+/** Reads a published release back as a consumer would get it. Throws unable. */
+export async function takeReceipt(round: Round, history: BuildHistory, released: Released): Promise<Stop> {
+  const { project, version } = history;
+  const problem = await receiptProblem(round, history, released);
+  if (problem === null) return new Stop('published', 'published', null, `${project} ${version} is published`);
+  const hint = 'consumers get what the depot shows: look at it before they do';
+  return new Stop(
+    'bad',
+    'signed',
+    'release-differs',
+    `the depot does not show what was signed: ${problem}`,
+    hint,
+  );
+}

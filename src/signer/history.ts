@@ -1,0 +1,156 @@
+/**
+ * What the log says so far, for the decisions that rest on it. Derived from the entries alone, so that it
+ * can always be rebuilt from them. Pure.
+ */
+import type { LogEntry } from '../records/log-entry.ts';
+import type {
+  BuildId,
+  Fingerprint,
+  ProjectName,
+  Sha256,
+  Slot,
+  Timestamp,
+  Version,
+} from '../records/names.ts';
+import { approvalFile, manifestFile, parseBuildFile, refusalFile, releaseFile } from '../records/paths.ts';
+
+/** A record in the log. */
+export interface Logged {
+  /** Of its entry. */
+  readonly index: number;
+  readonly time: Timestamp;
+  readonly sha256: Sha256;
+}
+
+/** What the log holds of one build. What is there is used, never repeated (§1 rule 6, §5.6). */
+export interface BuildHistory {
+  readonly build: BuildId;
+  readonly project: ProjectName;
+  readonly version: Version;
+  /** The approval that the build is bound to. */
+  readonly approval: Logged | null;
+  /** The time is when the statement was first seen. */
+  readonly statements: ReadonlyMap<Slot, Logged>;
+  /** The manifest that is to be signed, and the approvers counted for it. */
+  readonly intent: (Logged & { readonly approvers: readonly Fingerprint[] }) | null;
+  readonly release: Logged | null;
+  readonly refusal: Logged | null;
+}
+
+export class History {
+  readonly #builds = new Map<BuildId, BuildHistory>();
+  readonly #versions = new Map<string, BuildId>();
+  readonly #keys = new Set<Fingerprint>();
+
+  /** Null if no entry names the build. */
+  build(build: BuildId): BuildHistory | null {
+    return this.#builds.get(build) ?? null;
+  }
+
+  /** Every build that an entry names, in the order of its first. */
+  builds(): BuildHistory[] {
+    return [...this.#builds.values()];
+  }
+
+  /** The build that (project, version) is bound to; null if there is none, or it was refused before an intent. */
+  holder(project: ProjectName, version: Version): BuildHistory | null {
+    const build = this.#versions.get(`${project}/${version}`);
+    const holder = build === undefined ? null : this.build(build);
+    return holder?.refusal ? null : holder;
+  }
+
+  /** The ephemeral keys of every approval so far. */
+  get keys(): ReadonlySet<Fingerprint> {
+    return this.#keys;
+  }
+
+  /**
+   * Throws RangeError if no log goes on with the entry: a build has at most one approval, one statement a
+   * slot, one intent and one release, in that order, and a refusal, before the intent, ends it.
+   */
+  check(entry: LogEntry): void {
+    const before = this.build(entry.build);
+    const { build, project, version } = before ?? entry;
+    const same = project === entry.project && version === entry.version;
+    if (!same || !isPossible(before, entry))
+      throw new RangeError(`no ${entry.type} of build ${build} can come here`);
+  }
+
+  /** Takes in the entry at `index`. Throws as `check`, and takes nothing. */
+  add(entry: LogEntry, index: number): void {
+    this.check(entry);
+    const { build, project, version } = entry;
+    const before = this.build(build);
+    this.#builds.set(build, {
+      ...{ build, project, version },
+      ...{ approval: null, statements: new Map(), intent: null, release: null, refusal: null },
+      ...before,
+      ...change(before, entry, index),
+    });
+    if (entry.type === 'approval') this.#versions.set(`${project}/${version}`, build);
+    for (const key of entry.keys) this.#keys.add(key);
+  }
+}
+
+function isPossible(before: BuildHistory | null, entry: LogEntry): boolean {
+  const { approval = null, statements, intent = null, release = null, refusal = null } = before ?? {};
+  if (refusal !== null) return false;
+  switch (entry.type) {
+    case 'approval':
+      return before === null;
+    case 'statement':
+      return (
+        approval !== null && intent === null && !statementsOf(entry).some(([slot]) => statements?.has(slot))
+      );
+    case 'intent':
+      return statements !== undefined && statements.size > 0 && intent === null;
+    case 'release':
+      return intent !== null && release === null;
+    case 'conflict':
+      return intent !== null;
+    case 'refusal':
+      return intent === null;
+  }
+}
+
+/** What the entry adds to what is known of its build. */
+function change(before: BuildHistory | null, entry: LogEntry, index: number): Partial<BuildHistory> {
+  const logged = (sha256: Sha256): Logged => ({ index, time: entry.time, sha256 });
+  switch (entry.type) {
+    case 'approval':
+      return { approval: logged(digestOf(entry, approvalFile)) };
+    case 'statement': {
+      const added = statementsOf(entry).map(([slot, sha256]) => [slot, logged(sha256)] as const);
+      return { statements: new Map([...(before?.statements ?? []), ...added]) };
+    }
+    case 'intent':
+      return { intent: { ...logged(digestOf(entry, manifestFile)), approvers: approversOf(entry) } };
+    case 'release':
+      return { release: logged(digestOf(entry, releaseFile)) };
+    case 'refusal':
+      return { refusal: logged(digestOf(entry, refusalFile)) };
+    case 'conflict':
+      return {};
+  }
+}
+
+function digestOf(entry: LogEntry, file: string): Sha256 {
+  const sha256 = entry.records[file];
+  if (sha256 === undefined) throw new RangeError(`log entry: ${entry.type} without ${file}`);
+  return sha256;
+}
+
+function statementsOf(entry: LogEntry): [Slot, Sha256][] {
+  return Object.entries(entry.records).flatMap(([path, sha256]): [Slot, Sha256][] => {
+    const file = parseBuildFile(path);
+    return file?.kind === 'statement' ? [[file.slot, sha256]] : [];
+  });
+}
+
+/** The approvers whose signatures the entry names. */
+function approversOf(entry: LogEntry): Fingerprint[] {
+  return Object.keys(entry.records).flatMap((path) => {
+    const file = parseBuildFile(path);
+    return file?.kind === 'approval-signature' ? [file.approver] : [];
+  });
+}

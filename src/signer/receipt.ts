@@ -1,0 +1,81 @@
+/** The receipt of protocol §5.8: what was published, read back without the signer's token and compared. */
+import { Failure } from '../failure.ts';
+import { isSlot } from '../records/names.ts';
+import {
+  approvalFile,
+  approvalSignatureFile,
+  releaseDir,
+  statementFile,
+  statementSignatureFile,
+} from '../records/paths.ts';
+import { CHECKSUMS_FILE, formatChecksums } from '../records/signatures-list.ts';
+import { inParallel } from '../tree/parallel.ts';
+import type { Depot } from '../tree/tree.ts';
+import type { BuildHistory } from './history.ts';
+import type { Released } from './released.ts';
+import type { Round } from './signer.ts';
+import type { SignerState } from './state.ts';
+
+const REQUESTS = 4;
+
+/**
+ * What the depot shows otherwise than it was signed, the first that is found; null if nothing. Records, checksums
+ * and signatures are compared whole, artifacts by size: SHA256SUMS covers them, and consumers check it.
+ * Throws unable.
+ */
+export async function receiptProblem(
+  { publicDepot: depot, state }: Round,
+  history: BuildHistory,
+  released: Released,
+): Promise<string | null> {
+  const directory = releaseDir(history.project, history.version);
+  let problem: string | null = null;
+  await inParallel(await expectedFiles(state, history, released), REQUESTS, async ([name, bytes]) => {
+    const shown = await readBack(depot, `${directory}/${name}`, bytes.length);
+    if (shown?.equals(bytes) !== true) problem ??= `${name} ${shown === null ? 'is missing' : 'is another'}`;
+  });
+  await inParallel(released.manifest.subjects, REQUESTS, async ({ name, size }) => {
+    const shown = await sizeOf(depot, `${directory}/${name}`);
+    if (shown !== size)
+      problem ??= `${name} ${shown === null ? 'is missing' : `has ${shown} bytes, not ${size}`}`;
+  });
+  return problem;
+}
+
+/** Every file of the release that we have, by name below its directory; that is all but the artifacts. */
+async function expectedFiles(
+  state: SignerState,
+  { build, intent }: BuildHistory,
+  { manifest, entry, records, signatures }: Released,
+): Promise<[string, Buffer][]> {
+  const kept = [
+    approvalFile,
+    ...(intent?.approvers ?? []).map(approvalSignatureFile),
+    ...Object.keys(manifest.statements)
+      .filter(isSlot)
+      .flatMap((slot) => [statementFile(slot), statementSignatureFile(slot)]),
+  ];
+  const below = new Map([...entry, ...records]);
+  for (const file of kept) below.set(file, (await state.read(build, file)) ?? Buffer.alloc(0));
+  return [
+    ...[...below].map(([file, bytes]): [string, Buffer] => [`countersign/${file}`, bytes]),
+    ...signatures,
+    [CHECKSUMS_FILE, formatChecksums(manifest.subjects)],
+  ];
+}
+
+async function sizeOf(depot: Depot, path: string): Promise<number | null> {
+  const file = await depot.open(path);
+  file?.stream.destroy();
+  return file?.size ?? null;
+}
+
+/** A file that is larger than ours is another; nothing more of it is read. */
+async function readBack(depot: Depot, path: string, size: number): Promise<Buffer | null> {
+  try {
+    return await depot.read(path, size);
+  } catch (error) {
+    if (error instanceof Failure && error.code === 'too-large') return Buffer.alloc(0);
+    throw error;
+  }
+}

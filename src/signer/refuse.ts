@@ -1,0 +1,72 @@
+/** The end of a build without a signature: logged, kept, and shown to the depot (protocol §2, refusal). */
+import { Failure } from '../failure.ts';
+import type { Approval } from '../records/approval.ts';
+import { timestamp } from '../records/names.ts';
+import type { BuildId, Sha256, Version } from '../records/names.ts';
+import { refusalFile, refusalProofFile } from '../records/paths.ts';
+import { encodeRefusal, parseRefusal, refusalOf } from '../records/refusal.ts';
+import type { Reason, Refusal } from '../records/refusal.ts';
+import { sha256Hex } from '../records/sha256.ts';
+import type { Logged } from './history.ts';
+import { Stop } from './result.ts';
+import type { Round } from './signer.ts';
+
+/**
+ * Refuses the build for good, for reasons that approvers or a builder signed (§1 rule 7). A depot that can't
+ * be told now is told by a later run. Throws unable(`disk`).
+ */
+export async function refuse(
+  round: Round,
+  { approval, sha256 }: { readonly approval: Approval; readonly sha256: Sha256 },
+  reasons: readonly Reason[],
+): Promise<Stop> {
+  const { build, project, version } = approval;
+  const time = timestamp(round.now());
+  const refusal = refusalOf({ build, approval: sha256, reasons, time });
+  const bytes = encodeRefusal(refusal);
+  await round.state.write(build, refusalFile, bytes);
+  const records = { [refusalFile]: sha256Hex(bytes) };
+  await round.state.journal.append({ type: 'refusal', time, build, project, version, records, keys: [] });
+  const stop = describe('refused', refusal, version);
+  try {
+    await settleRefusal(round, build);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    round.report({ kind: 'note', build, text: `the depot could not be told yet: ${error.message}` });
+  }
+  return stop;
+}
+
+/**
+ * A build that an earlier run refused: the depot is told if it wasn't yet. Null if the log has no refusal of it.
+ * Throws unable, refused (what the depot says).
+ */
+export async function settleRefusal(round: Round, build: BuildId): Promise<Stop | null> {
+  const history = round.state.journal.history.build(build);
+  if (!history?.refusal) return null;
+  const bytes = await round.state.kept(build, refusalFile, history.refusal.sha256);
+  if (!(await round.state.isSettled(build))) {
+    const proof = await refusalProof(round, build, history.refusal);
+    await round.depot.submit(build, new Map([[refusalFile, bytes], [refusalProofFile, proof]])); // prettier-ignore
+    await round.state.settle(build, round.now());
+  }
+  return describe('decided', parseRefusal(bytes), history.version);
+}
+
+/** Made once: the depot keeps the first, and the log grows. The leaf travels in it (§7). */
+async function refusalProof({ state }: Round, build: BuildId, { index }: Logged): Promise<Buffer> {
+  const kept = await state.read(build, refusalProofFile);
+  if (kept !== null) return kept;
+  const proof = state.journal.proof(index, await state.journal.leaf(index));
+  await state.write(build, refusalProofFile, proof);
+  return proof;
+}
+
+function describe(outcome: 'refused' | 'decided', { reasons, more }: Refusal, version: Version): Stop {
+  const [first] = reasons;
+  const code = first?.code ?? 'refused';
+  const others = reasons.length - 1 + more;
+  const text = `${first?.where}: ${first?.text}${others > 0 ? ` (and ${others} more)` : ''}`;
+  const hint = `the way on is a new approval: countersign approve ${version} --tickets DIR`;
+  return new Stop(outcome, code === 'conflict' ? 'frozen' : 'refused', code, text, hint);
+}

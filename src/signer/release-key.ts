@@ -1,0 +1,56 @@
+/** Which key signs: one of the release certificate that is here, and that gpg and we would both use now. */
+import { unable, usage } from '../failure.ts';
+import { keyProblem } from '../openpgp/certificate.ts';
+import { secretKeys } from '../openpgp/gpg.ts';
+import type { PublicKey } from '../openpgp/public-key.ts';
+import type { Project } from '../policy/project.ts';
+import type { Fingerprint } from '../records/names.ts';
+
+export interface ReleaseKey {
+  readonly key: PublicKey;
+  /** By what gpg-agent knows it. */
+  readonly keygrip: string;
+}
+
+/**
+ * The newest key of the release certificate that may sign at `now`, or, if `wanted` is given, that one. What gpg
+ * would refuse (expired, revoked, another purpose, a secret half elsewhere) is refused here too.
+ * Throws usage(`release-key-unusable`) saying what is wrong with each key, unable (gpg can't be asked).
+ */
+export async function findReleaseKey(
+  { release }: Project,
+  now: Date,
+  wanted: Fingerprint | null = null,
+): Promise<ReleaseKey> {
+  const { certificate } = release;
+  const primary = certificate.primary.fingerprint;
+  const here = new Map((await secretKeys(primary)).map((listed) => [listed.fingerprint, listed]));
+  const candidates = certificate.keys
+    .map(({ key }) => key)
+    .filter(({ fingerprint }) => wanted === null || fingerprint === wanted)
+    .sort((a, b) => b.created - a.created);
+
+  const problems: string[] = [];
+  for (const key of candidates) {
+    const listed = here.get(key.fingerprint);
+    const problem =
+      keyProblem(certificate, key, now)?.reason ??
+      (listed ? listed.problem : 'gpg has no secret half of it here');
+    if (listed && problem === null) return { key, keygrip: listed.keygrip };
+    problems.push(`${key.fingerprint}: ${problem}`);
+  }
+  if (problems.length === 0) problems.push(`it has no key ${wanted}`);
+  throw usage(
+    'release-key-unusable',
+    `no key of release certificate ${primary} can sign (${problems.join('; ')})`,
+    'see gpg --list-secret-keys here; after a change copy the certificate to keys/ on every host',
+  );
+}
+
+/** Throws unable(`release-key-changed`) if the project file names another key than the approvers allowed. */
+export function requireReleaseKey({ release }: Project, allowed: Fingerprint): void {
+  const { fingerprint } = release.certificate.primary;
+  if (fingerprint === allowed) return;
+  const message = `it was approved for release key ${allowed}, the project file now names ${fingerprint}`;
+  throw unable('release-key-changed', message, 'approve it again, or restore the project file');
+}

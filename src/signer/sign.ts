@@ -1,0 +1,107 @@
+/** Steps 6 and 7 of protocol §5: the intent, the signatures, the release. */
+import { unable } from '../failure.ts';
+import type { Passed } from '../openpgp/pass.ts';
+import { encodeSignature, parseSignature } from '../openpgp/signature.ts';
+import { encodeManifest } from '../records/manifest.ts';
+import { timestamp } from '../records/names.ts';
+import type { Sha256 } from '../records/names.ts';
+import { manifestFile, releaseFile, signaturesListFile } from '../records/paths.ts';
+import { encodeRelease } from '../records/release.ts';
+import { formatChecksums, formatSignaturesList } from '../records/signatures-list.ts';
+import { sha256Hex } from '../records/sha256.ts';
+import { countAgain } from './approval.ts';
+import type { Approved } from './approval.ts';
+import type { Plan } from './plan.ts';
+import { requireReleaseKey } from './release-key.ts';
+import { Stop } from './result.ts';
+import { Signatures } from './signatures.ts';
+import type { Round } from './signer.ts';
+
+/**
+ * Step 6. Counts the approvers again, keeps the manifest, logs the intent: after that the release key may be
+ * used, for this manifest only. Returns why not, or null. Throws unable.
+ */
+export async function declareIntent(round: Round, approved: Approved, plan: Plan): Promise<Stop | null> {
+  const { build, project, version } = plan.manifest;
+  const current = await round.loadProject();
+  requireReleaseKey(current, plan.manifest.releaseKey);
+  const counted = await countAgain(round, current, approved);
+  if (counted.missing !== null) return new Stop('waiting', 'built', 'approval-waits', counted.missing);
+  const manifest = encodeManifest(plan.manifest);
+  await round.state.write(build, manifestFile, manifest);
+  await round.state.journal.append({
+    type: 'intent',
+    time: timestamp(round.now()),
+    ...{ build, project, version },
+    records: { [manifestFile]: sha256Hex(manifest), ...counted.records },
+    keys: [],
+  });
+  return null;
+}
+
+/**
+ * Step 7. Signs what is not signed yet, artifacts and SHA256SUMS, and logs the release when every signature is
+ * on the disk. `passed` holds every artifact of the manifest, verified. Throws unable.
+ */
+export async function signRelease(
+  round: Round,
+  plan: Plan,
+  passed: ReadonlyMap<Sha256, Passed>,
+): Promise<void> {
+  const { manifest } = plan;
+  const checksums = plan.newPass();
+  checksums.update(formatChecksums(manifest.subjects));
+  const signatures = await Signatures.open(round.state, manifest.build);
+  try {
+    const all = [...passed.values(), checksums.finish()];
+    for (const [done, one] of all.entries()) {
+      await signOne(round, plan, signatures, one);
+      round.report({ kind: 'signing', build: manifest.build, done: done + 1, signatures: all.length });
+    }
+    await signatures.sync();
+    await logRelease(round, plan, signatures);
+  } finally {
+    await signatures.close();
+  }
+}
+
+/** One signature: the one that is kept, or a new one. Either must be the key's, over the digest of this pass. */
+async function signOne(round: Round, plan: Plan, signatures: Signatures, passed: Passed): Promise<void> {
+  const kept = signatures.get(passed.sha256);
+  if (kept !== null) {
+    const { hashedPart, mpis } = parseSignature(kept);
+    if (hashedPart.equals(plan.hashedPart) && passed.check(mpis)) return;
+    throw unable('state-damaged', `the signature kept of ${passed.sha256} is not the release key's`);
+  }
+  const agent = await round.agent();
+  const mpis = await agent.sign(plan.keygrip, plan.manifest.hash, passed.signatureDigest);
+  if (!passed.check(mpis))
+    throw unable('agent-wrong-signature', 'gpg-agent made a signature that does not verify', 'try again');
+  await signatures.add(passed.sha256, encodeSignature(plan.hashedPart, passed.signatureDigest, mpis));
+}
+
+/** Every signature is there (§1 rule 5): the records that say so, then the entry. */
+async function logRelease(round: Round, { manifest }: Plan, signatures: Signatures): Promise<void> {
+  const { build, project, version } = manifest;
+  const files = signatures.files(manifest.subjects);
+  const list = formatSignaturesList(new Map([...files].map(([name, bytes]) => [name, sha256Hex(bytes)])));
+  const { intent } = round.state.journal.history.build(build) ?? { intent: null };
+  if (intent === null) throw new RangeError('a release without an intent');
+  const release = encodeRelease({
+    ...{ build, project, version },
+    manifest: intent.sha256,
+    signatures: { count: files.size, sha256: sha256Hex(list) },
+    builders: Object.fromEntries(Object.keys(manifest.statements).map((slot) => [slot, 'keypair'])),
+    approvers: [...intent.approvers].sort(),
+    assurance: 'single-builder',
+  });
+  await round.state.write(build, signaturesListFile, list);
+  await round.state.write(build, releaseFile, release);
+  await round.state.journal.append({
+    type: 'release',
+    time: timestamp(round.now()),
+    ...{ build, project, version },
+    records: { [releaseFile]: sha256Hex(release), [manifestFile]: intent.sha256 },
+    keys: [],
+  });
+}

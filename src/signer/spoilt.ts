@@ -1,0 +1,35 @@
+/** What ends a build's hopes, and what doesn't: its own expiry, and what the depot or the network spoilt. */
+import { isExpired } from '../policy/approval-policy.ts';
+import type { Approval } from '../records/approval.ts';
+import type { Sha256 } from '../records/names.ts';
+import { refuse } from './refuse.ts';
+import { Stop } from './result.ts';
+import type { Round } from './signer.ts';
+
+/** Nobody sealed it in time: over without a word of the signer's, and its version is free again. */
+export const expired = ({ expires }: Approval): Stop =>
+  new Stop('decided', 'expired', 'expired', `its approval ended at ${expires}`, 'approve it again');
+
+/**
+ * Wrong or missing bytes, or a bad authenticator, of a build that waits to be signed. The depot could have done
+ * that, so it is reported and tried again (§1 rule 7), until the approval ends: that the approvers signed.
+ */
+export async function spoilt(
+  round: Round,
+  bound: { readonly approval: Approval; readonly sha256: Sha256 },
+  found: { readonly code: string; readonly where: string; readonly text: string },
+): Promise<Stop> {
+  const { approval } = bound;
+  const { statements, intent } = round.state.journal.history.build(approval.build) ?? {
+    statements: null,
+    intent: null,
+  };
+  const sealed = statements !== null && statements.size > 0;
+  const text = `${found.where}: ${found.text}`;
+  // Once the intent is logged nothing ends a build but its release.
+  if (intent !== null || !isExpired(approval, round.now()))
+    return new Stop('bad', sealed ? 'built' : 'approved', found.code, text, 'it is tried again on every run');
+  if (!sealed) return expired(approval);
+  const reason = `${found.text}, and the approval ended at ${approval.expires}`;
+  return refuse(round, bound, [{ code: 'expired', where: found.where, text: reason }]);
+}
