@@ -12,7 +12,7 @@ import { refused, unable } from '../failure.ts';
 import { now } from '../host/clock.ts';
 import { diskFailure, errorCode, linkOnce, orNull, readHandle } from '../host/files.ts';
 import { syncDirectory, temporaryName, writeFully } from '../host/files.ts';
-import { LARGE_RECORD_MAX } from '../records/canonical.ts';
+import { ENVELOPE_MAX } from '../records/dsse.ts';
 import { isBuildId } from '../records/names.ts';
 import type { BuildId } from '../records/names.ts';
 import { isTreePath } from '../records/paths.ts';
@@ -42,7 +42,7 @@ export class DirectoryTree implements Tree {
     return new DirectoryTree(inside, temporary);
   }
 
-  async read(path: string, maxBytes = LARGE_RECORD_MAX): Promise<Buffer | null> {
+  async read(path: string, maxBytes = ENVELOPE_MAX): Promise<Buffer | null> {
     const file = await this.#open(path);
     return file && readHandle(file.handle, path, maxBytes);
   }

@@ -44,7 +44,7 @@ export function packTar(files: Iterable<TarEntry>): Buffer {
  * Throws refused('tar-malformed' | 'tar-too-large'), and what the source throws.
  */
 export async function* tarEntries(
-  source: AsyncIterable<Buffer>,
+  source: AsyncIterable<Buffer> | Iterable<Buffer>,
   limits: TarLimits,
 ): AsyncGenerator<TarEntry, void, undefined> {
   const reader = new Reader(source);
@@ -131,11 +131,12 @@ function parsePax(bytes: Buffer): Extension {
 }
 
 class Reader {
-  readonly #source: AsyncIterator<Buffer>;
+  readonly #source: AsyncIterator<Buffer> | Iterator<Buffer>;
   #rest: Buffer = Buffer.alloc(0);
 
-  constructor(source: AsyncIterable<Buffer>) {
-    this.#source = source[Symbol.asyncIterator]();
+  constructor(source: AsyncIterable<Buffer> | Iterable<Buffer>) {
+    this.#source =
+      Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
   }
 
   async take(size: number): Promise<Buffer> {

@@ -29,6 +29,8 @@ export interface OpenFile {
  * plain directory is not there. Durable when a write returns. Throws unable('disk', …) on faults.
  */
 export interface Tree extends View {
+  /** Null if it is not there; unable('too-large') over `maxBytes`, which is any record's unless said. */
+  read(path: string, maxBytes?: number): Promise<Buffer | null>;
   /** Null if it is not there. */
   open(path: string, range?: ByteRange): Promise<OpenFile | null>;
   write(path: string, bytes: Buffer): Promise<Written>;
@@ -82,10 +84,10 @@ export interface Depot {
   /** Ascending; `next` is what to ask for next, null at the end. */
   builds(after: BuildId | null): Promise<{ readonly builds: BuildId[]; readonly next: BuildId | null }>;
   /** Records and their authenticators, judged whole. Paths are below `builds/<build>/`. */
-  submit(build: BuildId, files: ReadonlyMap<string, Buffer>): Promise<void>;
+  submit(build: BuildId, files: ReadonlyMap<string, Buffer>): Promise<Written>;
   hasBlob(build: BuildId, sha256: Sha256): Promise<boolean>;
   /** `source` is called once for each attempt. Throws refused('blob-mismatch') if it is not that size and digest. */
-  putBlob(build: BuildId, sha256: Sha256, size: number, source: () => Readable): Promise<void>;
+  putBlob(build: BuildId, sha256: Sha256, size: number, source: () => Readable): Promise<Written>;
   /** Small ones, of at most `BATCH.fileBytes`. */
   putBlobs(build: BuildId, files: Iterable<Blob>): Promise<void>;
   /** Small ones, in the order asked for, with the size asked for; their digests are the caller's to check. */

@@ -1,0 +1,171 @@
+/**
+ * A depot behind HTTP. Protocol §4.
+ *
+ * What it answers is as little trusted as what lies in it: names, order and sizes are held against what was
+ * asked for; digests and signatures are for whoever asked.
+ */
+import type { Readable } from 'node:stream';
+import { refused } from '../failure.ts';
+import { tooLarge } from '../host/files.ts';
+import { HttpClient, bytesBody } from '../host/http.ts';
+import type { HttpRequest, HttpTiming } from '../host/http.ts';
+import { collect } from '../host/http-body.ts';
+import { badAnswer } from '../host/http-exchange.ts';
+import { closedObject, listOf, nullOr } from '../records/fields.ts';
+import { toBuildId } from '../records/names.ts';
+import type { BuildId, Sha256 } from '../records/names.ts';
+import { blobFile, buildPath, isTreePath } from '../records/paths.ts';
+import { packTar, tarEntries } from './tar.ts';
+import type { TarEntry } from './tar.ts';
+import { BATCH } from './tree.ts';
+import type { Blob, BlobRef, Depot, OpenFile, Written } from './tree.ts';
+import { BYTES_TYPE, JSON_TYPE, SMALL_BODY_MAX, TAR_TYPE } from './wire.ts';
+import { batches, formatDigests, parseError, parseJson } from './wire.ts';
+
+const LISTING_MAX = 1024 * 1024;
+const LISTED_MAX = 20_000;
+// a depot verifies all of a release before it answers; 280 MB a second is what it may be expected to do
+const PUBLISH_MS = 15 * 60_000;
+
+export interface HttpDepotOptions {
+  readonly url: string;
+  /** An upload token or the signer's; null: only what is public. */
+  readonly token: Buffer | null;
+  readonly insecureHttp: boolean;
+  readonly timing?: Partial<HttpTiming>;
+}
+
+export class HttpDepot implements Depot {
+  readonly #http: HttpClient;
+  readonly #token: Buffer | null;
+
+  /** Throws usage('depot-url'). */
+  constructor({ url, token, insecureHttp, timing = {} }: HttpDepotOptions) {
+    this.#http = new HttpClient(url, { insecureHttp, timing });
+    this.#token = token;
+  }
+
+  async read(path: string, maxBytes: number): Promise<Buffer | null> {
+    const request = this.#get(path);
+    // an error has a body, too, which has nothing to do with the bound
+    const { status, bytes } = await this.#http.read(request, Math.max(maxBytes, SMALL_BODY_MAX));
+    if (status === 404) return null;
+    if (status !== 200) throw parseError(status, bytes, asked(request));
+    if (bytes.length > maxBytes) throw tooLarge(path, maxBytes);
+    return bytes;
+  }
+
+  async open(path: string): Promise<OpenFile | null> {
+    const request = this.#get(path);
+    const { status, size, stream } = await this.#http.open(request);
+    if (status === 200) return { size: size ?? 0, stream };
+    const body = await collect(stream, size ?? 0, SMALL_BODY_MAX, path).finally(() => stream.destroy());
+    if (status === 404) return null;
+    throw parseError(status, body, asked(request));
+  }
+
+  async builds(after: BuildId | null): Promise<{ builds: BuildId[]; next: BuildId | null }> {
+    const path = after === null ? 'builds/' : `builds/?after=${after}`;
+    const { bytes } = await this.#done({ method: 'GET', path }, LISTING_MAX);
+    const listing = closedObject(parseJson(bytes), 'the list of builds', ['builds', 'next']);
+    const builds = listOf(listing.builds, 'builds', { min: 0, max: LISTED_MAX }, toBuildId);
+    const next = nullOr(listing.next, 'next', toBuildId);
+    const sequence = [after ?? '', ...builds, ...(next === null || next === builds.at(-1) ? [] : [next])];
+    // else a list could lead round in circles
+    if (sequence.some((id, at) => at > 0 && id <= (sequence[at - 1] ?? '')))
+      throw badAnswer('its builds are out of order');
+    return { builds, next };
+  }
+
+  async submit(build: BuildId, files: ReadonlyMap<string, Buffer>): Promise<Written> {
+    return this.#postTar(
+      buildPath(build),
+      [...files].map(([name, bytes]) => ({ name, bytes })),
+    );
+  }
+
+  /** Any doubt is a no: sending it then tells why. */
+  async hasBlob(build: BuildId, sha256: Sha256): Promise<boolean> {
+    const request: HttpRequest = {
+      method: 'HEAD',
+      path: buildPath(build, blobFile(sha256)),
+      token: this.#token,
+    };
+    return (await this.#http.read(request, 0)).status === 200;
+  }
+
+  async putBlob(build: BuildId, sha256: Sha256, size: number, source: () => Readable): Promise<Written> {
+    const body = { type: BYTES_TYPE, size, source };
+    return (await this.#done({ method: 'PUT', path: buildPath(build, blobFile(sha256)), body })).written;
+  }
+
+  async putBlobs(build: BuildId, files: Iterable<Blob>): Promise<void> {
+    for (const batch of batches(files, ({ bytes }) => bytes.length)) {
+      await this.#postTar(
+        `${buildPath(build)}/blobs`,
+        batch.map(({ sha256, bytes }) => ({ name: sha256, bytes })),
+      );
+    }
+  }
+
+  async *fetchBlobs(build: BuildId, blobs: readonly BlobRef[]): AsyncGenerator<Blob, void, undefined> {
+    for (const batch of batches(blobs, ({ size }) => size)) {
+      const body = bytesBody(JSON_TYPE, formatDigests(batch.map(({ sha256 }) => sha256)));
+      const bytes = batch.reduce((sum, { size }) => sum + size, 0);
+      // a header, padding to the next block, and the end of a tar
+      const { bytes: tar } = await this.#done(
+        { method: 'POST', path: `${buildPath(build)}/fetch`, body, accept: TAR_TYPE },
+        bytes + batch.length * 1024 + 10_240,
+      );
+      const limits = { files: batch.length, fileBytes: BATCH.fileBytes, bytes };
+      let at = 0;
+      for await (const entry of tarEntries([tar], limits)) yield expected(entry, batch[at++]);
+      if (at < batch.length) throw badAnswer(`it has ${at} of ${batch.length} blobs`);
+    }
+  }
+
+  async putSignatures(build: BuildId, files: Iterable<TarEntry>): Promise<void> {
+    for (const batch of batches(files, ({ bytes }) => bytes.length)) {
+      await this.#postTar(`${buildPath(build)}/signatures`, batch);
+    }
+  }
+
+  async publish(build: BuildId): Promise<void> {
+    const body = bytesBody(BYTES_TYPE, Buffer.alloc(0));
+    await this.#done({ method: 'POST', path: `${buildPath(build)}/publish`, body, answerMs: PUBLISH_MS });
+  }
+
+  close(): void {
+    this.#http.close();
+  }
+
+  #get(path: string): HttpRequest {
+    if (!isTreePath(path)) throw refused('path-malformed', `not a path of a depot: ${path}`);
+    return { method: 'GET', path, accept: '*/*', token: this.#token };
+  }
+
+  async #postTar(path: string, files: Iterable<TarEntry>): Promise<Written> {
+    return (await this.#done({ method: 'POST', path, body: bytesBody(TAR_TYPE, packTar(files)) })).written;
+  }
+
+  /** A success; anything else is thrown. */
+  async #done(request: HttpRequest, maxBytes = SMALL_BODY_MAX): Promise<{ bytes: Buffer; written: Written }> {
+    const { status, bytes } = await this.#http.read(
+      { ...request, token: this.#token },
+      Math.max(maxBytes, SMALL_BODY_MAX),
+    );
+    if (status !== 200 && status !== 201) throw parseError(status, bytes, asked(request));
+    return { bytes, written: status === 201 ? 'new' : 'same' };
+  }
+}
+
+const asked = ({ method, path }: HttpRequest): string => `${method} ${path}`;
+
+/** The entry as the blob that was asked for. Throws refused('blob-mismatch'). */
+function expected({ name, bytes }: TarEntry, blob: BlobRef | undefined): Blob {
+  if (blob && name === blob.sha256 && bytes.length === blob.size) return { sha256: blob.sha256, bytes };
+  throw refused(
+    'blob-mismatch',
+    `the depot sent ${name} (${bytes.length} bytes) for ${blob?.sha256 ?? 'nothing'}`,
+  );
+}

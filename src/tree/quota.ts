@@ -1,0 +1,81 @@
+/**
+ * How many blobs a build has and is just receiving, and how large they are together: what the gate's limits
+ * are held against. Counted once from the tree, then kept, so that the ten-thousandth blob costs as little as
+ * the first.
+ */
+import type { BlobTotals } from '../policy/gate/blob.ts';
+import type { BuildId } from '../records/names.ts';
+import { buildPath } from '../records/paths.ts';
+import { inParallel } from './parallel.ts';
+import type { Tree, Written } from './tree.ts';
+
+const KEPT = 1000;
+
+/** The count of one build. */
+export class Quota {
+  #count: number;
+  #bytes: number;
+  #pending = 0;
+
+  constructor({ count, bytes }: BlobTotals) {
+    this.#count = count;
+    this.#bytes = bytes;
+  }
+
+  get totals(): BlobTotals {
+    return { count: this.#count, bytes: this.#bytes };
+  }
+
+  get idle(): boolean {
+    return this.#pending === 0;
+  }
+
+  /** A blob is about to be received. */
+  begin(size: number): void {
+    this.#pending += 1;
+    this.#count += 1;
+    this.#bytes += size;
+  }
+
+  /** It was, as the first of its digest, or it was not. */
+  end(size: number, written: Written): void {
+    this.#pending -= 1;
+    if (written === 'new') return;
+    this.#count -= 1;
+    this.#bytes -= size;
+  }
+}
+
+/** The quotas of the builds that were last written to. */
+export class Quotas {
+  readonly #tree: Tree;
+  readonly #quotas = new Map<BuildId, Quota>();
+
+  constructor(tree: Tree) {
+    this.#tree = tree;
+  }
+
+  /** To be asked for under the build's lock. Throws unable('disk'). */
+  async of(build: BuildId): Promise<Quota> {
+    const quota = this.#quotas.get(build) ?? (await this.#count(build));
+    // the one last used goes to the end, the first one goes
+    this.#quotas.delete(build);
+    this.#quotas.set(build, quota);
+    for (const [other, { idle }] of this.#quotas) {
+      if (this.#quotas.size <= KEPT) break;
+      if (idle) this.#quotas.delete(other);
+    }
+    return quota;
+  }
+
+  async #count(build: BuildId): Promise<Quota> {
+    const directory = `${buildPath(build)}/blobs`;
+    const names = await this.#tree.list(directory);
+    let bytes = 0;
+    await inParallel(names, 8, async (name) => {
+      const size = await this.#tree.size(`${directory}/${name}`);
+      bytes += size ?? 0;
+    });
+    return new Quota({ count: names.length, bytes });
+  }
+}

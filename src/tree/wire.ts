@@ -1,0 +1,67 @@
+/** What client and server of a depot agree on beside paths (protocol §4): bodies of many files, and errors. */
+import { Failure, refused, unable } from '../failure.ts';
+import { closedObject, listOf, text } from '../records/fields.ts';
+import { toSha256 } from '../records/names.ts';
+import type { Sha256 } from '../records/names.ts';
+import { BATCH } from './tree.ts';
+
+export const TAR_TYPE = 'application/x-tar';
+export const JSON_TYPE = 'application/json';
+export const BYTES_TYPE = 'application/octet-stream';
+
+/** An error, or a list of digests. */
+export const SMALL_BODY_MAX = 128 * 1024;
+
+/** Splits files into what travels together, each of at least one file. */
+export function* batches<T>(
+  files: Iterable<T>,
+  sizeOf: (file: T) => number,
+): Generator<T[], void, undefined> {
+  let batch: T[] = [];
+  let bytes = 0;
+  for (const file of files) {
+    bytes += sizeOf(file);
+    if (batch.length > 0 && (batch.length === BATCH.files || bytes > BATCH.bytes)) {
+      yield batch;
+      batch = [];
+      bytes = sizeOf(file);
+    }
+    batch.push(file);
+  }
+  if (batch.length > 0) yield batch;
+}
+
+/** The body of `POST /builds/<build>/fetch`, a JSON array of digests; a tar of those blobs in that order answers it. */
+export const formatDigests = (digests: readonly Sha256[]): Buffer => Buffer.from(JSON.stringify(digests));
+
+/** Throws refused('record-malformed') for anything else, or for none or more than a batch of them. */
+export const parseDigests = (bytes: Buffer): Sha256[] =>
+  listOf(parseJson(bytes), 'the list of digests', { min: 1, max: BATCH.files }, toSha256);
+
+/** The body of an answer that is no success. */
+export const formatError = ({ code, message, hint }: Pick<Failure, 'code' | 'message' | 'hint'>): Buffer =>
+  Buffer.from(`${JSON.stringify({ code, message, hint })}\n`);
+
+/** What an answer with this status and body means: a 4xx is the gate's verdict, anything else a fault. */
+export function parseError(status: number, body: Buffer, asked: string): Failure {
+  const make = status >= 400 && status < 500 && status !== 408 && status !== 429 ? refused : unable;
+  try {
+    const fields = closedObject(parseJson(body), 'the error', ['code', 'message', 'hint']);
+    const code = text(fields.code, 'code', 64);
+    const hint = fields.hint === '' ? '' : text(fields.hint, 'hint', 1000);
+    // whoever compares codes must not be fooled by one with a line break in it
+    if (/^[a-z][a-z0-9-]*$/.test(code)) return make(code, text(fields.message, 'message', 4000), hint);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+  }
+  return make(`http-${status}`, `the depot answers ${asked} with status ${status}`);
+}
+
+/** Throws refused('record-malformed'). */
+export function parseJson(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (error) {
+    throw refused('record-malformed', 'it is not JSON', '', error);
+  }
+}
