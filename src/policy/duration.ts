@@ -8,17 +8,26 @@ const UNITS = [
   ['s', 1],
 ] as const;
 
-/** Seconds of `90s`, `10m`, `4h` or `1d`: a whole number from 1, one unit, at most ten years. Throws usage(`duration-malformed`). */
-export function parseDuration(text: string, where: string): number {
+/** Ten years: longer is a slip of the finger. */
+const LONGEST = 3650 * 86_400;
+
+/** The seconds in `90s`, `10m`, `4h` or `1d`: a whole number from 1 and one unit. Null for anything else. */
+export function durationSeconds(text: string): number | null {
   const [, count = '', letter] = /^([1-9][0-9]{0,8})([dhms])$/.exec(text) ?? [];
   const unit = UNITS.find(([name]) => name === letter);
-  const seconds = unit === undefined ? Number.NaN : Number(count) * unit[1];
-  if (!(seconds <= 3650 * 86_400))
+  const seconds = unit === undefined ? Infinity : Number(count) * unit[1];
+  return seconds <= LONGEST ? seconds : null;
+}
+
+/** As `durationSeconds`, of a command line's `where`; throws usage(`duration-malformed`). */
+export function parseDuration(text: string, where: string): number {
+  const seconds = durationSeconds(text);
+  if (seconds === null)
     throw usage('duration-malformed', `${where}: not a length of time like 90s, 10m, 4h or 1d`);
   return seconds;
 }
 
-/** The shortest text that `parseDuration` reads back: in the largest unit that divides it. */
+/** The shortest text that is read back as these seconds: in the largest unit that divides it. */
 export function formatDuration(seconds: number): string {
   const [letter, size] = UNITS.find(([, length]) => seconds % length === 0) ?? ['s', 1];
   return `${seconds / size}${letter}`;

@@ -30,7 +30,6 @@ import type { View } from './view.ts';
 
 export type { Denied, GateVerdict } from './gate/verdict.ts';
 export { judgeBlob, judgeUpload } from './gate/blob.ts';
-export type { BlobTotals, Upload } from './gate/blob.ts';
 export { judgeRead } from './gate/read.ts';
 
 export interface RecordsWrite {

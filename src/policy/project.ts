@@ -16,7 +16,8 @@ import type { Fingerprint, ProjectName, Sha256 } from '../records/names.ts';
 import { toPattern } from '../records/pattern.ts';
 import { parseVerifierKey } from '../tlog/note.ts';
 import type { VerifierKey } from '../tlog/note.ts';
-import { parseDuration } from './duration.ts';
+import { attempt } from './attempt.ts';
+import { durationSeconds } from './duration.ts';
 
 /** What any build of the project may be; an approval may allow less, never more. */
 export interface ProjectPolicy {
@@ -56,6 +57,18 @@ export const DEFAULT_POLICY: ProjectPolicy = {
   maxLifetime: 86_400,
 };
 
+const TOP_LEVEL = [
+  'project',
+  'threshold',
+  'depot',
+  'insecure-http',
+  'log',
+  'signer',
+  'release',
+  'approvers',
+  'policy',
+] as const;
+
 const MAX_APPROVERS = 64;
 const MAX_PATTERNS = 64;
 const MAX_LIFETIME = 365 * 86_400;
@@ -91,12 +104,15 @@ function problemOf(error: unknown): string | null {
 }
 
 function readProject(table: unknown, readKey: (relativePath: string) => Buffer): Project {
-  const certificateAt = (value: unknown, where: string): Certificate =>
-    parseCertificate(dearmorKey(readKey(keyPath(value, where))));
+  const certificateAt = (value: unknown, where: string): Certificate => {
+    const path = keyPath(value, where);
+    const certificate = attempt(() => parseCertificate(dearmorKey(readKey(path))));
+    if (certificate instanceof Failure) throw malformed(`${where}: ${path}`, certificate.message);
+    return certificate;
+  };
 
-  const top = closedObject({ depot: null, 'insecure-http': false, policy: {}, ...object(table) }, 'top level', [
-    'project', 'threshold', 'depot', 'insecure-http', 'log', 'signer', 'release', 'approvers', 'policy',
-  ]); // prettier-ignore
+  const defaults = { depot: null, 'insecure-http': false, policy: {} };
+  const top = closedObject({ ...defaults, ...object(table) }, 'top level', TOP_LEVEL);
   const log = closedObject(top.log, '[log]', ['origin', 'key']);
   const signer = closedObject({ 'encryption-certificate': null, ...object(top.signer) }, '[signer]', [
     'token-sha256',
@@ -149,16 +165,15 @@ function readPolicy(value: unknown): ProjectPolicy {
     'max-total',
     'max-lifetime',
   ]);
-  const maxLifetime = parseDuration(
-    text(policy['max-lifetime'], '[policy] max-lifetime', 16),
-    '[policy] max-lifetime',
-  );
+  const maxLifetime = durationSeconds(text(policy['max-lifetime'], '[policy] max-lifetime', 16));
+  if (maxLifetime === null || maxLifetime > MAX_LIFETIME)
+    throw malformed('[policy] max-lifetime', 'not a length of time like 10m, 4h or 1d, of at most 365d');
   return {
     patterns: listOf(policy.artifacts, '[policy] artifacts', { min: 1, max: MAX_PATTERNS }, toPattern),
     maxCount: integer(policy['max-count'], '[policy] max-count', { min: 1, max: MAX_SUBJECTS }),
     maxBytes: integer(policy['max-size'], '[policy] max-size', { min: 1 }),
     maxTotalBytes: integer(policy['max-total'], '[policy] max-total', { min: 1 }),
-    maxLifetime: integer(maxLifetime, '[policy] max-lifetime, in seconds', { min: 1, max: MAX_LIFETIME }),
+    maxLifetime,
   };
 }
 

@@ -167,7 +167,6 @@ function filesAs({ files }: Write, slot: Slot, variant: Variant): [string, Buffe
 function envelopeProblem(envelope: Buffer, bytes: Buffer, key: PublicKey): string | null {
   const parsed = attempt(() => parseEnvelope(envelope));
   if (parsed instanceof Failure) return parsed.message;
-  if (parsed.payloadType !== PAYLOAD_TYPE) return `its payload type is not ${PAYLOAD_TYPE}`;
   if (!parsed.payload.equals(bytes)) return 'its payload is not the statement';
   const [{ sig }] = parsed.signatures;
   const { keyObject } = key;

@@ -1,0 +1,164 @@
+import { describe, expect, test } from 'vitest';
+import type { SignatureVerdict } from '../../src/openpgp/verify.ts';
+import { verifiedRecord } from '../../src/policy/verified.ts';
+import { judgeStatement } from '../../src/policy/statement-verdict.ts';
+import type { StatementQuestion } from '../../src/policy/statement-verdict.ts';
+import { encodeApproval } from '../../src/records/approval.ts';
+import type { Approval } from '../../src/records/approval.ts';
+import { toArtifactName } from '../../src/records/names.ts';
+import { sha256Hex } from '../../src/records/sha256.ts';
+import { encodeStatement } from '../../src/records/statement.ts';
+import type { Statement } from '../../src/records/statement.ts';
+import {
+  ada,
+  approval,
+  b1,
+  b2,
+  builderSecrets,
+  expires,
+  minutes,
+  now,
+  otherBuild,
+  project,
+  statement,
+} from './scene.ts';
+
+const signedBy = (fingerprint = builderSecrets.b1.fingerprint, at = now): SignatureVerdict => ({
+  ok: true,
+  primary: fingerprint,
+  signingKey: fingerprint,
+  created: Math.floor(at.getTime() / 1000),
+  hash: 'sha256',
+});
+const bad: SignatureVerdict = { ok: false, code: 'signature-bad', reason: 'it does not verify' };
+
+/** The verdict and its reasons, in a line. */
+function line(change: Partial<StatementQuestion> = {}): string {
+  const verdict = judgeStatement({
+    project,
+    approval: verifiedRecord(approval),
+    approvalDigest: sha256Hex(encodeApproval(approval)),
+    slot: b1,
+    bytes: encodeStatement(statement),
+    signature: signedBy(),
+    firstSeen: now,
+    ...change,
+  });
+  if (verdict.verdict !== 'refuse') return verdict.verdict;
+  return ['refuse', ...verdict.reasons.map(({ code, where }) => `${code}:${where}`)].join(' ');
+}
+const says = (change: Partial<Statement>) => ({ bytes: encodeStatement({ ...statement, ...change }) });
+/** A statement of these names and sizes under an approval with these limits. */
+const ofArtifacts = (artifacts: Record<string, number>, limits: Partial<Approval['artifacts']> = {}) => {
+  const record = { ...approval, artifacts: { ...approval.artifacts, ...limits } };
+  const approvalDigest = sha256Hex(encodeApproval(record));
+  const subjects = Object.entries(artifacts).map(([name, size]) => ({
+    name: toArtifactName(name, 'test'),
+    sha256: sha256Hex(name),
+    size,
+  }));
+  return {
+    ...says({ subjects, approval: approvalDigest }),
+    approval: verifiedRecord(record),
+    approvalDigest,
+  };
+};
+
+test('the builder vouches for it, and may', () => {
+  expect(line()).toBe('accept');
+});
+
+describe('what this builder did not sign, the depot may have made: it ends nothing', () => {
+  test('a bad signature; one by another builder, or by an approver', () => {
+    expect(line({ signature: bad })).toBe('void');
+    expect(line({ signature: signedBy(builderSecrets.b2.fingerprint) })).toBe('void');
+    expect(line({ signature: signedBy(ada.certificate.primary.fingerprint) })).toBe('void');
+  });
+  test('for a slot that is not there', () => {
+    expect(line({ slot: b2 })).toBe('void');
+  });
+  test('dated in the future, by more than the clocks may differ', () => {
+    expect(line({ signature: signedBy(undefined, minutes(10)) })).toBe('accept');
+    expect(line({ signature: signedBy(undefined, minutes(11)) })).toBe('void');
+  });
+  test('malformed bytes that nobody signed', () => {
+    expect(line({ signature: bad, bytes: Buffer.from('{}') })).toBe('void');
+  });
+});
+
+describe('what it did sign can', () => {
+  test('no statement', () => {
+    expect(line({ bytes: Buffer.from('{}') })).toBe('refuse statement-malformed:statements/b1.json');
+    expect(line({ bytes: encodeApproval(approval) })).toBe('refuse statement-malformed:statements/b1.json');
+  });
+  test('for another approval, build, slot or source', () => {
+    const where = 'refuse statement-binding:statements/b1.json';
+    expect(line(says({ approval: sha256Hex('another') }))).toBe(where);
+    expect(line(says({ build: otherBuild }))).toBe(where);
+    expect(line(says({ slot: b2 }))).toBe(where);
+    expect(line(says({ source: null }))).toBe(where);
+    const fork = { uri: 'git+https://example.org/fork.git', digest: { gitCommit: 'c0'.repeat(20) } };
+    expect(line(says({ source: fork }))).toBe(where);
+  });
+  test('first seen at `expires` or later; what was seen in time stays in time', () => {
+    expect(line({ firstSeen: new Date(expires) })).toBe('refuse expired:statements/b1.json');
+    expect(line({ firstSeen: new Date(new Date(expires).getTime() - 1) })).toBe('accept');
+  });
+  test('signed before the approval was valid', () => {
+    expect(line({ signature: signedBy(undefined, minutes(-40)) })).toBe('accept');
+    expect(line({ signature: signedBy(undefined, minutes(-41)) })).toBe(
+      'refuse statement-time:statements/b1.json',
+    );
+  });
+});
+
+describe('names, counts and sizes against approval and policy', () => {
+  test('a name needs a pattern of the approval and one of the policy', () => {
+    expect(line(ofArtifacts({ 'a.gz': 1, 'b.txt': 1 }, { patterns: ['*.gz'] }))).toBe(
+      'refuse name-not-allowed:b.txt',
+    );
+    const policy = { ...project.policy, patterns: ['*.txt'] };
+    expect(line({ ...ofArtifacts({ 'a.gz': 1, 'b.txt': 1 }), project: { ...project, policy } })).toBe(
+      'refuse name-not-allowed:a.gz',
+    );
+    expect(line(ofArtifacts({ 'dist/a.gz': 1 }, { patterns: ['*.gz'] }))).toBe(
+      'refuse name-not-allowed:dist/a.gz',
+    );
+    expect(line(ofArtifacts({ 'dist/a.gz': 1 }, { patterns: ['**.gz'] }))).toBe('accept');
+  });
+  test('a pattern without wildcards must be there', () => {
+    expect(line(ofArtifacts({ 'a.gz': 1 }, { patterns: ['a.gz', 'b.gz', '*'] }))).toBe(
+      'refuse pattern-missing:b.gz',
+    );
+    expect(line(ofArtifacts({ 'a.gz': 1, 'b.gz': 1 }, { patterns: ['a.gz', 'b.gz'] }))).toBe('accept');
+    expect(line(ofArtifacts({ 'a.gz': 1 }, { patterns: ['a.gz', 'zz*'] }))).toBe('accept');
+  });
+  test('counts', () => {
+    expect(line(ofArtifacts({ a: 1, b: 1 }, { maxCount: 2 }))).toBe('accept');
+    expect(line(ofArtifacts({ a: 1, b: 1, c: 1 }, { maxCount: 2 }))).toBe(
+      'refuse too-many:statements/b1.json',
+    );
+  });
+  test('sizes, each and in all', () => {
+    expect(line(ofArtifacts({ a: 1000, b: 1000 }))).toBe('accept');
+    expect(line(ofArtifacts({ a: 1001 }))).toBe('refuse too-large:a');
+    expect(line(ofArtifacts({ a: 1000, b: 1000, c: 1 }))).toBe('refuse total-too-large:statements/b1.json');
+    expect(line(ofArtifacts({ empty: 0 }, { maxBytes: 0, maxTotalBytes: 0 }))).toBe('accept');
+  });
+  test('sizes whose sum is beyond 2^53 do not come out small', () => {
+    const huge = Number.MAX_SAFE_INTEGER;
+    const limits = { maxBytes: huge, maxTotalBytes: huge };
+    const policy = { ...project.policy, maxBytes: huge, maxTotalBytes: huge };
+    const open = { ...project, policy };
+    expect(line({ ...ofArtifacts({ a: huge }, limits), project: open })).toBe('accept');
+    expect(line({ ...ofArtifacts({ a: huge, b: 1 }, limits), project: open })).toBe(
+      'refuse total-too-large:statements/b1.json',
+    );
+  });
+  test('the project file of this moment bounds an approval of an earlier one', () => {
+    const policy = { ...project.policy, maxCount: 1, maxBytes: 10, maxTotalBytes: 10 };
+    expect(line({ ...ofArtifacts({ a: 9, b: 11 }), project: { ...project, policy } })).toBe(
+      'refuse too-many:statements/b1.json too-large:b total-too-large:statements/b1.json',
+    );
+  });
+});
