@@ -3,26 +3,17 @@ import type { IncomingMessage } from 'node:http';
 import type { ByteRange } from '../tree/tree.ts';
 import { refused } from '../failure.ts';
 
-/** A request target: an absolute path with each character as itself, and a query of one known form. */
-export interface Target {
-  readonly path: string;
-  /** The value of `?after=`; null where there is no query. */
-  readonly after: string | null;
-}
-
 /**
- * The target as it came over the wire. Every name of ours is made of characters that need no escape, so a `%`, a `..`,
- * a doubled slash or an absolute URI is never a way to say one: null, which is answered 400.
+ * Whether a request target is one way to name something here: an absolute path with each character as itself, and no query
+ * but `?after=`. Every name of ours is made of characters that need no escape, so a `%`, a `..`, a doubled slash or an
+ * absolute URI is never needed to say one.
  */
-export const parseTarget = (url: string | undefined): Target | null => {
-  const match = /^(\/[A-Za-z0-9._+~@=/-]*)(?:\?after=([0-9a-z]{1,26}))?$/.exec(url ?? '');
-  const path = match?.[1];
-  if (path === undefined || path.length > 1024) return null;
-  const segments = path.slice(1).split('/');
-  const last = segments.pop();
-  if (segments.some((s) => s === '' || s === '.' || s === '..') || last === '.' || last === '..') return null;
-  return { path, after: match?.[2] ?? null };
-};
+export function isTarget(url: string | undefined): boolean {
+  const path = /^\/([A-Za-z0-9._+~@=/-]{0,1024})(?:\?after=[0-9a-z]{0,26})?$/.exec(url ?? '')?.[1];
+  if (path === undefined) return false;
+  const segments = path.split('/');
+  return segments.every((s, at) => s !== '.' && s !== '..' && (s !== '' || at === segments.length - 1));
+}
 
 /** The token of `Authorization: Bearer <base64url of 32 bytes>`; null if there is none or it is something else. */
 export const bearerToken = (request: IncomingMessage): Buffer | null => {

@@ -9,7 +9,8 @@
  *     POST       /builds/<build>/fetch        a JSON list of digests in, a tar of those blobs out
  *     POST       /builds/<build>/publish
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { getRequestListener } from '@hono/node-server';
 import type { HttpBindings } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { Hono } from 'hono';
@@ -29,8 +30,7 @@ import { sendBytes, sendFailure, sendFile } from './answer.ts';
 import { SMALL_WRITE_MAX, bodyLimits } from './limits.ts';
 import { listBuild, listReleases, readRelease } from './listing.ts';
 import { buildPage, buildsPage, frontPage, releasePage, releasesPage } from './pages.ts';
-import { bearerToken, contentLength, parseTarget, readBody, wantsPage } from './request.ts';
-import type { Target } from './request.ts';
+import { bearerToken, contentLength, isTarget, readBody, wantsPage } from './request.ts';
 
 export interface Served {
   readonly project: Project;
@@ -45,7 +45,8 @@ export interface Served {
 interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  readonly target: Target;
+  /** As in the URL, with its slash. */
+  readonly path: string;
   readonly token: Buffer | null;
   readonly depot: GatedDepot;
 }
@@ -55,23 +56,31 @@ type Handler = (exchange: Exchange, name: (parameter: string) => string) => Prom
 const HTML = { 'content-type': 'text/html; charset=utf-8' };
 const JSON_HEADERS = { 'content-type': JSON_TYPE };
 
-/** The application. What it throws is answered as `{code, message, hint}`. */
-export function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
+/** Answers every request; what goes wrong is answered as `{code, message, hint}`. */
+export function requestListener(served: Served): RequestListener {
+  const listener = getRequestListener(routes(served).fetch, { overrideGlobalObjects: false });
+  return (request, response) => {
+    if (isTarget(request.url)) void listener(request, response);
+    else {
+      const error = refused(
+        'path-malformed',
+        'the path is not one of a depot',
+        'no escapes, dots or queries',
+      );
+      sendFailure(response, error, served.log);
+    }
+  };
+}
+
+function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
   const app = new Hono<{ Bindings: HttpBindings }>();
   const handle = (method: string, path: string, handler: Handler): void => {
     app.on(method, path, async (context) => {
       const { incoming: request, outgoing: response } = context.env;
       try {
-        const target = parseTarget(request.url);
-        if (target === null)
-          throw refused(
-            'path-malformed',
-            'the path is not one of a depot',
-            'no escapes, no dots, no queries',
-          );
         const token = bearerToken(request);
         await handler(
-          { request, response, target, token, depot: served.depot.as(token) },
+          { request, response, path: context.req.path, token, depot: served.depot.as(token) },
           (parameter) => context.req.param(parameter) ?? '',
         );
       } catch (error) {
@@ -90,8 +99,8 @@ export function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
   handle('GET', '/builds/:build/', (exchange, name) => showBuild(served, exchange, pathBuild(name)));
   handle('GET', '/releases/', (exchange) => showReleases(served, exchange));
   handle('GET', '/releases/:project/:version/', (exchange, name) => showRelease(served, exchange, name));
-  handle('GET', '*', ({ request, response, target, depot }) =>
-    sendFile(request, response, depot, target.path.slice(1), () => notFound(target)),
+  handle('GET', '*', ({ request, response, path, depot }) =>
+    sendFile(request, response, depot, path.slice(1), () => notFound(path)),
   );
 
   handle('PUT', '/builds/:build/blobs/:sha256', async ({ request, response, depot }, name) => {
@@ -146,7 +155,7 @@ export function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
 const pathBuild = (name: (parameter: string) => string): BuildId =>
   toBuildId(name('build'), 'the build in the path');
 
-const notFound = ({ path }: Target): Failure => refused('not-found', `there is no ${path}`);
+const notFound = (path: string): Failure => refused('not-found', `there is no ${path}`);
 
 const sendJson = (response: ServerResponse, value: unknown): void =>
   sendBytes(response, 200, `${JSON.stringify(value)}\n`, JSON_HEADERS);
@@ -155,8 +164,9 @@ const sendWritten = (response: ServerResponse, written: Written): void =>
   sendBytes(response, written === 'new' ? 201 : 200, `${JSON.stringify({ written })}\n`, JSON_HEADERS);
 
 async function showBuilds({ depot, tree, now }: Served, exchange: Exchange): Promise<void> {
-  const { request, response, target } = exchange;
-  const after = target.after === null || target.after === '' ? null : toBuildId(target.after, 'after');
+  const { request, response } = exchange;
+  const cursor = /\?after=(.+)$/.exec(request.url ?? '')?.[1];
+  const after = cursor === undefined ? null : toBuildId(cursor, 'after');
   const { builds, next } = await depot.builds(after);
   if (!wantsPage(request)) {
     sendJson(response, { builds, next });
@@ -172,7 +182,7 @@ async function showBuilds({ depot, tree, now }: Served, exchange: Exchange): Pro
 
 async function showBuild({ tree, now }: Served, exchange: Exchange, build: BuildId): Promise<void> {
   const listing = await listBuild(tree, build, now());
-  if (listing === null) throw notFound(exchange.target);
+  if (listing === null) throw notFound(exchange.path);
   const { state, files, reasons, approval } = listing;
   if (wantsPage(exchange.request)) {
     const { project, version } = approval;
@@ -190,7 +200,7 @@ async function showReleases({ tree }: Served, { request, response }: Exchange): 
 async function showRelease({ tree }: Served, exchange: Exchange, name: (p: string) => string): Promise<void> {
   const project = toProjectName(name('project'), 'the project in the path');
   const found = await readRelease(tree, project, toVersion(name('version'), 'the version in the path'));
-  if (found === null) throw notFound(exchange.target);
+  if (found === null) throw notFound(exchange.path);
   const { release, manifest } = found;
   const { version, build, assurance } = release;
   const { releaseKey, signedAt, subjects } = manifest;
@@ -204,23 +214,23 @@ async function showRelease({ tree }: Served, exchange: Exchange, name: (p: strin
  * A record alone: only as a repetition. A record and its authenticators are one write, which is a POST; so a PUT can say
  * no more than that these bytes are there already, or that others are.
  */
-async function putRecord({ request, response, target, depot }: Exchange): Promise<void> {
-  const path = target.path.slice(1);
+async function putRecord({ request, response, path: absolute, depot }: Exchange): Promise<void> {
+  const path = absolute.slice(1);
   const [root = '', build = '', ...rest] = path.split('/');
   const known = isTreePath(path) && root === 'builds' && parseBuildFile(rest.join('/')) !== null;
-  if (!known) throw refused('method-not-allowed', `nothing is written at ${target.path}`);
+  if (!known) throw refused('method-not-allowed', `nothing is written at ${absolute}`);
   toBuildId(build, 'the build in the path');
   const bytes = await readBody(request, SMALL_WRITE_MAX);
   const existing = await depot.read(path, SMALL_WRITE_MAX);
   if (existing === null) {
     const body = {
       code: 'write-needs-authenticator',
-      message: `${target.path} is not written alone`,
+      message: `${absolute} is not written alone`,
       hint: `POST it with its authenticators as a tar to /${buildPath(toBuildId(build, 'build'))}`,
     };
     sendBytes(response, 403, `${JSON.stringify(body)}\n`, JSON_HEADERS);
   } else if (existing.equals(bytes)) sendWritten(response, 'same');
-  else throw refused('conflict', `${target.path} is there with other bytes`, 'nothing is ever replaced');
+  else throw refused('conflict', `${absolute} is there with other bytes`, 'nothing is ever replaced');
 }
 
 /** The files of a tar in the body. Who has no token of the build sends little. */

@@ -2,13 +2,12 @@
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { getRequestListener } from '@hono/node-server';
 import { unable } from '../failure.ts';
 import { now } from '../host/clock.ts';
 import type { Project } from '../policy/project.ts';
 import { DirectoryTree } from '../tree/directory.ts';
 import { GatedDepot } from '../tree/gated.ts';
-import { routes } from './routes.ts';
+import { requestListener } from './routes.ts';
 
 export interface ServerOptions {
   readonly project: Project;
@@ -31,14 +30,11 @@ export async function startServer(options: ServerOptions): Promise<{ url: string
   const { project, data, listen, tls, log } = options;
   const tree = await DirectoryTree.open(data);
   const depot = GatedDepot.over({ tree, project, now });
-  const app = routes({ project, tree, depot, now, log });
+  const listener = requestListener({ project, tree, depot, now, log });
 
   // requestTimeout would end a large upload that is well under way; the idle bound ends one that is not.
   const settings = { headersTimeout: HEADERS_MS, requestTimeout: 0, keepAliveTimeout: 30_000 };
-  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
-  const server = tls
-    ? createTlsServer({ ...settings, ...tls }, (request, response) => void listener(request, response))
-    : createServer(settings, (request, response) => void listener(request, response));
+  const server = tls ? createTlsServer({ ...settings, ...tls }, listener) : createServer(settings, listener);
   server.setTimeout(IDLE_MS);
 
   await new Promise<void>((resolve, reject) => {
