@@ -1,5 +1,5 @@
 /**
- * The tree as policy sees it: three questions and no way to write.
+ * The tree as policy sees it: two questions and no way to write.
  *
  * Paths are tree paths (`builds/<build>/approval.json`). The tree implements it; policy is handed one.
  */
@@ -8,15 +8,12 @@ export interface View {
   read(path: string): Promise<Buffer | null>;
   /** The file's size; null where there is none. */
   size(path: string): Promise<number | null>;
-  /** The names directly in the directory; empty where there is none. */
-  list(directory: string): Promise<string[]>;
 }
 
 /** One directory of the tree, with paths below it. */
 export const below = (view: View, directory: string): View => ({
   read: (path) => view.read(`${directory}/${path}`),
   size: (path) => view.size(`${directory}/${path}`),
-  list: (path) => view.list(`${directory}/${path}`),
 });
 
 /**

@@ -9,14 +9,11 @@ export const REFUSAL_TYPE = 'application/vnd.countersign.refusal.v1+json';
 /** Every reason for which H refuses a build, a stable code each. */
 export const REASON_CODES = [
   // approval
-  'approval-malformed', // validly signed, but not an approval that this version reads
   'build-taken', // the build id is bound to another approval
   'version-taken', // another build has this project and version
   'signer', // meant for another H
   'project', // for another project
   'release-key', // names another release key
-  'requester', // asked for by someone who is no approver
-  'not-yet-valid',
   'expired', // a statement came after `expires`
   'policy-artifacts', // patterns that the project does not allow
   'policy-limits', // counts or sizes above the project's

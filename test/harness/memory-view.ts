@@ -17,18 +17,4 @@ export class MemoryView implements View {
   async size(path: string): Promise<number | null> {
     return this.files.get(path)?.length ?? null;
   }
-
-  async list(directory: string): Promise<string[]> {
-    const below = [...this.files.keys()].filter((path) => path.startsWith(`${directory}/`));
-    return [
-      ...new Set(
-        below.map((path) =>
-          path
-            .slice(directory.length + 1)
-            .split('/', 1)
-            .join(''),
-        ),
-      ),
-    ];
-  }
 }
