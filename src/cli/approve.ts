@@ -1,11 +1,10 @@
 /** `countersign approve`: an operator allows one build, and gets the ticket for its builder. */
 import { now } from '../host/clock.ts';
-import { usage } from '../failure.ts';
 import { prepareApproval, submitApproval } from '../operator/approve.ts';
 import type { ApprovalSummary } from '../operator/approve.ts';
 import { parseDuration } from '../policy/duration.ts';
 import { parseCount, parseSize } from './values.ts';
-import { command } from './command.ts';
+import { command, wrongUse } from './command.ts';
 import { depotUrl, loadProject, openDepot } from './config.ts';
 import { EXIT } from './exit-status.ts';
 import { requireAnswer } from './question.ts';
@@ -55,8 +54,7 @@ The ticket is secret: hand it to the builder and to nobody else.`,
     'scp -p tickets/b1.ticket builder:   # then, there: countersign attest --ticket b1.ticket app-1.4.0.tgz',
   ],
   async run({ flags, globals, operands: [version = ''], terminal }) {
-    if (flags.tickets === undefined)
-      throw usage('wrong-usage', 'approve: --tickets DIR is missing', 'where the ticket is to be written');
+    if (flags.tickets === undefined) throw wrongUse('approve', '--tickets DIR is missing');
     requireAnswer(terminal, flags.yes);
     const { project } = loadProject(globals);
     const prepared = await prepareApproval(project, {

@@ -24,10 +24,11 @@ nothing outside a temporary directory.`,
     const result = await runDemo({
       program: realpathSync(process.argv[1] ?? ''),
       largeBytes: LARGE_BYTES,
-      tell: ({ host, text, command: typed }) => {
+      tell: ({ host, text, command: typed, output = [] }) => {
         step += 1;
         terminal.result(`${String(step).padStart(2)}. `, bold(host.padEnd(8)), ` ${text}`);
         if (typed !== null) terminal.result(dim(`             $ ${typed}`));
+        for (const line of output) terminal.result(dim(`             ${line}`));
       },
     });
     const seconds = (performance.now() - started) / 1000;

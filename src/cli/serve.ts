@@ -1,7 +1,7 @@
 /** `countersign serve`: the depot over HTTP. */
 import { usage } from '../failure.ts';
 import { startServer } from '../depot/server.ts';
-import { command } from './command.ts';
+import { command, wrongUse } from './command.ts';
 import { loadProject, readSmallFile } from './config.ts';
 import { EXIT } from './exit-status.ts';
 
@@ -21,19 +21,19 @@ and publishes releases. Holds no secret. Ends on SIGTERM or SIGINT once what is 
   operands: { min: 0, max: 0 },
   example: ['countersign serve --data /var/lib/countersign --listen 127.0.0.1:8080'],
   async run({ flags, globals, terminal }) {
-    if (flags.data === undefined)
-      throw usage('wrong-usage', 'serve: --data DIR is missing', 'where the depot lies');
+    if (flags.data === undefined) throw wrongUse('serve', '--data DIR is missing');
     const listen = parseListen(flags.listen ?? '127.0.0.1:8080');
     const [cert, key] = [flags['tls-cert'], flags['tls-key']];
     if ((cert === undefined) !== (key === undefined))
-      throw usage('wrong-usage', 'serve: --tls-cert and --tls-key go together');
+      throw wrongUse('serve', '--tls-cert and --tls-key go together');
+    const tls =
+      cert === undefined || key === undefined ? null : { cert: readSmallFile(cert), key: readSmallFile(key) };
     const { project } = loadProject(globals);
     const server = await startServer({
       project,
       data: flags.data,
       listen,
-      ...(cert !== undefined &&
-        key !== undefined && { tls: { cert: readSmallFile(cert), key: readSmallFile(key) } }),
+      ...(tls === null ? {} : { tls }),
       log: (line) => terminal.say(line),
     });
     terminal.record({ url: server.url });

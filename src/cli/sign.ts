@@ -1,7 +1,6 @@
 /** `countersign sign`: the signer's one command, on the host that holds the release key. */
 import { join, resolve } from 'node:path';
 import { now } from '../host/clock.ts';
-import { usage } from '../failure.ts';
 import { Agent } from '../openpgp/agent.ts';
 import { exitStatus } from '../signer/result.ts';
 import type { BuildResult } from '../signer/result.ts';
@@ -10,7 +9,7 @@ import type { Signer, SignerEvent, SigningQuestion } from '../signer/signer.ts';
 import { openState } from '../signer/state.ts';
 import { watch } from '../signer/watch.ts';
 import { parseBuildId } from './values.ts';
-import { command } from './command.ts';
+import { command, wrongUse } from './command.ts';
 import { loadProject, openDepot } from './config.ts';
 import { EXIT } from './exit-status.ts';
 import { Progress } from './progress.ts';
@@ -41,9 +40,9 @@ only. Whatever the depot or the network spoilt is tried again on the next run.`,
   example: ['countersign sign --once', 'countersign sign --watch --yes     # as a service'],
   async run({ flags, globals, operands, terminal }) {
     if (flags.once === true && flags.watch === true)
-      throw usage('wrong-usage', 'sign: --once and --watch exclude each other');
+      throw wrongUse('sign', '--once and --watch exclude each other');
     if (flags.watch === true && operands.length > 0)
-      throw usage('wrong-usage', 'sign: --watch takes no BUILD: it handles all of them');
+      throw wrongUse('sign', '--watch takes no BUILD: it handles all of them');
     const named = operands.map(parseBuildId);
     requireAnswer(terminal, flags.yes);
 

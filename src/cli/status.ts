@@ -21,8 +21,8 @@ believed only as far as signatures and log proofs carry it.`,
   operands: { min: 0, max: 1 },
   example: ['countersign status', 'countersign status 01kat5bxhtqfj4v1rnd8mz3w7c --json | jq .state'],
   async run({ globals, operands: [wanted], terminal }) {
-    const { project } = loadProject(globals);
     const build = wanted === undefined ? null : parseBuildId(wanted);
+    const { project } = loadProject(globals);
     const depot = openDepot(project, globals);
     try {
       const shown: BuildStatus[] = [];

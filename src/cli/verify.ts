@@ -33,7 +33,7 @@ whole chain from the log to the signature. A directory is a copy of a whole rele
   },
   operands: { min: 1, max: 10_000 },
   example: [
-    'countersign verify -c countersign.toml app-1.4.0.tgz',
+    'countersign verify -c countersign.toml --version 1.4.0 app-1.4.0.tgz',
     'countersign verify --key release.asc --signature-only app-1.4.0.tgz',
   ],
   async run({ flags, globals, operands, terminal }) {

@@ -53,14 +53,19 @@ export class DemoHost {
     return successful(`gpg ${args[0]}`, result);
   }
 
-  /** Runs a verb with this host's project file. Returns the last line of its `--json` output, if any. Throws unable. */
-  async countersign(args: readonly string[]): Promise<Record<string, unknown>> {
-    const result = await run(process.execPath, [this.#program, ...args], {
-      ...CHILD,
-      env: this.#verbEnvironment(),
-    });
-    const printed = successful(`countersign ${args[0]}`, result).trimEnd().split('\n').at(-1) ?? '';
-    const value: unknown = args.includes('--json') ? JSON.parse(printed) : {};
+  /** Runs a verb with this host's project file. Returns what it printed. Throws unable. */
+  async countersign(args: readonly string[]): Promise<string> {
+    const env = this.#verbEnvironment();
+    return successful(
+      `countersign ${args[0]}`,
+      await run(process.execPath, [this.#program, ...args], { ...CHILD, env }),
+    );
+  }
+
+  /** As `countersign`, with `--json`. Returns the last line. */
+  async countersignJson(args: readonly string[]): Promise<Record<string, unknown>> {
+    const printed = await this.countersign([...args, '--json']);
+    const value: unknown = JSON.parse(printed.trimEnd().split('\n').at(-1) ?? '');
     return typeof value === 'object' && value !== null ? { ...value } : {};
   }
 
@@ -95,7 +100,8 @@ export class DemoHost {
 
 function successful(what: string, result: RunResult): string {
   if (result.code === 0) return result.stdout.toString();
-  throw failed(what, result.stderr.toString().trim() || `ended with ${result.code ?? result.killed}`);
+  const [said] = result.stderr.toString().trim().split('\n');
+  throw failed(what, said || `ended with ${result.code ?? result.killed}`);
 }
 
 const failed = (what: string, why: string): Failure => unable('demo-failed', `${what}: ${why}`);

@@ -24,6 +24,8 @@ export interface DemoStep {
   readonly text: string;
   /** What was run, as a person would type it there; null where no command was. */
   readonly command: string | null;
+  /** What it said, where that is worth reading. */
+  readonly output?: readonly string[];
 }
 
 export interface DemoResult {
@@ -73,14 +75,8 @@ export async function runDemo({ program, tell, largeBytes }: DemoOptions): Promi
     });
 
     const tickets = join(operator.directory, 'tickets');
-    const approved = await operator.countersign([
-      'approve',
-      VERSION,
-      '--tickets',
-      tickets,
-      '--yes',
-      '--json',
-    ]);
+    const approve = ['approve', VERSION, '--tickets', tickets, '--yes'];
+    const approved = await operator.countersignJson(approve);
     const build = String(approved['build']);
     tell({
       host: 'operator',
@@ -93,7 +89,7 @@ export async function runDemo({ program, tell, largeBytes }: DemoOptions): Promi
     await rm(join(tickets, 'b1.ticket'));
     const base = join(M.directory, 'out');
     const artifacts = await makeArtifacts(base, dirname(dirname(program)), largeBytes);
-    const attested = await M.countersign(['attest', '--ticket', ticket, '--base', base, base, '--json']);
+    const attested = await M.countersignJson(['attest', '--ticket', ticket, '--base', base, base]);
     tell({
       host: 'M',
       text: `statement ${short(String(attested['statement']))} seals ${artifacts.join(' and ')}; key and ticket are destroyed`,
@@ -117,11 +113,17 @@ export async function runDemo({ program, tell, largeBytes }: DemoOptions): Promi
     const [artifact = ''] = artifacts;
     for (const name of [artifact, `${artifact}.asc`])
       await download(`${url}/releases/${PROJECT}/${VERSION}/${name}`, join(consumer.directory, name));
-    await consumer.countersign(['verify', join(consumer.directory, artifact)]);
+    const verdict = await consumer.countersign([
+      'verify',
+      join(consumer.directory, artifact),
+      '--version',
+      VERSION,
+    ]);
     tell({
       host: 'consumer',
-      text: 'valid: approved, sealed, logged and signed',
-      command: `countersign verify ${artifact}`,
+      text: 'the whole chain, from the log to the signature',
+      command: `countersign verify ${artifact} --version ${VERSION}`,
+      output: verdict.trimEnd().split('\n'),
     });
     const gpgv = await proveByHand(consumer, artifact);
     tell({ host: 'consumer', text: 'and stock gpgv agrees', command: gpgv });
@@ -158,7 +160,11 @@ async function copyProject(from: DemoHost, to: DemoHost): Promise<void> {
 async function makeArtifacts(directory: string, packageRoot: string, largeBytes: number): Promise<string[]> {
   await mkdir(directory);
   const npm = ['pack', packageRoot, '--ignore-scripts', '--silent', '--pack-destination', directory];
-  const packed = await run('npm', npm, { env: process.env, timeoutMs: 120_000, maxOutput: 1024 * 1024 });
+  // npm keeps a cache and logs: here, not at the caller's
+  const cache = `${directory}-npm`;
+  const env = { ...process.env, npm_config_cache: cache, npm_config_update_notifier: 'false' };
+  const packed = await run('npm', npm, { env, timeoutMs: 120_000, maxOutput: 1024 * 1024 });
+  await rm(cache, { recursive: true, force: true });
   const [tarball] = await readdir(directory);
   if (packed.code !== 0 || tarball === undefined)
     throw unable('demo-failed', `npm pack: ${packed.stderr.toString().trim()}`, 'is npm installed?');
