@@ -1,0 +1,162 @@
+import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { unable } from '../../src/failure.ts';
+import type { Depot } from '../../src/tree/tree.ts';
+import { Site } from './site.ts';
+
+let site: Site;
+beforeEach(async () => {
+  site = await Site.make();
+  site.put({ 'small.txt': 'small', 'large.bin': Buffer.alloc(100_000, 'l') });
+});
+afterEach(() => site.close());
+
+const FAULT = unable('network', 'the connection broke');
+const PENDING = [
+  'b1.ticket 600',
+  'b1.ticket.pending/statement.dsse.json 600',
+  'b1.ticket.pending/statement.json 600',
+  'b1.ticket.pending/statement.json.sig 600',
+];
+
+type Write = 'hasBlob' | 'putBlob' | 'putBlobs' | 'submit';
+
+/** Breaks one operation of the depot, before or after it is done. Returns how to mend it. */
+function breakAt(operation: Write, when: 'before' | 'after'): () => void {
+  const { connect } = site;
+  site.connect = (token) => {
+    const depot = connect(token);
+    const broken = async (...args: unknown[]): Promise<never> => {
+      if (when === 'after') await Reflect.apply(depot[operation], depot, args);
+      throw FAULT;
+    };
+    return new Proxy(depot, {
+      get: (target: Depot, name) => {
+        if (name === operation) return broken;
+        const member: unknown = Reflect.get(target, name, target);
+        return typeof member === 'function' ? member.bind(target) : member;
+      },
+    });
+  };
+  return () => (site.connect = connect);
+}
+
+const pendingStatement = (): Buffer => readFileSync(`${site.ticketFile}.pending/statement.json`);
+
+describe('the network breaks: the statement is kept, the key is gone, and the next run sends the same', () => {
+  test.each<[Write, 'before' | 'after']>([
+    ['putBlob', 'before'],
+    ['putBlob', 'after'],
+    ['putBlobs', 'before'],
+    ['putBlobs', 'after'],
+    ['submit', 'before'],
+    ['submit', 'after'],
+  ])('%s fails, %s it was done', async (operation, when) => {
+    const mend = breakAt(operation, when);
+    await expect(site.attest()).rejects.toBe(FAULT);
+    expect(site.left()).toEqual(PENDING);
+    expect(site.holdsSecret()).toBe(false);
+    const bytes = pendingStatement();
+
+    mend();
+    site.events.length = 0;
+    expect(await site.attest()).toMatchObject({ resumed: true });
+    expect(site.events.map(({ kind }) => kind)).not.toContain('signed');
+    expect((await site.read('statements/b1.json'))?.equals(bytes)).toBe(true);
+    expect(site.left()).toEqual([]);
+  });
+
+  test('what had arrived is not sent again', async () => {
+    const mend = breakAt('submit', 'before');
+    await expect(site.attest()).rejects.toBe(FAULT);
+    mend();
+    expect(await site.attest()).toMatchObject({ resumed: true, uploaded: 0 });
+  });
+
+  test('a crash between keeping the statement and blanking the ticket: the private half goes at the next run', async () => {
+    const mend = breakAt('submit', 'before');
+    await expect(site.attest()).rejects.toBe(FAULT);
+    site.putTicket(site.ticket);
+    await expect(site.attest()).rejects.toBe(FAULT);
+    expect(site.readTicket().secretKey).toBeNull();
+    mend();
+    expect(await site.attest()).toMatchObject({ resumed: true });
+  });
+});
+
+describe('files that changed after the statement was signed', () => {
+  test('can not be sent, and nothing is signed again; the same bytes put back can', async () => {
+    const mend = breakAt('putBlob', 'before');
+    await expect(site.attest()).rejects.toBe(FAULT);
+    mend();
+    const bytes = pendingStatement();
+    site.put({ 'large.bin': Buffer.alloc(100_000, 'L') });
+    await expect(site.attest()).rejects.toMatchObject({
+      kind: 'refused',
+      code: 'artifact-changed',
+      message: expect.stringContaining('large.bin'),
+    });
+    rmSync(join(site.base, 'small.txt'));
+    site.put({ 'large.bin': Buffer.alloc(100_000, 'l') });
+    await expect(site.attest()).rejects.toMatchObject({
+      code: 'artifact-changed',
+      message: expect.stringContaining('small.txt'),
+    });
+    expect(pendingStatement().equals(bytes)).toBe(true);
+
+    site.put({ 'small.txt': 'small' });
+    expect(await site.attest()).toMatchObject({ resumed: true });
+    expect((await site.read('statements/b1.json'))?.equals(bytes)).toBe(true);
+  });
+
+  test('are a warning where the depot has what was signed', async () => {
+    const mend = breakAt('submit', 'before');
+    await expect(site.attest()).rejects.toBe(FAULT);
+    mend();
+    site.put({ 'small.txt': 'SMALL', 'large.bin': 'gone' });
+    expect(await site.attest()).toMatchObject({ resumed: true, uploaded: 0 });
+    expect(site.warnings).toEqual([
+      expect.stringContaining('large.bin has changed since the statement was signed'),
+      expect.stringContaining('small.txt has changed'),
+    ]);
+  });
+});
+
+describe('a pending statement that is not whole or not ours', () => {
+  const leave = async (): Promise<void> => {
+    breakAt('submit', 'before');
+    await expect(site.attest()).rejects.toBe(FAULT);
+  };
+
+  test('a part is lost: said, and not signed again', async () => {
+    await leave();
+    rmSync(`${site.ticketFile}.pending/statement.json.sig`);
+    await expect(site.attest()).rejects.toMatchObject({ kind: 'unable', code: 'pending-damaged' });
+  });
+
+  test('all of it is lost: the ticket has no key to sign with', async () => {
+    await leave();
+    rmSync(`${site.ticketFile}.pending`, { recursive: true });
+    await expect(site.attest()).rejects.toMatchObject({ kind: 'refused', code: 'ticket-used' });
+  });
+
+  test('altered on disk', async () => {
+    await leave();
+    const path = `${site.ticketFile}.pending/statement.json`;
+    writeFileSync(path, readFileSync(path, 'utf8').replace('small.txt', 'SMALL.txt'));
+    await expect(site.attest()).rejects.toMatchObject({ kind: 'refused' });
+  });
+
+  test('that of another build under this name', async () => {
+    await leave();
+    const other = { ...site.ticket, slot: 'b2' } as typeof site.ticket;
+    site.putTicket(other);
+    await expect(site.attest()).rejects.toMatchObject({ kind: 'refused', code: 'pending-foreign' });
+  });
+
+  test('nothing half-written stays behind', async () => {
+    await leave();
+    expect(readdirSync(site.directory).filter((name) => name.includes('tmp'))).toEqual([]);
+  });
+});

@@ -1,0 +1,88 @@
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { formatTicket } from '../../src/records/ticket.ts';
+import { Site } from './site.ts';
+
+let site: Site;
+beforeEach(async () => {
+  site = await Site.make();
+});
+afterEach(() => site.close());
+
+const seen = (): string => readFileSync(join(site.directory, 'seen'), 'utf8');
+
+describe('--run: the build first, then its artifacts', () => {
+  test('what it made is attested, and the statement says how it was made', async () => {
+    const run = `echo built > ${site.base}/app`;
+    expect(await site.attest({ run })).toMatchObject({ artifacts: 1, bytes: 6 });
+    expect(await site.statement()).toMatchObject({ command: run });
+  });
+
+  test('while it runs there is no ticket: neither file nor variable', async () => {
+    const environment = {
+      PATH: process.env['PATH'],
+      COUNTERSIGN_TICKET: 'x',
+      MINE: formatTicket(site.ticket),
+    };
+    const run = `ls ${site.ticketFile} > ${site.directory}/seen 2>&1; env >> ${site.directory}/seen; echo > ${site.base}/app`;
+    await site.attest({ run, environment });
+    expect(seen()).toContain('No such file');
+    expect(seen()).not.toMatch(/COUNTERSIGN_TICKET|countersign-ticket/);
+    expect(existsSync(site.ticketFile)).toBe(false);
+  });
+
+  test('a ticket that the build could still reach is a warning', async () => {
+    const stdin = Readable.from([Buffer.from(formatTicket(site.ticket))]);
+    const environment = { PATH: process.env['PATH'], STATE_DIRECTORY: join(site.directory, 'state') };
+    await site.attest({ run: `echo > ${site.base}/app`, ticket: '-', stdin, environment });
+    expect(site.warnings).toEqual([expect.stringContaining('--run-as')]);
+  });
+});
+
+describe('the build fails: the ticket is back as it was, only for us to read', () => {
+  test.each([
+    ['its exit status', 'exit 3', 'command-failed'],
+    ['it made what has no good name', 'touch "$BASE/.hidden"', 'artifacts-refused'],
+    ['it made nothing', 'true', 'no-artifacts'],
+  ])('%s', async (_, run, code) => {
+    const environment = { PATH: process.env['PATH'], BASE: site.base };
+    await expect(site.attest({ run, environment })).rejects.toMatchObject({ code });
+    expect(readFileSync(site.ticketFile, 'utf8')).toBe(`${formatTicket(site.ticket)}\n`);
+    expect(statSync(site.ticketFile).mode & 0o777).toBe(0o600);
+    writeFileSync(join(site.base, 'app'), 'x');
+    if (code !== 'artifacts-refused') expect(await site.attest()).toMatchObject({ resumed: false });
+  });
+
+  test('it was stopped by a signal to us', async () => {
+    setTimeout(() => process.emit('SIGTERM', 'SIGTERM'), 200);
+    await expect(site.attest({ run: 'sleep 10' })).rejects.toMatchObject({
+      kind: 'unable',
+      code: 'interrupted',
+    });
+    expect(site.readTicket()).toEqual(site.ticket);
+    expect(process.listenerCount('SIGTERM')).toBe(0);
+  });
+});
+
+describe('once signed, it is not run again', () => {
+  test('a further run sends the statement, whatever the command would make now', async () => {
+    const run = `echo run >> ${site.directory}/runs; echo built > ${site.base}/app`;
+    const environment = { PATH: process.env['PATH'], STATE_DIRECTORY: join(site.directory, 'state') };
+    const twice = () =>
+      site.attest({
+        run,
+        environment,
+        ticket: '-',
+        stdin: Readable.from([Buffer.from(formatTicket(site.ticket))]),
+      });
+    await twice();
+    expect(await twice()).toMatchObject({ resumed: true });
+    expect(readFileSync(join(site.directory, 'runs'), 'utf8')).toBe('run\n');
+  });
+
+  test('--run-as without --run is a mistake', async () => {
+    await expect(site.attest({ runAs: 'nobody' })).rejects.toMatchObject({ kind: 'usage', code: 'run-as' });
+  });
+});

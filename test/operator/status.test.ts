@@ -1,0 +1,192 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { listStatus } from '../../src/operator/status.ts';
+import type { BuildStatus } from '../../src/operator/status.ts';
+import type { Project } from '../../src/policy/project.ts';
+import { encodeRefusal, refusalOf } from '../../src/records/refusal.ts';
+import { sha256Hex } from '../../src/records/sha256.ts';
+import { DirectoryTree } from '../../src/tree/directory.ts';
+import { GatedDepot } from '../../src/tree/gated.ts';
+import { generateNoteKey, parseSignerKey } from '../../src/tlog/note.ts';
+import { manifest, proofOf, refusalFiles, releaseFiles } from '../policy/release-scene.ts';
+import {
+  ada,
+  approval,
+  approvalFiles,
+  build,
+  mallory,
+  minutes,
+  notBefore,
+  now,
+  otherBuild,
+  project,
+  statementFiles,
+  without,
+} from '../policy/scene.ts';
+import type { Files } from '../policy/scene.ts';
+
+let tree: DirectoryTree;
+beforeEach(async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'cs-status-'));
+  tree = await DirectoryTree.open(directory);
+  return () => rmSync(directory, { recursive: true, force: true });
+});
+
+/** Puts files where a depot that believes everything would. */
+async function put(files: Files, below = `builds/${build}`): Promise<void> {
+  for (const [name, bytes] of files) await tree.write(`${below}/${name}`, bytes);
+}
+
+async function list(
+  wanted: typeof build | null = null,
+  at = now,
+  trusted: Project = project,
+): Promise<BuildStatus[]> {
+  const depot = GatedDepot.over({ tree, project: trusted, now: () => at });
+  const all: BuildStatus[] = [];
+  for await (const each of listStatus(trusted, depot, { build: wanted, now: at })) all.push(each);
+  return all;
+}
+
+const status = async (at = now, trusted: Project = project) => (await list(build, at, trusted))[0];
+
+describe('where a build stands, and why it waits', () => {
+  test('approved: it waits for the builder', async () => {
+    await put(approvalFiles());
+    expect(await status()).toMatchObject({
+      build,
+      state: 'approved',
+      project: 'hello',
+      version: '1.0',
+      source: approval.source,
+      approvers: [ada.certificate.primary.fingerprint],
+      threshold: 1,
+      slots: [{ slot: 'b1', scheme: 'keypair', statement: false }],
+      assurance: 'single-builder',
+      why: 'it waits for the statement of b1, until 2026-11-22T16:00:00Z',
+      hint: expect.stringContaining('attest'),
+    });
+  });
+
+  test('below the threshold: for approvers', async () => {
+    await put(approvalFiles());
+    expect(await status(now, { ...project, threshold: 2 })).toMatchObject({
+      state: 'approved',
+      why: expect.stringContaining('1 of 2 approvers'),
+    });
+  });
+
+  test('signed by nobody who counts', async () => {
+    await put(approvalFiles(approval, [mallory]));
+    expect(await status()).toMatchObject({ approvers: [], why: expect.stringContaining('no approver') });
+  });
+
+  test('too early', async () => {
+    await put(approvalFiles(approval, [ada], minutes(-31)));
+    expect(await status(minutes(-31))).toMatchObject({ why: `it is not valid before ${notBefore}` });
+  });
+
+  test('something that the signer will refuse is said beforehand', async () => {
+    await put(approvalFiles({ ...approval, artifacts: { ...approval.artifacts, maxBytes: 2 ** 50 } }));
+    expect(await status()).toMatchObject({
+      state: 'approved',
+      why: expect.stringMatching(/^the signer will refuse it: /),
+    });
+  });
+
+  test('built: for the signer, also after its time, since the statement came before', async () => {
+    await put(new Map([...approvalFiles(), ...statementFiles()]));
+    for (const at of [now, minutes(300)])
+      expect(await status(at)).toMatchObject({
+        state: 'built',
+        slots: [{ statement: true }],
+        why: 'it waits for the signer',
+      });
+  });
+
+  test('expired: the way on is a new approval', async () => {
+    await put(approvalFiles());
+    expect(await status(minutes(300))).toMatchObject({
+      state: 'expired',
+      hint: 'a new approval: countersign approve 1.0 --tickets DIR',
+    });
+  });
+
+  test('refused: with the reasons that the log proves', async () => {
+    await put(new Map([...approvalFiles(), ...statementFiles(), ...refusalFiles()]));
+    expect(await status()).toMatchObject({
+      state: 'refused',
+      why: 'too-large: too large',
+      reasons: [{ code: 'too-large', where: 'hello.tar.gz' }],
+      logIndex: 1,
+      hint: expect.stringContaining('countersign approve 1.0'),
+    });
+  });
+
+  test('frozen: refused for a conflict', async () => {
+    const { approval: digest } = manifest;
+    const reasons = [
+      { code: 'conflict' as const, where: 'statements/b1.2.json', text: 'two statements differ' },
+    ];
+    const record = encodeRefusal(refusalOf({ build, approval: digest, reasons, time: notBefore }));
+    const files = refusalFiles({ entry: { records: { 'refusal.json': sha256Hex(record) } } });
+    await put(new Map([...approvalFiles(), ...files]).set('refusal.json', record));
+    expect(await status()).toMatchObject({
+      state: 'frozen',
+      why: expect.stringContaining('two statements differ'),
+    });
+  });
+
+  test('verified, signed, published', async () => {
+    const release = releaseFiles();
+    const records = new Map([...approvalFiles(), ...statementFiles(), ...release]);
+    await put(without(records, 'release.json'));
+    expect(await status()).toMatchObject({ state: 'verified', logIndex: 1 });
+    await put(records);
+    expect(await status()).toMatchObject({
+      state: 'signed',
+      why: expect.stringContaining('waits to be published'),
+    });
+    await put(release, 'releases/hello/1.0/countersign');
+    expect(await status()).toMatchObject({ state: 'published', why: 'it is released', logIndex: 1 });
+  });
+});
+
+describe('what the depot shows is not believed without proof', () => {
+  test('a refusal under another log key', async () => {
+    const forger = parseSignerKey(generateNoteKey(project.log.origin).signer);
+    const files = refusalFiles({ proof: (leaf) => proofOf(leaf, { extra: true, signer: forger }) });
+    await put(new Map([...approvalFiles(), ...files]));
+    expect(await status()).toMatchObject({ state: 'approved', reasons: [], logIndex: null });
+  });
+
+  test('a release of another build of the same version is not this one', async () => {
+    await put(new Map([...approvalFiles(), ...statementFiles(), ...releaseFiles()]));
+    await put(releaseFiles({ entry: { build: otherBuild } }), 'releases/hello/1.0/countersign');
+    expect(await status()).toMatchObject({ state: 'signed' });
+  });
+
+  test('an approval that is none, or another build’s', async () => {
+    await put(new Map([['approval.json', Buffer.from('{}')]]));
+    await put(approvalFiles(), `builds/${otherBuild}`);
+    expect(await list()).toMatchObject([
+      { build, state: 'unreadable', version: null },
+      { build: otherBuild, state: 'unreadable', why: expect.stringContaining(build) },
+    ]);
+  });
+});
+
+describe('the list', () => {
+  test('is every build in order; empty is empty', async () => {
+    expect(await list()).toEqual([]);
+    await put(approvalFiles({ ...approval, build: otherBuild }), `builds/${otherBuild}`);
+    await put(approvalFiles());
+    expect((await list()).map((each) => each.build)).toEqual([build, otherBuild]);
+  });
+
+  test('a build that the depot does not have', async () => {
+    await expect(status()).rejects.toMatchObject({ kind: 'refused', code: 'build-unknown' });
+  });
+});
