@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 
 const LEAF = Buffer.of(0);
 const NODE = Buffer.of(1);
+const HASH_BYTES = 32;
 
 /** The hash of a leaf: SHA-256(0x00 ‖ data). */
 export const leafHash = (data: Uint8Array): Buffer => createHash('sha256').update(LEAF).update(data).digest();
@@ -112,6 +113,8 @@ export function verifyInclusion(
   proof: readonly Buffer[],
   root: Buffer,
 ): boolean {
+  // 0. Hashes are hashes: an empty leaf would equal an empty root.
+  if (![leaf, root, ...proof].every((each) => each.length === HASH_BYTES)) return false;
   // 1. The index is inside the tree.
   if (!Number.isSafeInteger(index) || !Number.isSafeInteger(size) || index < 0 || index >= size) return false;
   // 2. Start at the leaf, and at the last leaf.

@@ -19,3 +19,10 @@ export function membersOf(text: string): [string, Json][] {
   if (!isObject(value)) throw new TypeError('not a JSON object');
   return Object.entries(value);
 }
+
+/** The member of a JSON object that is text. */
+export function textOf(text: string, name: string): string {
+  const value = Object.fromEntries(membersOf(text))[name];
+  if (typeof value !== 'string') throw new TypeError(`no text under ${name}`);
+  return value;
+}

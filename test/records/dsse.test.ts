@@ -4,15 +4,11 @@ import { expect, test } from 'vitest';
 import { encodeEnvelope, paeBytes, parseEnvelope, PAYLOAD_TYPE } from '../../src/records/dsse.ts';
 import { encodeStatement } from '../../src/records/statement.ts';
 import { ownVector } from '../harness/vectors.ts';
-import { membersOf } from '../harness/json.ts';
+import { textOf } from '../harness/json.ts';
 import { statement } from './samples.ts';
 
 test('the example of the specification', () => {
-  const field = (name: string) => {
-    const value = Object.fromEntries(membersOf(ownVector('dsse.json')))[name];
-    if (typeof value !== 'string') throw new TypeError(`no ${name}`);
-    return value;
-  };
+  const field = (name: string) => textOf(ownVector('dsse.json'), name);
   const pae = paeBytes(field('payloadType'), Buffer.from(field('payload')));
   expect(pae.toString()).toBe(field('pae'));
   const jwk = { kty: 'EC', crv: 'P-256', x: field('x'), y: field('y') };
