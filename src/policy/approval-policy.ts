@@ -5,7 +5,7 @@
  * kept, and the signer once more when it decides.
  */
 import { Failure } from '../failure.ts';
-import type { Approval } from '../records/approval.ts';
+import type { Approval, ArtifactLimits } from '../records/approval.ts';
 import { timestampDate } from '../records/names.ts';
 import type { Fingerprint } from '../records/names.ts';
 import { hasWildcard, matchesAny } from '../records/pattern.ts';
@@ -19,7 +19,7 @@ import type { Project } from './project.ts';
 export const isExpired = (approval: Approval, now: Date): boolean => now >= timestampDate(approval.expires);
 
 /** What bounds the artifacts: the lower of the approval's limits and the project's, whose file may have changed since. */
-export function effectiveLimits(project: Project, { artifacts }: Approval) {
+export function effectiveLimits(project: Project, { artifacts }: Approval): Omit<ArtifactLimits, 'patterns'> {
   return {
     maxCount: Math.min(artifacts.maxCount, project.policy.maxCount),
     maxBytes: Math.min(artifacts.maxBytes, project.policy.maxBytes),

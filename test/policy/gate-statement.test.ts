@@ -225,6 +225,7 @@ describe('the envelope says the same as the statement', () => {
       'signed by another key',
       wrap(bytes, builderSecrets.b2.signRaw(paeBytes('application/vnd.in-toto+json', bytes))),
     ],
+    ['with the key id of another key', encodeEnvelope(bytes, builderSecrets.b2.fingerprint, sign)],
     ['signed without its frame', wrap(bytes, builderSecrets.b1.signRaw(bytes))],
     ['a signature of no length', wrap(bytes, Buffer.alloc(64))],
     ['no envelope', Buffer.from('{}')],

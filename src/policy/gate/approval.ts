@@ -28,8 +28,6 @@ export interface SignedApproval {
   readonly approval: Verified<Approval>;
   /** SHA-256 of its bytes. */
   readonly digest: Sha256;
-  /** Everybody whose signature verifies; the threshold is not asked. */
-  readonly approvers: readonly Fingerprint[];
 }
 
 /** Whether the write's approval and approver signatures are taken. */
@@ -82,8 +80,7 @@ export async function signedApproval(
     const signature = await directory.read(approvalSignatureFile(fingerprint));
     if (signature !== null) verdicts.set(fingerprint, verifyDetached(signature, bytes, certificate, now));
   }
-  const approvers = countApprovers(project, verdicts);
-  if (approvers.length === 0)
+  if (countApprovers(project, verdicts).length === 0)
     return denied(
       403,
       'write-needs-authenticator',
@@ -95,7 +92,7 @@ export async function signedApproval(
   if (approval instanceof Failure) return deniedBy(approval, 422);
   if (approval.build !== build)
     return denied(422, 'build-mismatch', `${approvalFile} is that of build ${approval.build}, not ${build}`);
-  return { approval: verifiedRecord(approval), digest: sha256Hex(bytes), approvers };
+  return { approval: verifiedRecord(approval), digest: sha256Hex(bytes) };
 }
 
 const unknownBuild = (build: BuildId): Denied =>

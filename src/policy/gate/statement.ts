@@ -168,7 +168,9 @@ function envelopeProblem(envelope: Buffer, bytes: Buffer, key: PublicKey): strin
   const parsed = attempt(() => parseEnvelope(envelope));
   if (parsed instanceof Failure) return parsed.message;
   if (!parsed.payload.equals(bytes)) return 'its payload is not the statement';
-  const [{ sig }] = parsed.signatures;
+  const [{ keyid, sig }] = parsed.signatures;
+  // Nobody signs the key id, but other tools show it.
+  if (keyid !== key.fingerprint) return 'its key id is not the fingerprint of the key';
   const { keyObject } = key;
   if (keyObject === null || !verify(null, paeBytes(PAYLOAD_TYPE, bytes), keyObject, sig))
     return 'its signature is wrong';

@@ -1,0 +1,50 @@
+import { describe, expect, test } from 'vitest';
+import { parseSignature } from '../../src/openpgp/signature.ts';
+import { MemoryView } from '../harness/memory-view.ts';
+import { ask } from './ask.ts';
+import { refusalFiles, releaseFiles, signatures } from './release-scene.ts';
+import { ada, approval, approvalFiles, approvedView, bob, statementFiles, tokens } from './scene.ts';
+import type { Files } from './scene.ts';
+
+/**
+ * Whether both signature files hold the same signature: their unhashed subpackets and the two octets of the
+ * digest are covered by nothing, in OpenPGP. Written once, they are not changed again either.
+ */
+function sameSignature(one: Buffer, other: Buffer): boolean {
+  const [a, b] = [one, other].map((file) => {
+    const { hashedPart, mpis } = parseSignature(file);
+    return Buffer.concat([hashedPart, ...mpis]);
+  });
+  return a !== undefined && b !== undefined && a.equals(b);
+}
+
+/** Each file of the write with one bit of each of its bytes turned over; what the gate lets through. */
+async function flipsTaken(view: MemoryView, files: Files): Promise<string[]> {
+  const taken: string[] = [];
+  for (const [name, bytes] of files)
+    for (let at = 0; at < bytes.length; at += 1) {
+      const flipped = Buffer.from(bytes);
+      flipped.writeUInt8(flipped.readUInt8(at) ^ (1 << (at % 8)), at);
+      const answer = await ask(view, new Map(files).set(name, flipped), { token: tokens.b1 });
+      if (/^4\d\d /.test(answer) || (name.endsWith('.sig') && sameSignature(bytes, flipped))) continue;
+      taken.push(`${name}[${at}]: ${answer}`);
+    }
+  return taken;
+}
+
+describe('no byte of a write can be changed on its way', () => {
+  const writes: [string, () => MemoryView, () => Files][] = [
+    ['an approval with two signatures', () => new MemoryView(), () => approvalFiles(approval, [ada, bob])],
+    ['a statement with signature and envelope', () => approvedView(), () => statementFiles()],
+    ['a refusal with its proof', () => approvedView(), () => refusalFiles()],
+    [
+      'a release with its proof and signatures',
+      () => approvedView(),
+      () => new Map([...releaseFiles(), ...signatures]),
+    ],
+  ];
+  test.each(writes)('%s', async (_, view, files) => {
+    expect(await ask(view(), files(), { token: tokens.b1 })).toMatch(/^allow /);
+    expect(await flipsTaken(view(), files())).toEqual([]);
+  });
+});
