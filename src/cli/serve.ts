@@ -1,4 +1,5 @@
 /** `countersign serve`: the depot over HTTP. */
+import { createSecureContext } from 'node:tls';
 import { usage } from '../failure.ts';
 import { startServer } from '../depot/server.ts';
 import { command, wrongUse } from './command.ts';
@@ -26,8 +27,7 @@ and publishes releases. Holds no secret. Ends on SIGTERM or SIGINT once what is 
     const [cert, key] = [flags['tls-cert'], flags['tls-key']];
     if ((cert === undefined) !== (key === undefined))
       throw wrongUse('serve', '--tls-cert and --tls-key go together');
-    const tls =
-      cert === undefined || key === undefined ? null : { cert: readSmallFile(cert), key: readSmallFile(key) };
+    const tls = cert === undefined || key === undefined ? null : readTls(cert, key);
     const { project } = loadProject(globals);
     const server = await startServer({
       project,
@@ -53,6 +53,18 @@ function parseListen(text: string): { host: string; port: number } {
   if (!(port <= 65_535))
     throw usage('wrong-usage', `--listen: '${text}' is not HOST:PORT`, 'like 127.0.0.1:8080');
   return { host: ipv6 ?? (name || '127.0.0.1'), port };
+}
+
+/** Reads a certificate and its key. Throws usage `tls-malformed` if they are none, or not of each other. */
+function readTls(certFile: string, keyFile: string): { cert: Buffer; key: Buffer } {
+  const tls = { cert: readSmallFile(certFile), key: readSmallFile(keyFile) };
+  try {
+    createSecureContext(tls);
+    return tls;
+  } catch (error) {
+    const what = `${certFile} and ${keyFile} are no certificate (PEM) and its key`;
+    throw usage('tls-malformed', what, 'check both files', error);
+  }
 }
 
 /** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. */

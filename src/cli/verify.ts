@@ -89,14 +89,17 @@ const SPOKEN: Record<Outcome, string> = {
 
 /** The verdict, to be read aloud. */
 function speak(verdict: Verdict, terminal: Terminal): void {
+  const good: Outcome = verdict.release ? 'valid' : 'signature-only';
+  const bad: Outcome = verdict.outcome === 'incomplete' ? 'incomplete' : 'not-valid';
   for (const file of verdict.files) {
-    const outcome = file.valid ? verdict.outcome : 'not-valid';
+    const outcome = file.valid ? good : bad;
     const style = outcome === 'valid' ? green : outcome === 'not-valid' ? red : yellow;
     const name = file.name === null || file.name === file.file ? '' : ` is ${file.name}`;
     terminal.result(style(SPOKEN[outcome]), `  ${file.file}${name}`);
     for (const finding of file.findings) terminal.result(`  ${finding.text} (${finding.code})`);
   }
-  if (verdict.files.length === 0) terminal.result(red(SPOKEN[verdict.outcome]));
+  // good files in a bad copy
+  if (verdict.outcome === bad && verdict.files.every(({ valid }) => valid)) terminal.result(red(SPOKEN[bad]));
   for (const finding of verdict.findings) terminal.result(`  ${finding.text} (${finding.code})`);
   if (verdict.release) speakRelease(verdict.release, terminal);
   if (verdict.signature) {

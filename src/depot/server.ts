@@ -22,6 +22,8 @@ export interface ServerOptions {
 /** A request's headers must be there by then; a connection on which nothing moves ends. */
 const HEADERS_MS = 20_000;
 const IDLE_MS = 120_000;
+/** How long requests under way may take once the server is to end. */
+const GRACE_MS = 5_000;
 
 /**
  * Serves until `close`. Throws unable(`listen-failed`), and what the data directory causes.
@@ -53,9 +55,11 @@ const urlOf = (address: AddressInfo | string | null, secure: boolean): string =>
   return `${secure ? 'https' : 'http'}://${host}:${address.port}`;
 };
 
-/** Takes no new connection, lets requests under way end. */
+/** Takes no new connection, lets requests under way end, for a while: a client that says nothing keeps nobody up. */
 async function closeServer(server: ReturnType<typeof createServer>): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   server.closeIdleConnections();
+  const late = setTimeout(() => server.closeAllConnections(), GRACE_MS);
   await closed;
+  clearTimeout(late);
 }

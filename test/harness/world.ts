@@ -142,26 +142,32 @@ export class World {
     return this.path('L', 'data', ...segments);
   }
 
-  /** Runs a command on a host; `approver` says whose keys the operator has. */
-  async runOn(host: 'H' | 'M' | 'L' | 'operator', args: readonly string[], more: RunMore = {}): Promise<Ran> {
-    const { approver = 0, input, program, env = {}, timeoutMs } = more;
-    const home = host === 'H' ? this.agent.env : host === 'operator' ? this.approverHomes[approver]?.env : {};
-    return runProgram(args, {
-      cwd: this.path('cwd'),
-      env: {
-        PATH: process.env['PATH'] ?? '/usr/bin:/bin',
-        LANG: 'C.UTF-8',
-        HOME: this.path(host),
-        TMPDIR: this.path('tmp'),
-        // M gets its ticket and nothing else
-        ...(host !== 'M' && { COUNTERSIGN_CONFIG: this.path(host, 'countersign.toml') }),
-        ...(home && 'GNUPGHOME' in home && { GNUPGHOME: home['GNUPGHOME'] }),
-        ...env,
-      },
-      ...(input !== undefined && { input }),
-      ...(program !== undefined && { program }),
-      ...(timeoutMs !== undefined && { timeoutMs }),
-    });
+  /** The environment of a command on a host; `approver` says whose keys the operator has. */
+  env(host: 'H' | 'M' | 'L' | 'operator', approver = 0): Environment {
+    const keys = {
+      H: this.agent.env,
+      operator: this.approverHomes[approver]?.env,
+      M: undefined,
+      L: undefined,
+    }[host];
+    return {
+      PATH: process.env['PATH'] ?? '/usr/bin:/bin',
+      LANG: 'C.UTF-8',
+      HOME: this.path(host),
+      TMPDIR: this.path('tmp'),
+      // M gets its ticket and nothing else
+      ...(host !== 'M' && { COUNTERSIGN_CONFIG: this.path(host, 'countersign.toml') }),
+      ...(keys && { GNUPGHOME: keys['GNUPGHOME'] ?? '' }),
+    };
+  }
+
+  /** Runs a command on a host. */
+  async runOn(
+    host: 'H' | 'M' | 'L' | 'operator',
+    args: readonly string[],
+    { approver, env, ...more }: RunMore = {},
+  ): Promise<Ran> {
+    return runProgram(args, { cwd: this.path('cwd'), env: { ...this.env(host, approver), ...env }, ...more });
   }
 
   /** `approve`, without a question. */
