@@ -66,9 +66,10 @@ export async function run(command: string, args: readonly string[], options: Run
       for (const stream of child.stdio) stream?.destroy();
     };
     const deadline = setTimeout(() => kill('deadline'), options.timeoutMs);
-    const [stdout, stderr, status] = [1, 2, 3].map((fd) =>
-      collect(child, fd, options.maxOutput, () => kill('output')),
-    );
+    const flood = (): void => kill('output');
+    const stdout = collect(child, 1, options.maxOutput, flood);
+    const stderr = collect(child, 2, options.maxOutput, flood);
+    const status = collect(child, 3, options.maxOutput, flood);
     inputs.forEach((input, fd) => feed(child, fd, input));
 
     child.once('error', (cause: NodeJS.ErrnoException) => {
@@ -77,7 +78,7 @@ export async function run(command: string, args: readonly string[], options: Run
     });
     child.once('close', (code) => {
       clearTimeout(deadline);
-      resolve({ code, killed, stdout: stdout!(), stderr: stderr!(), status: status!() });
+      resolve({ code, killed, stdout: stdout(), stderr: stderr(), status: status() });
     });
   });
 }

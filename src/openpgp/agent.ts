@@ -65,7 +65,8 @@ export class Agent {
    *
    * Returns the integers of the signature packet in its order, big-endian, without their length; r and s of
    * Ed25519 are 32 bytes. Throws `unable` (`agent-no-key`, `agent-locked`, `agent-cancelled`, `agent-card`,
-   * `agent-lost`, …); that the right key signed is for the caller to check, with the public key.
+   * `agent-lost`, …); that the right key signed is for the caller to check, with the public key, and so
+   * is what the key is for: the agent signs with an encryption key too.
    */
   async sign(keygrip: string, hash: 'sha256' | 'sha512', digest: Buffer): Promise<Buffer[]> {
     if (!KEYGRIP.test(keygrip) || digest.length !== DIGEST_LENGTH[hash])

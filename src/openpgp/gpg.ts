@@ -39,14 +39,6 @@ export async function secretKeys(primary: Fingerprint, env: Environment = proces
   return (await allSecretKeys(env)).filter((key) => key.primary === primary);
 }
 
-/** Those with which gpg would sign now, in the order of its listing. */
-export async function secretSigningKeys(
-  primary: Fingerprint,
-  env: Environment = process.env,
-): Promise<ListedKey[]> {
-  return (await secretKeys(primary, env)).filter(({ problem }) => problem === null);
-}
-
 /** Which of the certificates `primaries` this user could sign with. */
 export async function secretKeysHere(
   primaries: readonly Fingerprint[],
@@ -56,12 +48,6 @@ export async function secretKeysHere(
     (await allSecretKeys(env)).filter(({ problem }) => !problem).map(({ primary }) => primary),
   );
   return primaries.filter((primary) => here.has(primary));
-}
-
-/** What `gpg --version` calls itself, such as `2.2.40`. */
-export async function gpgVersion(env: Environment = process.env): Promise<string> {
-  const { stdout } = successful(await gpg(['--version'], env), 'tell its version');
-  return /^gpg \(GnuPG[^)]*\) (\S+)/.exec(stdout.toString())?.[1] ?? 'unknown';
 }
 
 /**
