@@ -178,7 +178,7 @@ async function hashAll(
 
 function checkTime(ticket: Ticket, now: Date): void {
   const { build, notBefore, expires } = ticket;
-  if (now > timestampDate(expires))
+  if (now >= timestampDate(expires))
     throw refused(
       'ticket-expired',
       `the ticket for build ${build} expired at ${expires}`,
