@@ -29,7 +29,7 @@ export async function readHandle(file: FileHandle, path: string, max: number): P
     if (status.size > max) throw tooLarge(path, max);
     // one byte more than it has: a file that grows meanwhile must not come out as a whole one
     const bytes = Buffer.allocUnsafe(status.size + 1);
-    const filled = await readFully(file, bytes, 0);
+    const filled = await readFully(file, bytes, 0, status.size);
     if (filled === bytes.length) throw unable('disk', `${path} grew while it was read`, 'try again');
     return bytes.subarray(0, filled);
   } catch (error) {
@@ -178,10 +178,15 @@ async function sameFile(one: string, other: string): Promise<boolean> {
   }
 }
 
-/** Fills the buffer from `position` on, up to the end of the file; returns how many bytes there were. */
-async function readFully(file: FileHandle, into: Buffer, position: number): Promise<number> {
+/** Fills the buffer from `position` on with at least `enough`, or up to the end of the file; returns how many there were. */
+async function readFully(
+  file: FileHandle,
+  into: Buffer,
+  position: number,
+  enough = into.length,
+): Promise<number> {
   let filled = 0;
-  while (filled < into.length) {
+  while (filled < enough) {
     const { bytesRead } = await file.read(into, filled, into.length - filled, position + filled);
     if (bytesRead === 0) break;
     filled += bytesRead;

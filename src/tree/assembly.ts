@@ -3,7 +3,7 @@
  */
 import { constants } from 'node:fs';
 import { copyFile, link, lstat, mkdir, open, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { refused, unable } from '../failure.ts';
 import { diskFailure, errorCode, orNull, syncDirectory, writeFully } from '../host/files.ts';
 import { isTreePath } from '../records/paths.ts';
@@ -14,7 +14,10 @@ export class DirectoryAssembly implements Assembly {
   readonly #inside: Inside;
   readonly #temporary: string;
   readonly #path: string;
-  readonly #directories = new Set<string>();
+  /** Made, or being made: several files may go into one at the same time. */
+  readonly #directories = new Map<string, Promise<void>>();
+  /** Directories that were found where they should be. */
+  readonly #sources = new Map<string, string>();
 
   private constructor(inside: Inside, temporary: string, path: string) {
     this.#inside = inside;
@@ -29,10 +32,7 @@ export class DirectoryAssembly implements Assembly {
   }
 
   async link(from: string, name: string): Promise<void> {
-    const source = await this.#inside.locate(from);
-    const status = source === null ? null : await orNull(lstat(source), `look at ${source}`);
-    // link(2) would give a second name to a symbolic link, too
-    if (source === null || !status?.isFile()) throw unable('missing', `${from} is not there`);
+    const source = await this.#source(from);
     const place = await this.#place(name);
     try {
       await link(source, place);
@@ -62,10 +62,10 @@ export class DirectoryAssembly implements Assembly {
 
   async commit(): Promise<boolean> {
     try {
-      for (const directory of this.#directories) await syncDirectory(directory);
+      for (const directory of this.#directories.keys()) await syncDirectory(directory);
       const place = await this.#inside.makeRoom(this.#path);
       await rename(this.#temporary, place);
-      await syncDirectory(dirname(place));
+      await this.#inside.sync(dirname(place));
       return true;
     } catch (error) {
       if (['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes(errorCode(error))) return false;
@@ -88,15 +88,31 @@ export class DirectoryAssembly implements Assembly {
     return place;
   }
 
-  async #directory(place: string): Promise<void> {
-    if (this.#directories.has(place)) return;
-    if (place !== this.#temporary) await this.#directory(dirname(place));
+  /** A regular file of the tree. Throws unable('missing'). */
+  async #source(from: string): Promise<string> {
+    const directory = dirname(from);
+    const known = this.#sources.get(directory);
+    const place = known === undefined ? await this.#inside.locate(from) : join(known, basename(from));
+    const status = place === null ? null : await orNull(lstat(place), `look at ${place}`);
+    // link(2) would give a second name to a symbolic link, too
+    if (place === null || !status?.isFile()) throw unable('missing', `${from} is not there`);
+    this.#sources.set(directory, dirname(place));
+    return place;
+  }
+
+  #directory(place: string): Promise<void> {
+    const made = this.#directories.get(place) ?? this.#makeDirectory(place);
+    this.#directories.set(place, made);
+    return made;
+  }
+
+  async #makeDirectory(place: string): Promise<void> {
     try {
+      if (place !== this.#temporary) await this.#directory(dirname(place));
       await mkdir(place, 0o755);
     } catch (error) {
       throw diskFailure(error, `make ${place}`);
     }
-    this.#directories.add(place);
   }
 }
 

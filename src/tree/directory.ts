@@ -11,7 +11,7 @@ import { dirname, join } from 'node:path';
 import { refused, unable } from '../failure.ts';
 import { now } from '../host/clock.ts';
 import { diskFailure, errorCode, linkOnce, orNull, readHandle } from '../host/files.ts';
-import { syncDirectory, temporaryName, writeFully } from '../host/files.ts';
+import { temporaryName, writeFully } from '../host/files.ts';
 import { ENVELOPE_MAX } from '../records/dsse.ts';
 import { isBuildId } from '../records/names.ts';
 import type { BuildId } from '../records/names.ts';
@@ -148,7 +148,7 @@ class DirectoryStage implements Stage {
       const place = await this.#inside.makeRoom(path);
       const written = await linkOnce(this.#temporary, place, path);
       // also for `same`: whoever wrote it may not have come this far yet
-      await syncDirectory(dirname(place));
+      await this.#inside.sync(dirname(place));
       return written;
     } catch (error) {
       throw diskFailure(error, `write ${path}`);

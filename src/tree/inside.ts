@@ -8,11 +8,13 @@
 import { lstat, mkdir, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { refused, unable } from '../failure.ts';
-import { errorCode, makeDirectory, orNull, syncDirectory } from '../host/files.ts';
+import { errorCode, makeDirectory, orNull } from '../host/files.ts';
 import { isTreePath } from '../records/paths.ts';
+import { SharedSync } from './shared-sync.ts';
 
 export class Inside {
   readonly #root: string;
+  readonly #syncs = new SharedSync();
 
   private constructor(root: string) {
     this.#root = root;
@@ -59,7 +61,12 @@ export class Inside {
       // made by someone else just now, or a link, which the check above has not followed
       if (!(await lstat(place)).isDirectory()) throw unable('disk', `${place} is not a plain directory`);
     }
-    await syncDirectory(parent);
+    await this.sync(parent);
     return place;
+  }
+
+  /** Makes the names in a directory last. */
+  sync(place: string): Promise<void> {
+    return this.#syncs.sync(place);
   }
 }

@@ -39,7 +39,7 @@ export async function checkArtifact(check: SignatureCheck, subject: Subject): Pr
   const begun = beginVerify(signature, certificate, now);
   if (!('pass' in begun)) throw invalid(subject.name, begun.reason);
   const path = buildPath(verified.manifest.build, blobFile(subject.sha256));
-  const { sha256, size, ...verdict } = await pass(tree, path, subject, begun);
+  const { sha256, size, ...verdict } = await passAll(tree, path, subject, begun);
   if (sha256 !== subject.sha256 || size !== subject.size) throw damaged(subject);
   expectManifest(subject.name, verdict, verified);
 }
@@ -64,22 +64,22 @@ async function listedSignature({ files, verified }: SignatureCheck, signed: Sign
 }
 
 /** All of a blob through the verification; small ones without the cost of a stream. */
-async function pass(
+async function passAll(
   tree: Tree,
   path: string,
   subject: Subject,
-  { pass, conclude }: Verification,
+  verification: Verification,
 ): Promise<ReturnType<Verification['conclude']>> {
   if (subject.size <= BATCH.fileBytes) {
     const bytes = await tree.read(path);
     if (!bytes) throw incomplete(`there is no ${path}, which is ${subject.name}`);
-    pass.update(bytes);
-    return conclude();
+    verification.pass.update(bytes);
+    return verification.conclude();
   }
   const file = await tree.open(path);
   if (!file) throw incomplete(`there is no ${path}, which is ${subject.name}`);
-  for await (const chunk of file.stream as AsyncIterable<Buffer>) pass.update(chunk);
-  return conclude();
+  for await (const chunk of file.stream as AsyncIterable<Buffer>) verification.pass.update(chunk);
+  return verification.conclude();
 }
 
 function expectManifest(name: string, verdict: SignatureVerdict, { manifest }: VerifiedRelease): void {

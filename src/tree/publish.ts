@@ -102,10 +102,10 @@ async function isPublished(tree: Tree, target: string, release: Buffer): Promise
 
 async function linkArtifacts(assembly: Assembly, { manifest }: VerifiedRelease): Promise<void> {
   const { build, subjects } = manifest;
-  for (const { name, sha256 } of subjects) {
+  await inParallel(subjects, READERS, async ({ name, sha256 }) => {
     await assembly.link(buildPath(build, blobFile(sha256)), name);
     await assembly.link(buildPath(build, signatureFile(name)), `${name}.asc`);
-  }
+  });
   await assembly.link(buildPath(build, signatureFile(CHECKSUMS_FILE)), `${CHECKSUMS_FILE}.asc`);
 }
 
