@@ -15,6 +15,8 @@ import type { Round } from './signer.ts';
 interface Signed {
   readonly bytes: Buffer;
   readonly verdict: SignatureVerdict;
+  /** It is in the state directory already. */
+  readonly kept: boolean;
 }
 
 /** By the approver that the file's name says it is of. */
@@ -42,16 +44,16 @@ export async function approvalSignatures(
   for (const approver of project.approvers) {
     const { fingerprint } = approver.primary;
     const file = approvalSignatureFile(fingerprint);
-    for (const read of [
-      () => round.state.read(build, file),
-      () => readSmall(round, buildPath(build, file)),
-    ]) {
-      if (signatures.get(fingerprint)?.verdict.ok === true) break;
-      const signature = await read();
-      if (signature === null) continue;
-      const verdict = await authenticate(signature, bytes, approver, round.now());
-      signatures.set(fingerprint, { bytes: signature, verdict });
+    const kept = await round.state.read(build, file);
+    const keptVerdict = kept && (await authenticate(kept, bytes, approver, round.now()));
+    if (kept && keptVerdict?.ok) {
+      signatures.set(fingerprint, { bytes: kept, verdict: keptVerdict, kept: true });
+      continue;
     }
+    const shown = await readSmall(round, buildPath(build, file));
+    if (shown === null) continue;
+    const verdict = await authenticate(shown, bytes, approver, round.now());
+    signatures.set(fingerprint, { bytes: shown, verdict, kept: false });
   }
   return signatures;
 }
@@ -67,8 +69,8 @@ export async function countSigned(
   const records: Record<string, Sha256> = {};
   for (const approver of approvers) {
     const file = approvalSignatureFile(approver);
-    const { bytes = Buffer.alloc(0) } = signatures.get(approver) ?? {};
-    await round.state.write(approval.build, file, bytes);
+    const { bytes = Buffer.alloc(0), kept = false } = signatures.get(approver) ?? {};
+    if (!kept) await round.state.write(approval.build, file, bytes);
     records[file] = sha256Hex(bytes);
   }
   return { approvers, records, missing: missingApprovers(project, approval, approvers) };

@@ -18,7 +18,7 @@ export interface ReleaseKey {
  * Throws usage(`release-key-unusable`) saying what is wrong with each key, unable (gpg can't be asked).
  */
 export async function findReleaseKey(
-  { release }: Project,
+  { release }: Pick<Project, 'release'>,
   now: Date,
   wanted: Fingerprint | null = null,
 ): Promise<ReleaseKey> {

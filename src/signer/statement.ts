@@ -90,7 +90,7 @@ export async function sealingStatement(round: Round, approved: Approved): Promis
 }
 
 /** What the depot has of the slot, variants included, one at a time: each may be large. */
-async function* shownStatements({ depot }: Round, build: BuildId, slot: Slot): AsyncGenerator<Signed> {
+async function* shownStatements({ depot }: Round, build: BuildId, slot: Slot): AsyncGenerator<Signed, undefined> {
   for (const variant of VARIANTS) {
     const file = statementFile(slot, variant);
     const bytes = await depot.read(buildPath(build, file), LARGE_RECORD_MAX);
@@ -100,9 +100,9 @@ async function* shownStatements({ depot }: Round, build: BuildId, slot: Slot): A
   }
 }
 
-async function next(shown: AsyncGenerator<Signed>): Promise<Signed | null> {
-  const { value, done } = await shown.next();
-  return done === true ? null : value;
+async function next(shown: AsyncGenerator<Signed, undefined>): Promise<Signed | null> {
+  const step = await shown.next();
+  return step.done === true ? null : step.value;
 }
 
 /** The statement that was logged, as it was kept. */

@@ -18,7 +18,14 @@ import { APPROVAL_TYPE, encodeApproval } from '../../src/records/approval.ts';
 import type { Approval } from '../../src/records/approval.ts';
 import { parseLogEntry } from '../../src/records/log-entry.ts';
 import type { LogEntry } from '../../src/records/log-entry.ts';
-import { newBuildId, timestamp, toArtifactName, toProjectName, toSlot, toVersion } from '../../src/records/names.ts';
+import {
+  newBuildId,
+  timestamp,
+  toArtifactName,
+  toProjectName,
+  toSlot,
+  toVersion,
+} from '../../src/records/names.ts';
 import type { BuildId, Fingerprint, Sha256 } from '../../src/records/names.ts';
 import { approvalFile, blobFile, buildPath } from '../../src/records/paths.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
@@ -28,6 +35,7 @@ import type { BuildResult } from '../../src/signer/result.ts';
 import { runRound } from '../../src/signer/round.ts';
 import type { Signer, SignerEvent, SigningQuestion } from '../../src/signer/signer.ts';
 import { createState, openState } from '../../src/signer/state.ts';
+import type { SignerState } from '../../src/signer/state.ts';
 import { parseVerifierKey } from '../../src/tlog/note.ts';
 import { DirectoryTree } from '../../src/tree/directory.ts';
 import { GatedDepot } from '../../src/tree/gated.ts';
@@ -60,6 +68,8 @@ export interface Ran {
 /** What a round is run with, where it differs from the usual. */
 export type Odd = Partial<Pick<Signer, 'depot' | 'publicDepot' | 'connectAgent' | 'ask' | 'loadProject'>> & {
   readonly named?: readonly BuildId[];
+  /** Handed the open state before the round. */
+  readonly meddle?: (state: SignerState) => void;
 };
 
 const b1 = toSlot('b1', 'scene');
@@ -80,7 +90,11 @@ export class Scene {
 
   static async make(changes: Partial<Pick<Project, 'threshold' | 'policy'>> = {}): Promise<Scene> {
     const scene = new Scene();
-    const primary = scene.home.generate({ userId: 'Releases <release@example.org>', usage: 'cert', at: KEYS_MADE });
+    const primary = scene.home.generate({
+      userId: 'Releases <release@example.org>',
+      usage: 'cert',
+      at: KEYS_MADE,
+    });
     scene.addReleaseKey(primary);
     scene.agent = await AgentProxy.start(scene.home);
     process.env['GNUPGHOME'] = scene.agent.directory;
@@ -128,7 +142,11 @@ export class Scene {
   }
 
   /** `approve`: for four hours, signed by Ada unless told. `terms` changes what is approved. */
-  async approve(version = '1.0', terms: Partial<Approval> = {}, signers: readonly Person[] = [this.ada]): Promise<Build> {
+  async approve(
+    version = '1.0',
+    terms: Partial<Approval> = {},
+    signers: readonly Person[] = [this.ada],
+  ): Promise<Build> {
     const start = timestamp(this.now());
     const pair = makeEphemeral({ userId: `hello ${version} b1`, created: ephemeralCreation(start) });
     const token = randomBytes(32);
@@ -168,7 +186,11 @@ export class Scene {
   }
 
   /** The statement files of a build that made `contents`. */
-  statement({ build, approval, digest, secret }: Build, contents: Contents, invocation = 'urn:x:1'): Map<string, Buffer> {
+  statement(
+    { build, approval, digest, secret }: Build,
+    contents: Contents,
+    invocation = 'urn:x:1',
+  ): Map<string, Buffer> {
     const subjects = Object.entries(contents).map(([name, content]) => ({
       name: toArtifactName(name, 'scene'),
       sha256: sha256Hex(Buffer.from(content)),
@@ -187,14 +209,18 @@ export class Scene {
   async attest(build: Build, contents: Contents, invocation?: string): Promise<void> {
     const depot = this.depot.as(build.token);
     const files = Object.values(contents).map((content) => Buffer.from(content));
-    await depot.putBlobs(build.build, files.map((bytes) => ({ sha256: sha256Hex(bytes), bytes })));
+    await depot.putBlobs(
+      build.build,
+      files.map((bytes) => ({ sha256: sha256Hex(bytes), bytes })),
+    );
     await depot.submit(build.build, this.statement(build, contents, invocation));
   }
 
   /** `sign --once`, as a process of its own would: state opened, one round, state closed. */
   async sign(odd: Odd = {}): Promise<Ran> {
-    const { named = [], ...parts } = odd;
+    const { named = [], meddle, ...parts } = odd;
     const state = await openState(this.state, this.project);
+    meddle?.(state);
     const events: SignerEvent[] = [];
     const questions: SigningQuestion[] = [];
     try {
@@ -225,13 +251,19 @@ export class Scene {
   /** The log's entries. */
   async log(): Promise<LogEntry[]> {
     const text = await readFile(join(this.state, 'journal'), 'latin1');
-    return text.split('\n').slice(0, -1).map((line) => parseLogEntry(Buffer.from(line)));
+    return text
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => parseLogEntry(Buffer.from(line)));
   }
 
   /** `approval statement intent release` and so on. */
   async logged(build?: Build): Promise<string> {
     const entries = await this.log();
-    return entries.filter((entry) => !build || entry.build === build.build).map(({ type }) => type).join(' ');
+    return entries
+      .filter((entry) => !build || entry.build === build.build)
+      .map(({ type }) => type)
+      .join(' ');
   }
 
   /** A file of the depot, or what it is replaced with: an L that does not keep its promises. */

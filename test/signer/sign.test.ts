@@ -11,7 +11,12 @@ beforeEach(async () => {
 });
 afterEach(() => scene.close());
 
-const contents = { 'hello-1.0.tar.gz': 'a tarball', 'doc/hello.txt': 'hello', 'copy.txt': 'hello', empty: '' };
+const contents = {
+  'hello-1.0.tar.gz': 'a tarball',
+  'doc/hello.txt': 'hello',
+  'copy.txt': 'hello',
+  empty: '',
+};
 
 describe('a build that approvers allowed and a builder sealed', () => {
   test('is signed, published and read back', async () => {
@@ -19,11 +24,22 @@ describe('a build that approvers allowed and a builder sealed', () => {
     await scene.attest(build, contents);
     const { result, exit, questions } = await scene.sign();
 
-    expect(result).toMatchObject({ outcome: 'published', state: 'published', code: null, artifacts: 4, bytes: 19 });
+    expect(result).toMatchObject({
+      outcome: 'published',
+      state: 'published',
+      code: null,
+      artifacts: 4,
+      bytes: 19,
+    });
     expect(exit).toBe(0);
     expect(await scene.logged()).toBe('approval statement intent release');
     expect(questions).toMatchObject([
-      { version: '1.0', bytes: 19, approvers: [{ userId: 'Ada <ada@example.org>' }], assurance: 'single-builder' },
+      {
+        version: '1.0',
+        bytes: 19,
+        approvers: [{ userId: 'Ada <ada@example.org>' }],
+        assurance: 'single-builder',
+      },
     ]);
     // Equal files are one signature: three contents and SHA256SUMS.
     expect(scene.agent.signatures).toBe(4);
@@ -114,7 +130,10 @@ describe('the approvers are counted again right before the intent', () => {
     const others = { ...scene.project, approvers: [scene.bob.certificate] };
     let loads = 0;
     const loadProject = async () => (++loads > 1 ? others : scene.project);
-    expect((await scene.sign({ loadProject })).result).toMatchObject({ outcome: 'waiting', code: 'approval-waits' });
+    expect((await scene.sign({ loadProject })).result).toMatchObject({
+      outcome: 'waiting',
+      code: 'approval-waits',
+    });
     expect(await scene.logged()).toBe('approval statement');
     expect(scene.agent.signatures).toBe(0);
   });
@@ -123,7 +142,10 @@ describe('the approvers are counted again right before the intent', () => {
 test('a build that nobody knows is not found', async () => {
   const { build } = await scene.approve();
   await scene.newDepot();
-  expect(await scene.sign({ named: [build] })).toMatchObject({ exit: 3, result: { code: 'approval-missing' } });
+  expect(await scene.sign({ named: [build] })).toMatchObject({
+    exit: 3,
+    result: { code: 'approval-missing' },
+  });
 });
 
 test('the journal has one canonical entry a line', async () => {

@@ -1,0 +1,97 @@
+/** What may follow what in the log, and what decisions read out of it. */
+import { expect, test } from 'vitest';
+import type { LogEntry, LogEntryType } from '../../src/records/log-entry.ts';
+import {
+  toBuildId,
+  toFingerprint,
+  toProjectName,
+  toSlot,
+  toTimestamp,
+  toVersion,
+} from '../../src/records/names.ts';
+import type { BuildId } from '../../src/records/names.ts';
+import { sha256Hex } from '../../src/records/sha256.ts';
+import { History } from '../../src/signer/history.ts';
+
+const build = toBuildId('01jd9v7q3m4n5p6r7s8t9vwxyz', 'test');
+const next = toBuildId('01jd9v7q3m4n5p6r7s8t9vwxz0', 'test');
+const project = toProjectName('hello', 'test');
+const version = toVersion('1.0', 'test');
+const key = toFingerprint('A'.repeat(40), 'test');
+
+const RECORDS: Record<LogEntryType, readonly string[]> = {
+  approval: ['approval.json', `approval.json.${key}.sig`],
+  statement: ['statements/b1.json', 'statements/b1.json.sig'],
+  conflict: ['statements/b1.json', 'statements/b1.2.json'],
+  intent: ['manifest.json', `approval.json.${key}.sig`],
+  release: ['release.json', 'manifest.json'],
+  refusal: ['refusal.json'],
+};
+
+const entry = (type: LogEntryType, of: BuildId = build): LogEntry => ({
+  type,
+  time: toTimestamp('2026-11-22T12:00:00Z', 'test'),
+  ...{ build: of, project, version },
+  records: Object.fromEntries(RECORDS[type].map((path) => [path, sha256Hex(path)])),
+  keys: type === 'approval' ? [key] : [],
+});
+
+function historyOf(...types: LogEntryType[]): History {
+  const history = new History();
+  types.forEach((type, index) => history.add(entry(type), index));
+  return history;
+}
+
+test.each<LogEntryType[]>([
+  ['approval', 'approval'],
+  ['approval', 'statement', 'statement'],
+  ['approval', 'intent'],
+  ['statement'],
+  ['intent'],
+  ['approval', 'statement', 'intent', 'intent'],
+  ['approval', 'statement', 'intent', 'statement'],
+  ['approval', 'statement', 'intent', 'refusal'],
+  ['approval', 'statement', 'release'],
+  ['approval', 'statement', 'intent', 'release', 'release'],
+  ['refusal', 'approval'],
+  ['approval', 'refusal', 'statement'],
+  ['approval', 'refusal', 'refusal'],
+])('no log goes %s, %s …', (...types) => {
+  const before = historyOf(...types.slice(0, -1));
+  const known = before.build(build);
+  expect(() => before.add(entry(types.at(-1) ?? 'approval'), 9)).toThrow(RangeError);
+  expect(before.build(build)).toBe(known);
+});
+
+test('a build from its approval to its release', () => {
+  const { approval, statements, intent, release, refusal } =
+    historyOf('approval', 'statement', 'intent', 'release', 'conflict').build(build) ?? {};
+  expect(approval).toMatchObject({ index: 0, sha256: sha256Hex('approval.json') });
+  expect(statements?.get(toSlot('b1', 'test'))).toMatchObject({ index: 1, time: '2026-11-22T12:00:00Z' });
+  expect(intent).toMatchObject({ index: 2, approvers: [key] });
+  expect(release).toMatchObject({ index: 3, sha256: sha256Hex('release.json') });
+  expect(refusal).toBeNull();
+});
+
+test('a version is bound to its build until that is refused', () => {
+  const history = historyOf('approval');
+  expect(history.holder(project, version)?.build).toBe(build);
+  expect(history.keys).toEqual(new Set([key]));
+  history.add(entry('refusal'), 1);
+  expect(history.holder(project, version)).toBeNull();
+  history.add(entry('approval', next), 2);
+  expect(history.holder(project, version)?.build).toBe(next);
+});
+
+test('a refused approval never held the version', () => {
+  const history = historyOf('approval', 'statement', 'intent');
+  history.add(entry('refusal', next), 3);
+  expect(history.holder(project, version)?.build).toBe(build);
+});
+
+test('entries of one build agree on what it is', () => {
+  const history = historyOf('approval');
+  expect(() => history.check({ ...entry('statement'), version: toVersion('2.0', 'test') })).toThrow(
+    RangeError,
+  );
+});

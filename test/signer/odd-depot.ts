@@ -1,0 +1,17 @@
+import type { Depot } from '../../src/tree/tree.ts';
+
+/** The depot, with some of what it does done otherwise: an L that lies, or a network that fails. */
+export const oddDepot = (depot: Depot, changes: Partial<Depot>): Depot => ({
+  read: (path, maxBytes) => depot.read(path, maxBytes),
+  open: (path) => depot.open(path),
+  builds: (after) => depot.builds(after),
+  submit: (build, files) => depot.submit(build, files),
+  hasBlob: (build, sha256) => depot.hasBlob(build, sha256),
+  putBlob: (build, sha256, size, source) => depot.putBlob(build, sha256, size, source),
+  putBlobs: (build, files) => depot.putBlobs(build, files),
+  fetchBlobs: (build, blobs) => depot.fetchBlobs(build, blobs),
+  putSignatures: (build, files) => depot.putSignatures(build, files),
+  publish: (build) => depot.publish(build),
+  close: () => depot.close(),
+  ...changes,
+});

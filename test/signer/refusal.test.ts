@@ -1,0 +1,153 @@
+/** What ends a build for good: only what approvers or a builder validly signed (protocol §1, rule 7). */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { unable } from '../../src/failure.ts';
+import { verifyRefusal } from '../../src/policy/release-chain.ts';
+import { buildPath } from '../../src/records/paths.ts';
+import { oddDepot } from './odd-depot.ts';
+import { Scene } from './scene.ts';
+import type { Build } from './scene.ts';
+
+let scene: Scene;
+beforeEach(async () => {
+  scene = await Scene.make();
+});
+afterEach(() => scene.close());
+
+const contents = { 'hello.txt': 'hello' };
+
+/** The refusal as the depot shows it, by its log proof. */
+async function shownRefusal({ build }: Build) {
+  const read = async (file: string) => (await scene.tree.read(buildPath(build, file))) ?? Buffer.alloc(0);
+  return verifyRefusal(await read('refusal.proof'), await read('refusal.json'), scene.project.log).refusal;
+}
+
+describe('an approval', () => {
+  test('for a version that another build has is refused, logged and shown to the depot', async () => {
+    await scene.attest(await scene.approve(), contents);
+    await scene.sign();
+    const second = await scene.approve();
+    const ran = await scene.sign();
+    expect(ran).toMatchObject({
+      exit: 1,
+      result: { outcome: 'refused', state: 'refused', code: 'version-taken' },
+    });
+    expect(ran.result?.hint).toContain('countersign approve 1.0');
+    expect(await scene.logged(second)).toBe('refusal');
+    expect((await shownRefusal(second)).reasons).toMatchObject([{ code: 'version-taken' }]);
+  });
+
+  test('for a version whose build was refused before an intent is taken', async () => {
+    const frozen = await scene.approve();
+    await scene.attest(frozen, contents);
+    await scene.attest(frozen, { 'hello.txt': 'hullo' });
+    await scene.sign();
+    await scene.attest(await scene.approve(), contents);
+    expect((await scene.sign()).result?.outcome).toBe('published');
+  });
+
+  test('with a key that the log has already is refused', async () => {
+    const first = await scene.approve('1.0');
+    await scene.sign();
+    const second = await scene.approve('1.1', { builders: first.approval.builders });
+    const { result } = await scene.sign({ named: [second.build] });
+    expect(result).toMatchObject({ outcome: 'refused', code: 'key-seen' });
+  });
+
+  test('that asks for more than the policy allows is refused, with every reason', async () => {
+    const policy = { ...scene.project.policy, maxBytes: 10, maxLifetime: 60 };
+    const build = await scene.approve();
+    scene.project = { ...scene.project, policy };
+    expect((await scene.sign()).result).toMatchObject({ outcome: 'refused', code: 'policy-limits' });
+    expect((await shownRefusal(build)).reasons.map(({ code }) => code)).toEqual([
+      'policy-limits',
+      'policy-lifetime',
+    ]);
+  });
+});
+
+describe('a statement', () => {
+  test('that comes after the approval ended is refused, however it is dated', async () => {
+    const build = await scene.approve();
+    await scene.sign();
+    await scene.attest(build, contents);
+    scene.pass(5 * 3600);
+    const ran = await scene.sign();
+    expect(ran).toMatchObject({ exit: 1, result: { outcome: 'refused', code: 'expired' } });
+    expect(await scene.logged(build)).toBe('approval refusal');
+    expect(scene.agent.signatures).toBe(0);
+  });
+
+  test('that was seen in time is signed afterwards: the log has its time', async () => {
+    const build = await scene.approve();
+    await scene.attest(build, contents);
+    await scene.sign({ ask: async () => false });
+    expect(await scene.logged(build)).toBe('approval statement');
+    scene.pass(5 * 3600);
+    expect((await scene.sign()).result?.outcome).toBe('published');
+  });
+
+  test('that names what was not allowed is refused', async () => {
+    // The depot's gate had another policy: the signer's own is what counts.
+    const build = await scene.approve();
+    await scene.attest(build, { 'hello.txt': 'hello', 'evil.exe': 'evil' });
+    scene.project = { ...scene.project, policy: { ...scene.project.policy, patterns: ['*.txt'] } };
+    const { result } = await scene.sign();
+    expect(result).toMatchObject({ outcome: 'refused', code: 'name-not-allowed' });
+    expect(result?.text).toContain('evil.exe');
+  });
+
+  test('beside another one with other artifacts freezes the build, and says where they differ', async () => {
+    const build = await scene.approve();
+    await scene.attest(build, contents);
+    await scene.attest(build, { 'hello.txt': 'hullo', 'more.txt': 'x' });
+    const ran = await scene.sign();
+    expect(ran).toMatchObject({ exit: 1, result: { outcome: 'refused', state: 'frozen', code: 'conflict' } });
+    expect((await shownRefusal(build)).reasons.map(({ where }) => where)).toEqual(['hello.txt', 'more.txt']);
+    expect(scene.agent.signatures).toBe(0);
+  });
+
+  test('that comes when the first one is in the log already freezes it too', async () => {
+    const build = await scene.approve();
+    await scene.attest(build, contents);
+    await scene.sign({ ask: async () => false });
+    await scene.attest(build, { 'hello.txt': 'hullo' });
+    expect((await scene.sign()).result).toMatchObject({ state: 'frozen', code: 'conflict' });
+  });
+
+  test('with the same artifacts as the first one is ignored', async () => {
+    const build = await scene.approve();
+    await scene.attest(build, contents);
+    await scene.attest(build, contents, 'urn:x:2');
+    expect(await scene.tree.size(buildPath(build.build, 'statements/b1.2.json'))).not.toBeNull();
+    expect((await scene.sign()).result?.outcome).toBe('published');
+  });
+});
+
+describe('what is refused stays refused', () => {
+  const refused = async (): Promise<Build> => {
+    const build = await scene.approve();
+    await scene.attest(build, contents);
+    await scene.attest(build, { 'hello.txt': 'hullo' });
+    return build;
+  };
+
+  test('and does not count in later runs, unless it is named', async () => {
+    const build = await refused();
+    await scene.sign();
+    expect(await scene.sign()).toMatchObject({ exit: 0, results: [] });
+    const named = await scene.sign({ named: [build.build] });
+    expect(named).toMatchObject({ exit: 1, result: { outcome: 'decided', state: 'frozen' } });
+    expect(await scene.logged()).toBe('approval refusal');
+  });
+
+  test('also when the depot could not be told: a later run tells it', async () => {
+    const build = await refused();
+    const submit = () => Promise.reject(unable('network', 'the depot is away'));
+    const depot = oddDepot(await scene.signerDepot(), { submit });
+    expect(await scene.sign({ depot })).toMatchObject({ exit: 1, result: { code: 'conflict' } });
+    expect(await scene.tree.size(buildPath(build.build, 'refusal.json'))).toBeNull();
+    expect(await scene.sign({ depot })).toMatchObject({ exit: 3, result: { outcome: 'unfinished' } });
+    expect((await scene.sign()).exit).toBe(0);
+    expect((await shownRefusal(build)).build).toBe(build.build);
+  });
+});
