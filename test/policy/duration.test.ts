@@ -7,6 +7,7 @@ describe('lengths of time', () => {
     ['10m', 600],
     ['4h', 14_400],
     ['1d', 86_400],
+    ['3650d', 315_360_000],
   ])('%s', (text, seconds) => {
     expect(parseDuration(text, 'test')).toBe(seconds);
   });
@@ -28,6 +29,7 @@ describe('lengths of time', () => {
     '1h30m',
     '1e3s',
     '4h\n',
+    '3651d',
     '99999d',
     '999999999s',
   ])('%j is none', (text) => {

@@ -152,7 +152,8 @@ describe('an approval that the signer could never accept is not kept', () => {
       maxLifetime: 8 * 3600,
     };
     const strict = { ...project, policy };
-    const base = { ...approval, artifacts };
+    const longest = toTimestamp('2026-11-22T20:00:00Z', 'test');
+    const base = { ...approval, artifacts, expires: longest };
     expect(await ask(empty(), approvalFiles(base), { project: strict })).toMatch(/^allow/);
     expect(await ask(empty(), approvalFiles({ ...base, ...change }), { project: strict })).toBe(answer);
   });
@@ -206,7 +207,12 @@ describe('what a write may hold', () => {
     expect(await ask(empty(), files.set(approvalFile, Buffer.alloc(64 * 1024 + 1)))).toBe(
       '413 record-too-large',
     );
+    // As large as may be is looked at; that it is none is another matter.
+    expect(await ask(empty(), files.set(approvalFile, Buffer.alloc(64 * 1024)))).toBe(
+      '403 signature-invalid',
+    );
     const signed = approvalFiles();
+    expect(await ask(empty(), signed.set(sig(ada), Buffer.alloc(4096)))).toBe('403 signature-invalid');
     expect(await ask(empty(), signed.set(sig(ada), Buffer.alloc(4097)))).toBe('413 record-too-large');
   });
   test('an approval under the directory of another build', async () => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Failure } from '../../src/failure.ts';
+import { Failure, unable } from '../../src/failure.ts';
 import { encodeArmor } from '../../src/openpgp/armor.ts';
 import { DEFAULT_POLICY, parseProject } from '../../src/policy/project.ts';
 import type { Project } from '../../src/policy/project.ts';
@@ -119,6 +119,9 @@ describe('what init writes is what everybody reads', () => {
       'ada@example.org',
     ]);
   });
+  test('the longest lifetime is a year', () => {
+    expect(read(edited('"1d"', '"365d"')).policy.maxLifetime).toBe(365 * 86_400);
+  });
   test('a slash at the end of the depot URL means nothing', () => {
     expect(read(edited('org/hello"', 'org/hello/"')).depot).toBe('https://depot.example.org/hello');
   });
@@ -180,6 +183,11 @@ describe('what is not known, missing or wrong is named', () => {
   });
   test('a key file that cannot be read is the fault of whoever reads it', () => {
     expect(() => read(edited('keys/ada.pgp', 'keys/gone.pgp'))).toThrow('no file keys/gone.pgp');
+    const fault = unable('disk', 'the disk is gone');
+    const fail = (): Buffer => {
+      throw fault;
+    };
+    expect(() => parseProject(formatProject(text), fail)).toThrow(fault);
   });
 });
 

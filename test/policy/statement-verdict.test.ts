@@ -32,9 +32,8 @@ const signedBy = (fingerprint = builderSecrets.b1.fingerprint, at = now): Signat
 });
 const bad: SignatureVerdict = { ok: false, code: 'signature-bad', reason: 'it does not verify' };
 
-/** The verdict and its reasons, in a line. */
-function line(change: Partial<StatementQuestion> = {}): string {
-  const verdict = judgeStatement({
+const verdictOf = (change: Partial<StatementQuestion>) =>
+  judgeStatement({
     project,
     approval: verifiedRecord(approval),
     approvalDigest: sha256Hex(encodeApproval(approval)),
@@ -44,6 +43,10 @@ function line(change: Partial<StatementQuestion> = {}): string {
     firstSeen: now,
     ...change,
   });
+
+/** The verdict and its reasons, in a line. */
+function line(change: Partial<StatementQuestion> = {}): string {
+  const verdict = verdictOf(change);
   if (verdict.verdict !== 'refuse') return verdict.verdict;
   return ['refuse', ...verdict.reasons.map(({ code, where }) => `${code}:${where}`)].join(' ');
 }
@@ -69,6 +72,9 @@ test('the builder vouches for it, and may', () => {
 });
 
 describe('what this builder did not sign, the depot may have made: it ends nothing', () => {
+  test('why, in the words of whoever verified', () => {
+    expect(verdictOf({ signature: bad })).toEqual({ verdict: 'void', text: 'it does not verify' });
+  });
   test('a bad signature; one by another builder, or by an approver', () => {
     expect(line({ signature: bad })).toBe('void');
     expect(line({ signature: signedBy(builderSecrets.b2.fingerprint) })).toBe('void');
