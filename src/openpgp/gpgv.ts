@@ -10,6 +10,7 @@ import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { refused, unable } from '../failure.ts';
+import type { Failure } from '../failure.ts';
 import { run } from '../host/process.ts';
 import type { ChildInput, RunResult } from '../host/process.ts';
 import type { Certificate } from './certificate.ts';
@@ -66,7 +67,7 @@ export async function verifyWithGpgv(question: Question): Promise<SignatureVerdi
 }
 
 /** What gpgv must say about this signature. */
-export function expectation({ signature, key }: Examined, certificate: Certificate): Expected {
+function expectation({ signature, key }: Examined, certificate: Certificate): Expected {
   const hashed = parseSubpackets(signature.hashedPart.subarray(6), (text) =>
     refused('signature-malformed', text),
   );
@@ -83,28 +84,41 @@ export function expectation({ signature, key }: Examined, certificate: Certifica
 /** Runs gpgv over an examined signature; what it said is returned, not judged. */
 export async function askGpgv(examined: Examined, question: Question): Promise<RunResult> {
   const { data, certificate, gpgv = 'gpgv' } = question;
-  // absolute: gpgv looks a name without a slash up in its home
-  const directory = await mkdtemp(join(resolve(tmpdir()), 'countersign-gpgv-'));
-  try {
-    const keyring = join(directory, 'certificate.pgp');
-    await writeFile(keyring, certificate.bytes, { flag: 'wx', mode: 0o600 });
-    const home = join(directory, 'no-such-home');
-    const options = [
-      '--homedir',
-      home,
-      '--keyring',
-      keyring,
-      '--status-fd',
-      '3',
-      '--enable-special-filenames',
-    ];
-    return await withDescriptor(data, (input, size) =>
-      run(gpgv, [...options, '--', '-&4', '-&5'], {
+  return withKeyring(certificate, (keyring, home) =>
+    withDescriptor(data, (input, size) => {
+      const ring = ['--homedir', home, '--keyring', keyring];
+      const files = ['--status-fd', '3', '--enable-special-filenames', '--', '-&4', '-&5'];
+      return run(gpgv, [...ring, ...files], {
         fds: [examined.signature.rewritten, input],
         timeoutMs: DEADLINE_MS + size / BYTES_A_MS,
         maxOutput: OUTPUT_MAX,
-      }),
+      });
+    }),
+  );
+}
+
+/** A keyring of one certificate, and a home that does not exist, in a directory of our own that goes afterwards. */
+async function withKeyring<T>(
+  certificate: Certificate,
+  use: (keyring: string, home: string) => Promise<T>,
+): Promise<T> {
+  const noRoom = (cause: unknown): Failure =>
+    unable(
+      'gpgv-failed',
+      'the keyring for gpgv could not be written',
+      `see whether ${tmpdir()} has room`,
+      cause,
     );
+  // absolute: gpgv looks a name without a slash up in its home
+  const directory = await mkdtemp(join(resolve(tmpdir()), 'countersign-gpgv-')).catch((cause: unknown) => {
+    throw noRoom(cause);
+  });
+  try {
+    const keyring = join(directory, 'certificate.pgp');
+    await writeFile(keyring, certificate.bytes, { flag: 'wx', mode: 0o600 }).catch((cause: unknown) => {
+      throw noRoom(cause);
+    });
+    return await use(keyring, join(directory, 'no-such-home'));
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
@@ -116,7 +130,7 @@ async function withDescriptor<T>(
   use: (input: ChildInput, size: number) => Promise<T>,
 ): Promise<T> {
   if (Buffer.isBuffer(data)) return use(data, data.length);
-  const unreadable = (cause?: unknown): Error =>
+  const unreadable = (cause?: unknown): Failure =>
     unable('data-unreadable', `${data.file} is not a file that can be read`, 'see its type and mode', cause);
   const file = await open(data.file, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause: unknown) => {
     throw unreadable(cause);

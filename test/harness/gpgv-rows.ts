@@ -62,6 +62,7 @@ export function tableRows(home: GnupgHome): Row[] {
 function goodRows(home: GnupgHome, ada: Fingerprint, row: RowOf): Row[] {
   const rsa = home.generate({ userId: 'Rosa <rosa@example.org>', algorithm: 'rsa2048' });
   const p256 = home.generate({ userId: 'Pia <pia@example.org>', algorithm: 'nistp256' });
+  const zoe = craftKey('ed25519', nowSeconds());
   const good = home.sign(ada, DOCUMENT);
   const annotated = 'GOODSIG POLICY_URL NOTATION_NAME NOTATION_FLAGS NOTATION_DATA VALIDSIG';
   const annotation = ['--set-notation', 'a@example.org=b', '--sig-policy-url', 'https://example.org/%0a'];
@@ -76,6 +77,12 @@ function goodRows(home: GnupgHome, ada: Fingerprint, row: RowOf): Row[] {
       data: [Buffer.alloc(0)],
       ...ACCEPT,
     }),
+    ...['Zoë\n[GNUPG:] BADSIG x\r%', ''].map((text) =>
+      row(`good, by ${JSON.stringify(text)}`, [0, GOOD], craftSignature(zoe, DOCUMENT), {
+        keyring: craftCertificate(zoe, { userIds: [{ text }] }),
+        ...ACCEPT,
+      }),
+    ),
     row('other bytes', [1, 'BADSIG'], home.sign(ada, Buffer.from('other bytes\n'))),
   ];
 }

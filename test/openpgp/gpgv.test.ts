@@ -221,6 +221,11 @@ describe('a gpgv that does not end', () => {
   });
 });
 
+test('no place for the keyring is not a verdict', async () => {
+  vi.stubEnv('TMPDIR', '/nonexistent');
+  await expect(verifyWithGpgv(question)).rejects.toMatchObject({ kind: 'unable', code: 'gpgv-failed' });
+});
+
 test('no gpgv is not a verdict', async () => {
   vi.stubEnv('PATH', '/nonexistent');
   await expect(verifyWithGpgv(question)).rejects.toMatchObject({ kind: 'unable', code: 'gpgv-missing' });
