@@ -105,7 +105,8 @@ async function ask(question: SigningQuestion, yes: boolean, terminal: Terminal):
 function reporter(terminal: Terminal): (event: SignerEvent) => void {
   let progress: { readonly kind: string; readonly build: string; readonly shown: Progress } | null = null;
   return (event) => {
-    if (event.kind === 'note') return terminal.say(`${event.build}: ${event.text}`);
+    if (event.kind === 'note')
+      return terminal.say(event.build === null ? event.text : `${event.build}: ${event.text}`);
     if (event.kind === 'result') {
       progress = null;
       return showResult(event.result, terminal);

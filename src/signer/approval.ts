@@ -143,9 +143,7 @@ async function versionHolder(
 /** Whether the depot shows a statement. */
 async function isSealed({ depot }: Round, approval: Approval): Promise<boolean> {
   for (const slot of slotsOf(approval)) {
-    const file = await depot.open(buildPath(approval.build, statementFile(slot)));
-    file?.stream.destroy();
-    if (file !== null) return true;
+    if ((await depot.size(buildPath(approval.build, statementFile(slot)))) !== null) return true;
   }
   return false;
 }

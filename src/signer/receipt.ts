@@ -35,7 +35,7 @@ export async function receiptProblem(
     if (shown?.equals(bytes) !== true) problem ??= `${name} ${shown === null ? 'is missing' : 'is another'}`;
   });
   await inParallel(released.manifest.subjects, REQUESTS, async ({ name, size }) => {
-    const shown = await sizeOf(depot, `${directory}/${name}`);
+    const shown = await depot.size(`${directory}/${name}`);
     if (shown !== size)
       problem ??= `${name} ${shown === null ? 'is missing' : `has ${shown} bytes, not ${size}`}`;
   });
@@ -62,12 +62,6 @@ async function expectedFiles(
     ...signatures,
     [CHECKSUMS_FILE, formatChecksums(manifest.subjects)],
   ];
-}
-
-async function sizeOf(depot: Depot, path: string): Promise<number | null> {
-  const file = await depot.open(path);
-  file?.stream.destroy();
-  return file?.size ?? null;
 }
 
 /** A file that is larger than ours is another; nothing more of it is read. */

@@ -90,7 +90,11 @@ export async function sealingStatement(round: Round, approved: Approved): Promis
 }
 
 /** What the depot has of the slot, variants included, one at a time: each may be large. */
-async function* shownStatements({ depot }: Round, build: BuildId, slot: Slot): AsyncGenerator<Signed, undefined> {
+async function* shownStatements(
+  { depot }: Round,
+  build: BuildId,
+  slot: Slot,
+): AsyncGenerator<Signed, undefined> {
   for (const variant of VARIANTS) {
     const file = statementFile(slot, variant);
     const bytes = await depot.read(buildPath(build, file), LARGE_RECORD_MAX);

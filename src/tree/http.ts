@@ -64,6 +64,14 @@ export class HttpDepot implements Depot {
     throw parseError(status, body, asked(request));
   }
 
+  async size(path: string): Promise<number | null> {
+    const request: HttpRequest = { ...this.#get(path), method: 'HEAD' };
+    const { status, size, bytes } = await this.#http.read(request, 0);
+    if (status === 200) return size;
+    if (status === 404) return null;
+    throw parseError(status, bytes, asked(request));
+  }
+
   async builds(after: BuildId | null): Promise<{ builds: BuildId[]; next: BuildId | null }> {
     const path = after === null ? 'builds/' : `builds/?after=${after}`;
     const { bytes } = await this.#done({ method: 'GET', path }, LISTING_MAX);

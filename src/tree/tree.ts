@@ -83,6 +83,8 @@ export interface Depot {
   /** Null if it is not there; unable('too-large') if it is over `maxBytes`. */
   read(path: string, maxBytes: number): Promise<Buffer | null>;
   open(path: string): Promise<OpenFile | null>;
+  /** Without the bytes; null if it is not there. */
+  size(path: string): Promise<number | null>;
   /** Ascending; `next` is what to ask for next, null at the end. */
   builds(after: BuildId | null): Promise<{ readonly builds: BuildId[]; readonly next: BuildId | null }>;
   /** Records and their authenticators, judged whole. Paths are below `builds/<build>/`. */

@@ -4,6 +4,7 @@ import type { Depot } from '../../src/tree/tree.ts';
 export const oddDepot = (depot: Depot, changes: Partial<Depot>): Depot => ({
   read: (path, maxBytes) => depot.read(path, maxBytes),
   open: (path) => depot.open(path),
+  size: (path) => depot.size(path),
   builds: (after) => depot.builds(after),
   submit: (build, files) => depot.submit(build, files),
   hasBlob: (build, sha256) => depot.hasBlob(build, sha256),
