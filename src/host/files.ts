@@ -110,12 +110,12 @@ export const temporaryName = (): string => `.${randomBytes(12).toString('hex')}.
 export const tooLarge = (path: string, max: number): Failure =>
   unable('too-large', `${path} is larger than ${max} bytes`);
 
-/** What `work` gives; null where the file, or a directory on the way to it, is not there. Throws unable('disk'). */
+/** What `work` gives; null where the file, or a directory on the way to it, is not there or cannot be. Throws unable('disk'). */
 export async function orNull<T>(work: Promise<T>, doing: string): Promise<T | null> {
   try {
     return await work;
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes(errorCode(error))) return null;
+    if (['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG'].includes(errorCode(error))) return null;
     throw diskFailure(error, doing);
   }
 }

@@ -102,7 +102,7 @@ export class DirectoryTree implements Tree {
     // O_NONBLOCK: opening a FIFO would wait for its writer
     const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
     const opening = open(place, flags).catch((error: unknown) => {
-      if (['ELOOP', 'ENXIO'].includes(errorCode(error))) return null;
+      if (errorCode(error) === 'ENXIO') return null; // a socket
       throw error;
     });
     const handle = await orNull(opening, `open ${place}`);

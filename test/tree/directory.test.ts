@@ -171,6 +171,15 @@ describe('nothing leads out of the directory', () => {
     expect(await readdir(join(root, 'outside'))).toEqual(['a']);
   });
 
+  test('a name that no file can have is not there, nor is a link that leads to itself', async () => {
+    await symlink('loop', data('loop'));
+    for (const path of [`builds/${'x'.repeat(300)}`, `${'x'.repeat(300)}/x`, 'loop', 'loop/x']) {
+      expect(await tree.read(path)).toBeNull();
+      expect(await tree.size(path)).toBeNull();
+      await expect(tree.write(path, text('x'))).rejects.toMatchObject({ kind: 'unable', code: 'disk' });
+    }
+  });
+
   test('a FIFO or a directory in place of a file is not there, and nobody waits for it', async () => {
     await mkdir(data('builds/x/dir'), { recursive: true });
     execFileSync('mkfifo', [data('builds/x/fifo')]);
