@@ -98,10 +98,6 @@ export function treeOf(leafHashes: Iterable<Buffer>): MerkleTree {
 /** The root over these leaf hashes. */
 export const treeRoot = (leafHashes: Iterable<Buffer>): Buffer => treeOf(leafHashes).root();
 
-/** The inclusion proof of one of these leaf hashes; throws RangeError when there is no such leaf. */
-export const inclusionProof = (index: number, leafHashes: Iterable<Buffer>): Buffer[] =>
-  treeOf(leafHashes).inclusionProof(index);
-
 /**
  * Whether the proof shows that the leaf hash is at `index` in the tree of `size` leaves with this root
  * (RFC 9162 §2.1.3.2). False, never an exception, for anything else.

@@ -5,6 +5,7 @@ import { LARGE_RECORD_MAX, MAX_SUBJECTS, RECORD_MAX } from '../../src/records/ca
 import { encodeLogEntry, LOG_ENTRY_MAX, parseLogEntry } from '../../src/records/log-entry.ts';
 import { toArtifactName, toSlot, toTimestamp } from '../../src/records/names.ts';
 import { encodeRefusal, parseRefusal, refusalOf as makeRefusal } from '../../src/records/refusal.ts';
+import { encodeRelease, parseRelease } from '../../src/records/release.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
 import {
   CHECKSUMS_FILE,
@@ -15,7 +16,7 @@ import {
 import { encodeStatement, parseStatement, sortSubjects } from '../../src/records/statement.ts';
 import type { Subject } from '../../src/records/statement.ts';
 import { refusalOf } from '../harness/failure.ts';
-import { approval, b1, logEntry, refusal, statement } from './samples.ts';
+import { approval, b1, logEntry, refusal, release, statement } from './samples.ts';
 
 /** So many subjects with names of 231 characters: some 35 MB of statement for 100,000. */
 function subjects(count: number): Subject[] {
@@ -192,6 +193,18 @@ describe('a refusal', () => {
   test('has a reason', () => {
     expect(() => of()).toThrow(RangeError);
   });
+});
+
+test('a release names each approver once, ascending, and at least two signatures', () => {
+  const [first = '', second = ''] = release.approvers;
+  const refuses = (change: object) =>
+    refusalOf(() => parseRelease(encodeRelease({ ...release, ...change }))).message;
+  expect(first < second).toBe(true);
+  for (const approvers of [[second, first], [first, first], []])
+    expect(refuses({ approvers })).toContain('release.approvers');
+  // An artifact and SHA256SUMS.
+  expect(refuses({ signatures: { ...release.signatures, count: 1 } })).toContain('count');
+  expect(parseRelease(encodeRelease(release))).toEqual(release);
 });
 
 test('a log entry names files of its build, and stays under 64 KiB', () => {

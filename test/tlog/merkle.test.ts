@@ -2,14 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import {
-  emptyRoot,
-  inclusionProof,
-  leafHash,
-  MerkleTree,
-  treeRoot,
-  verifyInclusion,
-} from '../../src/tlog/merkle.ts';
+import { emptyRoot, leafHash, MerkleTree, treeOf, treeRoot, verifyInclusion } from '../../src/tlog/merkle.ts';
 import { filesBelow, sharedVectors } from '../harness/vectors.ts';
 import { membersOf } from '../harness/json.ts';
 
@@ -55,7 +48,7 @@ describe('the tree', () => {
       const some = hashes.slice(0, size);
       const root = treeRoot(some);
       for (const [index, hash] of some.entries()) {
-        const proof = inclusionProof(index, some);
+        const proof = treeOf(some).inclusionProof(index);
         expect(verifyInclusion(index, size, hash, proof, root)).toBe(true);
         const other = (index + 1) % size;
         if (other !== index) expect(verifyInclusion(other, size, hash, proof, root)).toBe(false);
@@ -67,8 +60,9 @@ describe('the tree', () => {
   });
 
   test('has no proof for a leaf that it has not', () => {
-    for (const index of [-1, 8, 0.5, NaN]) expect(() => inclusionProof(index, hashes)).toThrow(RangeError);
-    expect(() => inclusionProof(0, [])).toThrow(RangeError);
+    for (const index of [-1, 8, 0.5, NaN])
+      expect(() => treeOf(hashes).inclusionProof(index)).toThrow(RangeError);
+    expect(() => treeOf([]).inclusionProof(0)).toThrow(RangeError);
   });
 
   test('grows by 100,000 leaves with a proof each now and then', () => {
