@@ -1,5 +1,6 @@
 /** `countersign approve`: an operator allows one build, and gets the ticket for its builder. */
 import { now } from '../host/clock.ts';
+import { refused } from '../failure.ts';
 import { prepareApproval, submitApproval } from '../operator/approve.ts';
 import type { ApprovalSummary } from '../operator/approve.ts';
 import { parseDuration } from '../policy/duration.ts';
@@ -76,10 +77,8 @@ The ticket is secret: hand it to the builder and to nobody else.`,
       now: now(),
     });
     showSummary(prepared.summary, terminal);
-    if (flags.yes !== true && !(await terminal.confirm('allow this build?'))) {
-      terminal.say('nothing was allowed');
-      return EXIT.refused;
-    }
+    if (flags.yes !== true && !(await terminal.confirm('allow this build?')))
+      throw refused('declined', 'the answer was no: nothing is allowed');
     const depot = openDepot(project, globals);
     try {
       const submitted = await submitApproval(project, prepared, {

@@ -50,9 +50,10 @@ whole chain from the log to the signature. A directory is a copy of a whole rele
       progress: (file, done, bytes) => progress.update(done, bytes, file),
     });
     progress.finish();
-    terminal.record({ ...verdict });
+    const status = exitStatusFor(verdict.outcome, flags['signature-only'] === true);
     if (!terminal.json) speak(verdict, terminal);
-    return exitStatusFor(verdict.outcome, flags['signature-only'] === true);
+    else report(verdict, status, terminal);
+    return status;
   },
 });
 
@@ -78,6 +79,13 @@ function exitStatusFor(outcome: Outcome, contentWithSignature: boolean): ExitSta
   if (outcome === 'valid') return EXIT.done;
   if (outcome === 'incomplete') return EXIT.unable;
   return outcome === 'signature-only' && contentWithSignature ? EXIT.done : EXIT.refused;
+}
+
+/** The verdict for a program: with a code unless all is well, and then also a line for whoever reads its log. */
+function report(verdict: Verdict, status: ExitStatus, terminal: Terminal): void {
+  const [worst] = [...verdict.findings, ...verdict.files.flatMap((file) => file.findings)];
+  terminal.record({ ...verdict, ...(status !== EXIT.done && { code: worst?.code ?? verdict.outcome }) });
+  if (status !== EXIT.done) terminal.show(`${SPOKEN[verdict.outcome]}${worst ? `: ${worst.text}` : ''}`);
 }
 
 const SPOKEN: Record<Outcome, string> = {
