@@ -30,6 +30,8 @@ export interface RunOptions {
   readonly program?: string;
   /** Ends the child so long after its start; it then has no code. */
   readonly timeoutMs?: number;
+  /** Ends the child with SIGKILL, as a power cut would; it then has no code. */
+  readonly kill?: AbortSignal;
 }
 
 /** Runs the program to its end. Asynchronous, because servers of the test may live in this process. */
@@ -42,6 +44,7 @@ export async function runProgram(args: readonly string[], options: RunOptions): 
     killSignal: 'SIGKILL',
   });
   const memory = watchMemory(child);
+  options.kill?.addEventListener('abort', () => child.kill('SIGKILL'));
   child.stdin.on('error', () => {}); // it need not read what we offer
   child.stdin.end(options.input ?? '');
   const [stdout, stderr] = [child.stdout, child.stderr].map((stream) => {

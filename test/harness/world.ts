@@ -20,6 +20,8 @@ export interface WorldOptions {
   readonly threshold?: number;
   /** How many people may approve; each has a home of their own. The first one is the operator. */
   readonly approvers?: number;
+  /** The release key is one primary that certifies and signs, which `init` warns of. */
+  readonly primarySigns?: boolean;
   /** More for `init`: `--artifact '*.tgz'`. */
   readonly init?: readonly string[];
 }
@@ -74,8 +76,9 @@ export class World {
     for (const name of ['H', 'M', 'L', 'operator', 'cwd', 'tmp']) await mkdir(join(directory, name));
 
     const releaseHome = new GnupgHome();
-    const releaseKey = releaseHome.generate({ userId: 'Release <release@example.org>', usage: 'cert' });
-    releaseHome.addSubkey(releaseKey, 'ed25519', 'sign');
+    const usage = options.primarySigns === true ? 'cert,sign' : 'cert';
+    const releaseKey = releaseHome.generate({ userId: 'Release <release@example.org>', usage });
+    if (options.primarySigns !== true) releaseHome.addSubkey(releaseKey, 'ed25519', 'sign');
     const approverHomes = Array.from({ length: options.approvers ?? 1 }, () => new GnupgHome());
     const approvers = approverHomes.map((home, i) =>
       home.generate({ userId: `Approver ${i} <a${i}@example.org>` }),
@@ -285,6 +288,7 @@ export interface RunMore {
   readonly program?: string;
   readonly env?: Environment;
   readonly timeoutMs?: number;
+  readonly kill?: AbortSignal;
 }
 
 /** Throws with everything that was printed unless the run ended with this exit status. */
