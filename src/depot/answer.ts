@@ -31,10 +31,10 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   'record-too-large': 413,
 };
 
-/** The status of a failure: the gate's own, else by its code; a fault of ours is 5xx, so that a client tries again. */
+/** The status of a failure: the gate's own, else by its code; a fault of ours is 500, whose cause another try at once would meet again. */
 const statusOf = (failure: Failure): number => {
   if (failure instanceof DeniedFailure) return failure.status;
-  return failure.kind === 'refused' ? (STATUS_OF_CODE[failure.code] ?? 422) : 503;
+  return failure.kind === 'refused' ? (STATUS_OF_CODE[failure.code] ?? 422) : 500;
 };
 
 /** Answers with a whole body. */

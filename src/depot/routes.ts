@@ -136,6 +136,8 @@ function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
   handle('POST', '/builds/:build/fetch', (exchange, name) => answerBlobs(exchange, pathBuild(name)));
   handle('POST', '/builds/:build/publish', async ({ response, depot }, name) => {
     const build = pathBuild(name);
+    // Verifying takes as long as reading all of it: nothing moves on the connection meanwhile.
+    response.setTimeout(0);
     await depot.publish(build);
     sendJson(response, { build, state: 'published' });
   });

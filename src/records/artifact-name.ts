@@ -6,6 +6,8 @@ export type ArtifactName = string & { readonly [brand]: 'ArtifactName' };
 
 const MAX_BYTES = 255;
 const MAX_SEGMENTS = 8;
+// A file system takes 255 bytes a segment, and `.asc` must still fit.
+const MAX_SEGMENT_BYTES = 251;
 const SEGMENT = /^[A-Za-z0-9_][A-Za-z0-9._+~@=-]*$/;
 // In any case, as a file system that folds case would let `x.ASC` stand where the signature `x.asc` goes.
 const RESERVED_SUFFIX = /\.(?:asc|sig|mac|proof)$/i;
@@ -25,6 +27,8 @@ export function artifactNameProblem(name: string): string | null {
     if (segment === '.' || segment === '..') return `has a segment ${segment}`;
     if (!SEGMENT.test(segment))
       return 'a segment starts with a letter, digit or _, and holds only letters, digits and . _ + ~ @ = -';
+    if (segment.length > MAX_SEGMENT_BYTES)
+      return `a segment is longer than ${MAX_SEGMENT_BYTES} bytes: its signature needs four more`;
     if (segment.endsWith('.')) return 'a segment ends in a dot';
     if (RESERVED_SUFFIX.test(segment))
       return 'a segment ends in .asc, .sig, .mac or .proof, which are reserved';

@@ -1,0 +1,54 @@
+/** Real Debian packages, through apt, with lists and caches of their own: the machine's apt is not touched. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const ETC = '/etc/apt';
+
+/** Sources that give source packages too, made from the machine's own. */
+function sourcesWithSource(): Map<string, string> {
+  const list = join(ETC, 'sources.list');
+  const parts = join(ETC, 'sources.list.d');
+  const files = [
+    ...(existsSync(list) ? [list] : []),
+    ...(existsSync(parts) ? readdirSync(parts).map((name) => join(parts, name)) : []),
+  ].filter((file) => /\.(?:list|sources)$/.test(file));
+  return new Map(
+    files.map((file, at) => {
+      const text = readFileSync(file, 'utf8');
+      return file.endsWith('.sources')
+        ? [`${at}.sources`, text.replaceAll(/^Types:.*$/gm, 'Types: deb deb-src')]
+        : [`${at}.list`, text.replaceAll(/^deb (.*)$/gm, 'deb $1\ndeb-src $1')];
+    }),
+  );
+}
+
+/**
+ * Downloads a binary package and its source (`.dsc` and tarballs) into `into`, and leaves apt's own files in `scratch`.
+ * Returns the names of what came. Throws with apt's words where that fails.
+ */
+export function downloadPackage(name: string, into: string, scratch: string): string[] {
+  const [etc, state, cache] = ['etc', 'state', 'cache'].map((part) => join(scratch, part));
+  mkdirSync(join(etc ?? '', 'sources.list.d'), { recursive: true });
+  mkdirSync(join(state ?? '', 'lists', 'partial'), { recursive: true });
+  mkdirSync(join(cache ?? '', 'archives', 'partial'), { recursive: true });
+  for (const [file, text] of sourcesWithSource())
+    writeFileSync(join(etc ?? '', 'sources.list.d', file), text);
+  const options = {
+    'Dir::Etc::SourceList': '/dev/null',
+    'Dir::Etc::SourceParts': join(etc ?? '', 'sources.list.d'),
+    'Dir::State': state,
+    'Dir::Cache': cache,
+    'Acquire::Languages': 'none',
+    'APT::Update::Error-Mode': 'any',
+    'APT::Sandbox::User': 'root',
+  };
+  const apt = (...args: string[]): void => {
+    const settings = Object.entries(options).flatMap(([key, value]) => ['-o', `${key}=${value}`]);
+    execFileSync('apt-get', ['-q', ...settings, ...args], { cwd: into, stdio: ['ignore', 'pipe', 'pipe'] });
+  };
+  apt('update');
+  apt('download', name);
+  apt('source', '--download-only', name);
+  return readdirSync(into).sort();
+}
