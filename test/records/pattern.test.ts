@@ -40,7 +40,7 @@ test('one of several is enough, none of none is', () => {
 });
 
 describe('what is a pattern', () => {
-  test.each(['**', 'hello', 'dist/**', '*.tar.?z', '-*', '.*', 'a/../*', 'x'.repeat(255)])('%s', (text) => {
+  test.each(['**', 'hello', 'dist/**', '*.tar.?z', '-*', '.*', 'a/../*', 'x'.repeat(251)])('%s', (text) => {
     expect(isPattern(text)).toBe(true);
     expect(toPattern(text, 'here')).toBe(text);
   });
