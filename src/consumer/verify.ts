@@ -12,8 +12,9 @@ import { isProjectName, isVersion } from '../records/names.ts';
 import { releaseDir } from '../records/paths.ts';
 import { checkFile } from './artifact.ts';
 import { DirectoryCopy, UrlCopy, holdsRelease, isUrl } from './copy.ts';
+import type { ReleaseCopy } from './copy.ts';
 import { checkRelease } from './release.ts';
-import type { CheckedRelease } from './release.ts';
+import type { CheckedRelease, Expected } from './release.ts';
 import { verifySignatures } from './signature-only.ts';
 import type { FileVerdict, Finding, Outcome, Verdict } from './verdict.ts';
 import { checkWholeCopy } from './whole-copy.ts';
@@ -82,7 +83,7 @@ async function judge(
   project: Project,
   options: VerifyOptions,
 ): Promise<Verdict> {
-  const release = await checkRelease(copy, project, options, options.now);
+  const release = await checkRelease(copy, project, expected(copy, options), options.now);
   const report = options.progress ?? (() => {});
   const files: FileVerdict[] = [];
   const findings: Finding[] = [];
@@ -103,6 +104,15 @@ async function judge(
   }
   const valid = findings.length === 0 && files.every((file) => file.valid);
   return verdict(valid ? 'valid' : 'not-valid', files, release, checked, findings);
+}
+
+/**
+ * What the release must be: as the caller says, else as it is served. In a depot the place of a release names its
+ * project and version, and an old one must not be passed off there as a new one.
+ */
+function expected({ where }: ReleaseCopy, { project, version }: VerifyOptions): Expected {
+  const [, servedProject = null, servedVersion = null] = /\/releases\/([^/]+)\/([^/]+)$/.exec(where) ?? [];
+  return { project: project ?? servedProject, version: version ?? servedVersion };
 }
 
 /** A refusal is a verdict, an incomplete copy is none; other faults are not about the release. */
