@@ -59,14 +59,11 @@ async function boundApproval(
   const approval = loggedApproval(bytes, sha256);
   const bound = { approval, sha256, bytes };
   if (shown?.equals(bytes) === true) return bound;
-  const where = approvalFile;
-  return shown === null
-    ? spoilt(round, bound, { code: 'approval-missing', where, text: 'the depot has lost it' })
-    : spoilt(round, bound, {
-        code: 'build-taken',
-        where,
-        text: `the build is bound to ${sha256}, this is another`,
-      });
+  const found =
+    shown === null
+      ? { code: 'approval-missing', text: 'the depot has lost it' }
+      : { code: 'build-taken', text: `the build is bound to approval ${sha256}, this is another` };
+  return spoilt(round, bound, { ...found, where: approvalFile });
 }
 
 async function newApproval(round: Round, build: BuildId, bytes: Buffer): Promise<Approved | Stop> {
@@ -86,12 +83,8 @@ async function newApproval(round: Round, build: BuildId, bytes: Buffer): Promise
       // Nobody's word but the depot's: it ends nothing, and counts only where a build waits to be signed.
       const waits =
         !(claimed instanceof Failure) && !isExpired(claimed, now) && (await isSealed(round, claimed));
-      return new Stop(
-        waits ? 'bad' : 'waiting',
-        'approved',
-        'approval-invalid',
-        `its approval: ${verdict.text}`,
-      );
+      const text = `its approval: ${verdict.text}`;
+      return new Stop(waits ? 'bad' : 'waiting', 'approved', 'approval-invalid', text);
     }
     case 'wait':
       if (isExpired(verdict.approval, now)) return expired(verdict.approval);

@@ -13,9 +13,10 @@ export interface ReleaseKey {
 }
 
 /**
- * The newest key of the release certificate that may sign at `now`, or, if `wanted` is given, that one. What gpg
+ * The newest key of the release certificate that may sign at `now`; or `wanted`, which an intent names. What gpg
  * would refuse (expired, revoked, another purpose, a secret half elsewhere) is refused here too.
- * Throws usage(`release-key-unusable`) saying what is wrong with each key, unable (gpg can't be asked).
+ * Throws `release-key-unusable` saying what is wrong with each key: usage, or, for the one that is wanted, unable,
+ * as other builds may have other keys. Throws unable (gpg can't be asked).
  */
 export async function findReleaseKey(
   { release }: Pick<Project, 'release'>,
@@ -40,7 +41,7 @@ export async function findReleaseKey(
     problems.push(`${key.fingerprint}: ${problem}`);
   }
   if (problems.length === 0) problems.push(`it has no key ${wanted}`);
-  throw usage(
+  throw (wanted === null ? usage : unable)(
     'release-key-unusable',
     `no key of release certificate ${primary} can sign (${problems.join('; ')})`,
     'see gpg --list-secret-keys here; after a change copy the certificate to keys/ on every host',

@@ -88,14 +88,15 @@ export class Scene {
   /** Two days ago: gpgv goes by the system's clock, and believes in no key of tomorrow. */
   #milliseconds = Math.floor(Date.now() / 1000 - 2 * 86_400) * 1000;
 
-  static async make(changes: Partial<Pick<Project, 'threshold' | 'policy'>> = {}): Promise<Scene> {
+  /** `algorithm`: of the release key, as gpg names it. */
+  static async make(algorithm = 'ed25519', hash: 'sha256' | 'sha512' = 'sha256'): Promise<Scene> {
     const scene = new Scene();
     const primary = scene.home.generate({
       userId: 'Releases <release@example.org>',
       usage: 'cert',
       at: KEYS_MADE,
     });
-    scene.addReleaseKey(primary);
+    scene.addReleaseKey(primary, algorithm);
     scene.agent = await AgentProxy.start(scene.home);
     process.env['GNUPGHOME'] = scene.agent.directory;
 
@@ -108,20 +109,19 @@ export class Scene {
       insecureHttp: false,
       log: { origin, key: parseVerifierKey(state.logKey) },
       signerTokenSha256: state.tokenSha256,
-      release: { certificate: parseCertificate(scene.home.export(primary)), hash: 'sha256' },
+      release: { certificate: parseCertificate(scene.home.export(primary)), hash },
       approvers: [scene.ada.certificate, scene.bob.certificate],
       encryption: null,
       policy: DEFAULT_POLICY,
-      ...changes,
     };
     await scene.newDepot();
     return scene;
   }
 
   /** Adds a signing subkey to the release key. */
-  addReleaseKey(primary: Fingerprint): void {
+  addReleaseKey(primary: Fingerprint, algorithm: string): void {
     const time = ['--faked-system-time', `${KEYS_MADE}!`, '--passphrase', ''];
-    this.home.gpg([...time, '--quick-add-key', primary, 'ed25519', 'sign', 'never']);
+    this.home.gpg([...time, '--quick-add-key', primary, algorithm, 'sign', 'never']);
   }
 
   get state(): string {

@@ -1,8 +1,8 @@
 /** From an approval to a published release, and what a signer leaves alone. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Scene } from './scene.ts';
 
 let scene: Scene;
@@ -45,17 +45,6 @@ describe('a build that approvers allowed and a builder sealed', () => {
     expect(scene.agent.signatures).toBe(4);
   });
 
-  test('gpgv and sha256sum accept what comes out', async () => {
-    await scene.attest(await scene.approve(), contents);
-    await scene.sign();
-    const release = scene.path('releases/hello/1.0');
-    const ring = join(scene.directory, 'release.pgp');
-    writeFileSync(ring, scene.project.release.certificate.bytes);
-    for (const name of [...Object.keys(contents), 'SHA256SUMS'])
-      execFileSync('gpgv', ['--keyring', ring, `${name}.asc`, name], { cwd: release, stdio: 'ignore' });
-    execFileSync('sha256sum', ['--check', '--strict', '--quiet', 'SHA256SUMS'], { cwd: release });
-  });
-
   test('has nothing left to do in the next round', async () => {
     await scene.attest(await scene.approve(), contents);
     await scene.sign();
@@ -91,6 +80,26 @@ describe('a build that approvers allowed and a builder sealed', () => {
     const { results, exit } = await scene.sign();
     expect(results.map(({ outcome }) => outcome)).toEqual(['published', 'published', 'published']);
     expect(exit).toBe(0);
+  });
+});
+
+describe('gpgv and sha256sum accept what comes out', () => {
+  test.each([
+    ['ed25519', 'sha256'],
+    ['ed25519', 'sha512'],
+    ['rsa2048', 'sha256'],
+    ['nistp256/ecdsa', 'sha512'],
+  ] as const)('of a release key %s with %s', async (algorithm, hash) => {
+    const other = await Scene.make(algorithm, hash);
+    await other.attest(await other.approve(), contents);
+    expect((await other.sign()).result?.outcome).toBe('published');
+    const release = other.path('releases/hello/1.0');
+    const ring = join(other.directory, 'release.pgp');
+    writeFileSync(ring, other.project.release.certificate.bytes);
+    for (const name of [...Object.keys(contents), 'SHA256SUMS'])
+      execFileSync('gpgv', ['--keyring', ring, `${name}.asc`, name], { cwd: release, stdio: 'ignore' });
+    execFileSync('sha256sum', ['--check', '--strict', '--quiet', 'SHA256SUMS'], { cwd: release });
+    await other.close();
   });
 });
 
@@ -154,4 +163,15 @@ test('the journal has one canonical entry a line', async () => {
   const lines = readFileSync(join(scene.state, 'journal'), 'utf8').split('\n');
   expect(lines).toHaveLength(5);
   expect(lines.at(-1)).toBe('');
+});
+
+test('what our own verifier accepts and gpgv does not is not signed', async () => {
+  await scene.attest(await scene.approve(), contents);
+  const bin = join(scene.directory, 'bin');
+  mkdirSync(bin);
+  writeFileSync(join(bin, 'gpgv'), '#!/bin/sh\nexit 0\n', { mode: 0o755 });
+  vi.stubEnv('PATH', `${bin}:${process.env['PATH']}`);
+  expect(await scene.sign()).toMatchObject({ exit: 1, result: { outcome: 'bad', code: 'approval-invalid' } });
+  vi.unstubAllEnvs();
+  expect(await scene.logged()).toBe('');
 });
