@@ -179,6 +179,7 @@ describe('an approval that the signer could never accept is not kept', () => {
     const dated = approvalFiles({ ...approval, notBefore: toTimestamp('2026-11-22T12:00:01Z', 'test') });
     expect(await ask(empty(), dated)).toBe('422 key-unusable');
     expect(await messageOf(empty(), withKey(releaseKey.certificate.bytes))).toMatch(/1 more/);
+    expect(await messageOf(empty(), withKey(mallory.certificate.bytes))).not.toMatch(/more/);
   });
 });
 
