@@ -99,7 +99,7 @@ function parseApprovalSignature(name: string): BuildFile | null {
 
 function parseStatementFile(name: string): BuildFile | null {
   const [slot = '', ...rest] = name.split('.');
-  const variant = VARIANTS.find((number) => number > 1 && rest[0] === String(number)) ?? 1;
+  const variant = VARIANTS.find((number) => rest[0] === String(number)) ?? 1;
   const kind = STATEMENT_KINDS.get((variant === 1 ? rest : rest.slice(1)).join('.'));
   return kind !== undefined && isSlot(slot) ? { kind, slot, variant } : null;
 }

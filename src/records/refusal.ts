@@ -3,6 +3,7 @@ import { canonicalize, encodeCanonical, parseCanonical, RECORD_MAX } from './can
 import { closedObject, integer, listOf, oneOf, text } from './fields.ts';
 import { toBuildId, toSha256, toTimestamp } from './names.ts';
 import type { BuildId, Sha256, Timestamp } from './names.ts';
+import { printable } from './printable.ts';
 
 export const REFUSAL_TYPE = 'application/vnd.countersign.refusal.v1+json';
 
@@ -80,10 +81,9 @@ export function refusalOf(facts: {
   return { build, approval, reasons, more: facts.reasons.length - reasons.length, time };
 }
 
-/** At most so many bytes of UTF-8, never empty, never half a character. */
+/** At most so many bytes of UTF-8, never empty, never half a character, and harmless to whoever prints it with jq. */
 function cut(line: string, maxBytes: number): string {
-  // Through UTF-8 and back: a lone surrogate, which canonical JSON does not have, becomes U+FFFD.
-  const whole = Buffer.from(line === '' ? '-' : line).toString();
+  const whole = printable(line === '' ? '-' : line);
   if (Buffer.byteLength(whole) <= maxBytes) return whole;
   let shown = '';
   let left = maxBytes - Buffer.byteLength('…');

@@ -49,6 +49,11 @@ describe('100,000 subjects', () => {
   });
 
   test('one more is refused', () => {
+    const extra = ['SHA256SUMS', 'a', ...many.map(({ name }) => name)].map((name) => `${name}.asc`);
+    const list = formatSignaturesList(new Map(extra.map((name) => [name, sha256Hex('')])));
+    expect(refusalOf(() => parseSignaturesList(list)).message).toBe(
+      'signatures.list: more than 100001 lines',
+    );
     const bytes = encodeStatement({ ...statement, subjects: subjects(MAX_SUBJECTS + 1) });
     expect(refusalOf(() => parseStatement(bytes)).message).toBe('statement.subject: not 1 to 100000 items');
   });
@@ -121,6 +126,12 @@ describe('an approval', () => {
     expect(refusalOf(() => parseApproval(Buffer.from(text))).code).toBe('scheme-unsupported');
   });
 
+  test.each(['', 'a b', 'a+b', 'a\n', 'caf\u00e9', 'a'.repeat(256)])('is for no signer %j', (signer) => {
+    expect(refusalOf(() => parseApproval(encodeApproval({ ...approval, signer }))).message).toContain(
+      'signer',
+    );
+  });
+
   test('for digest mode says so too', () => {
     const text = encodeApproval(approval).toString().replace('"mode":"fetch"', '"mode":"digest"');
     expect(refusalOf(() => parseApproval(Buffer.from(text))).code).toBe('mode-unsupported');
@@ -182,10 +193,10 @@ describe('a refusal', () => {
     expect(value.more).toBe(1);
   });
 
-  test('keeps foreign text, cut and whole in its characters', () => {
+  test('keeps foreign text, escaped, cut, and whole in its characters', () => {
     const value = of('\x1b[2J\n"\\\ud800', '', '😀'.repeat(1000));
     fits(value);
-    expect(value.reasons[0]?.text).toBe('\x1b[2J\n"\\\ufffd');
+    expect(value.reasons[0]?.text).toBe('\\x1b[2J\\x0a"\\\\u{d800}');
     expect(value.reasons[1]?.text).toBe('-');
     expect(value.reasons[2]?.text).toMatch(/^(?:😀)+…$/u);
   });

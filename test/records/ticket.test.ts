@@ -53,6 +53,8 @@ describe('what is said about a bad one', () => {
     ['of another scheme', withField('scheme', ticket.secretKey)],
     ['with a wrong key', withField('secretKey', `${ticket.secretKey}!`)],
     ['with a short token', withField('uploadToken', ticket.uploadToken.slice(0, -2))],
+    ['with a token of 31 bytes', withField('uploadToken', Buffer.alloc(31, 0xa5).toString('base64url'))],
+    ['with a token of 33 bytes', withField('uploadToken', Buffer.alloc(33, 0xa5).toString('base64url'))],
     ['with an unknown field', withField('zzz', ticket.secretKey)],
     ['with a secret where another field belongs', withField('build', ticket.secretKey)],
     ['with a secret for a time', withField('expires', ticket.uploadToken)],

@@ -2,7 +2,15 @@
 import { readFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { emptyRoot, leafHash, MerkleTree, treeOf, treeRoot, verifyInclusion } from '../../src/tlog/merkle.ts';
+import {
+  emptyRoot,
+  leafHash,
+  MerkleTree,
+  nodeHash,
+  treeOf,
+  treeRoot,
+  verifyInclusion,
+} from '../../src/tlog/merkle.ts';
 import { filesBelow, sharedVectors } from '../harness/vectors.ts';
 import { membersOf } from '../harness/json.ts';
 
@@ -90,6 +98,8 @@ test('sizes that are no numbers of leaves prove nothing', () => {
     [0, 2 ** 53],
   ] as const)
     expect(verifyInclusion(index, size, leaf, [], leaf)).toBe(false);
+  // Longer than the tree is high, although the hashes fit.
+  expect(verifyInclusion(0, 1, leaf, [leaf], nodeHash(leaf, leaf))).toBe(false);
   // Beyond 32 bits: a proof of the wrong height is not one.
   expect(verifyInclusion(2 ** 40, 2 ** 40 + 1, leaf, [], leaf)).toBe(false);
   expect(verifyInclusion(2 ** 32, 2 ** 33, leaf, [leaf], leaf)).toBe(false);
