@@ -4,8 +4,10 @@ import { lstat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { usage } from '../failure.ts';
 import { createOnce, makeDirectory, orNull } from '../host/files.ts';
+import { signingKeys } from '../openpgp/certificate.ts';
 import type { Certificate } from '../openpgp/certificate.ts';
 import { secretKeys } from '../openpgp/gpg.ts';
+import { isLongEnough } from '../openpgp/pass.ts';
 import { DEFAULT_POLICY, parseProject } from '../policy/project.ts';
 import type { Project } from '../policy/project.ts';
 import { formatProject } from '../policy/project-text.ts';
@@ -133,10 +135,14 @@ function projectText(
     releaseCertificate: RELEASE_FILE,
     approverCertificates: certificates.approvers.map(approverFile),
     encryptionCertificate: certificates.encryption === null ? null : SIGNER_FILE,
-    hash: 'sha256',
+    hash: hashFor(certificates.release, options.now),
     policy: { ...DEFAULT_POLICY, ...(options.patterns.length > 0 && { patterns: options.patterns }) },
   };
 }
+
+/** SHA-256, unless a curve of the release key asks for more. */
+const hashFor = (release: Certificate, now: Date): Project['release']['hash'] =>
+  signingKeys(release, now).every((key) => isLongEnough('sha256', key)) ? 'sha256' : 'sha512';
 
 /** What is not wrong, but weaker than it could be. `init` runs on the signer's host. */
 async function keyWarnings(release: Certificate): Promise<string[]> {

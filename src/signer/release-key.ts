@@ -2,6 +2,7 @@
 import { unable, usage } from '../failure.ts';
 import { keyProblem } from '../openpgp/certificate.ts';
 import { secretKeys } from '../openpgp/gpg.ts';
+import { isLongEnough } from '../openpgp/pass.ts';
 import type { PublicKey } from '../openpgp/public-key.ts';
 import type { Project } from '../policy/project.ts';
 import type { Fingerprint } from '../records/names.ts';
@@ -36,6 +37,7 @@ export async function findReleaseKey(
     const listed = here.get(key.fingerprint);
     const problem =
       keyProblem(certificate, key, now)?.reason ??
+      (isLongEnough(release.hash, key) ? null : `${key.curve} needs hash = "sha512" in the project file`) ??
       (listed ? listed.problem : 'gpg has no secret half of it here');
     if (listed && problem === null) return { key, keygrip: listed.keygrip };
     problems.push(`${key.fingerprint}: ${problem}`);

@@ -81,6 +81,13 @@ describe('a new project', () => {
     expect(json[0]).toMatchObject({ approvers: [ada, grace], threshold: 2 });
   });
 
+  test('a release key on a long curve gets the digest that it needs', async () => {
+    const long = home.generate({ userId: 'Long <long@example.org>', algorithm: 'nistp384' });
+    const { code, directory } = await init(named('--release-key', long, '--approver', ada));
+    expect(code).toBe(0);
+    expect(readFileSync(join(directory, 'countersign.toml'), 'utf8')).toContain('hash = "sha512"');
+  });
+
   test('warns if the release key on this host can certify, and if it is not here at all', async () => {
     const here = await init(named('--release-key', release, '--approver', ada));
     expect(here.stderr).toMatch(/warning: release key \w+ can certify/);
