@@ -11,6 +11,7 @@ import { beginVerify } from '../openpgp/verify.ts';
 import type { GoodSignature } from '../openpgp/verify.ts';
 import { timestamp } from '../records/names.ts';
 import { DirectoryCopy, UrlCopy, chunksOf, isUrl, openFile } from './copy.ts';
+import { unjudged } from './verdict.ts';
 import type { FileVerdict, KeyFact, Verdict } from './verdict.ts';
 
 interface Options {
@@ -77,7 +78,7 @@ async function judgeSignature(
   });
   const bad = (code: string, text: string, missing = false): Judged => {
     stream.destroy();
-    return { file: { ...blank(path), findings: [{ code, text }] }, good: null, missing };
+    return { file: { ...unjudged(path), findings: [{ code, text }] }, good: null, missing };
   };
   if (signature === null) return bad('signature-missing', `there is no ${basename(path)}.asc`, true);
   const begun = beginVerify(signature, certificate, now);
@@ -90,7 +91,7 @@ async function judgeSignature(
     progress(path, done, size);
   }
   const verdict = begun.conclude();
-  const facts = { ...blank(path), sha256: verdict.sha256, size: verdict.size };
+  const facts = { ...unjudged(path), sha256: verdict.sha256, size: verdict.size };
   if (verdict.ok) return { file: { ...facts, valid: true }, good: verdict, missing: false };
   return {
     file: { ...facts, findings: [{ code: verdict.code, text: verdict.reason }] },
@@ -111,12 +112,3 @@ async function findSignature(path: string, release: string | null, offline: bool
     copy.close();
   }
 }
-
-const blank = (file: string): FileVerdict => ({
-  file,
-  valid: false,
-  name: null,
-  sha256: null,
-  size: null,
-  findings: [],
-});

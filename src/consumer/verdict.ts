@@ -72,3 +72,13 @@ export interface Verdict {
   /** What was not checked, and why: short clauses. */
   readonly notChecked: readonly string[];
 }
+
+/** A file of which nothing is known yet. */
+export const unjudged = (file: string): FileVerdict => ({
+  file,
+  valid: false,
+  name: null,
+  sha256: null,
+  size: null,
+  findings: [],
+});

@@ -16,6 +16,7 @@ import type { ReleaseCopy } from './copy.ts';
 import { checkRelease } from './release.ts';
 import type { CheckedRelease, Expected } from './release.ts';
 import { verifySignatures } from './signature-only.ts';
+import { unjudged } from './verdict.ts';
 import type { FileVerdict, Finding, Outcome, Verdict } from './verdict.ts';
 import { checkWholeCopy } from './whole-copy.ts';
 
@@ -120,15 +121,6 @@ function outcomeOf({ kind, code }: Failure): Outcome | null {
   if (kind === 'refused') return 'not-valid';
   return code === 'release-incomplete' ? 'incomplete' : null;
 }
-
-const unjudged = (file: string): FileVerdict => ({
-  file,
-  valid: false,
-  name: null,
-  sha256: null,
-  size: null,
-  findings: [],
-});
 
 const verdict = (
   outcome: Outcome,
