@@ -1,4 +1,5 @@
 /** Text for a terminal: foreign text made harmless, styles kept apart from it, columns. Pure. */
+import { printable } from '../records/printable.ts';
 
 export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow';
 
@@ -24,20 +25,14 @@ const CODES: Record<Style, number> = { bold: 1, dim: 2, red: 31, green: 32, yell
 /** More of one line than this is not read by anybody; the rest is cut and said to be. */
 const LONGEST = 4_000;
 
-// Controls (a newline among them: one call is one line), invisible and direction-changing characters, halves of pairs.
-const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
-
 /** What must be on no screen and in no log, whoever put it into a message: a ticket, a log key's private half. */
 const SECRETS = /(countersign-ticket-v1\.|PRIVATE\+KEY\+)[^\s'"]+/g;
 
-/** `text` with everything that could move a cursor, hide or reorder text, or forge a line shown as `\xNN` or `\u{N}`. */
+/** `text` printable, without secrets, and no longer than somebody reads. */
 export function escapeText(text: string): string {
   const known = text.replace(SECRETS, '$1…');
   const short = known.length > LONGEST ? `${known.slice(0, LONGEST)}… (cut)` : known;
-  return short.replace(UNSAFE, (character) => {
-    const code = character.codePointAt(0) ?? 0;
-    return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
-  });
+  return printable(short);
 }
 
 /** One line out of parts: each escaped, then styled if `colour`. */

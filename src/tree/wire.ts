@@ -3,6 +3,7 @@ import { Failure, refused, unable } from '../failure.ts';
 import { closedObject, listOf, text } from '../records/fields.ts';
 import { toSha256 } from '../records/names.ts';
 import type { Sha256 } from '../records/names.ts';
+import { printable } from '../records/printable.ts';
 import { BATCH } from './tree.ts';
 
 export const TAR_TYPE = 'application/x-tar';
@@ -38,9 +39,9 @@ export const formatDigests = (digests: readonly Sha256[]): Buffer => Buffer.from
 export const parseDigests = (bytes: Buffer): Sha256[] =>
   listOf(parseJson(bytes), 'the list of digests', { min: 1, max: BATCH.files }, toSha256);
 
-/** The body of an answer that is no success. */
+/** The body of an answer that is no success. Who asked may print it, and it may quote what a stranger sent. */
 export const formatError = ({ code, message, hint }: Pick<Failure, 'code' | 'message' | 'hint'>): Buffer =>
-  Buffer.from(`${JSON.stringify({ code, message, hint })}\n`);
+  Buffer.from(`${JSON.stringify({ code, message: printable(message), hint: printable(hint) })}\n`);
 
 /** What an answer with this status and body means: a 4xx is the gate's verdict, anything else a fault. */
 export function parseError(status: number, body: Buffer, asked: string): Failure {

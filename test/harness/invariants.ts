@@ -12,6 +12,7 @@ import { join, relative } from 'node:path';
 import { expect } from 'vitest';
 import { parseProject } from '../../src/policy/project.ts';
 import { parseLogEntry } from '../../src/records/log-entry.ts';
+import { parseRefusal } from '../../src/records/refusal.ts';
 import { parseCheckpoint } from '../../src/tlog/checkpoint.ts';
 import { leafHash, treeRoot } from '../../src/tlog/merkle.ts';
 import { openNote } from '../../src/tlog/note.ts';
@@ -128,6 +129,9 @@ async function expectWrittenDown(world: World, build: string): Promise<void> {
   expect(files, 'I7: the refusal in the depot').toEqual(
     expect.arrayContaining(['refusal.json', 'refusal.proof']),
   );
+  const { reasons } = parseRefusal(await readFile(world.tree('builds', build, 'refusal.json')));
+  for (const { where, text } of reasons)
+    expect(where + text, 'I7: safe to print with jq').not.toMatch(/\p{C}/u);
   const status = await world.runOn('operator', ['status', build]);
   expect(status.code, status.stderr).toBe(0);
   expect(status.stdout, 'I7: foreign text escaped').not.toMatch(/[^\P{C}\n]/u);
