@@ -121,6 +121,7 @@ function reporter(terminal: Terminal): (event: SignerEvent) => void {
 const OUTCOME_STYLE: Record<BuildResult['outcome'], (text: string) => Styled> = {
   published: green,
   waiting: yellow,
+  void: red,
   declined: yellow,
   decided: yellow,
   refused: red,

@@ -84,7 +84,7 @@ async function newApproval(round: Round, build: BuildId, bytes: Buffer): Promise
       const waits =
         !(claimed instanceof Failure) && !isExpired(claimed, now) && (await isSealed(round, claimed));
       const text = `its approval: ${verdict.text}`;
-      return new Stop(waits ? 'bad' : 'waiting', 'approved', 'approval-invalid', text);
+      return new Stop(waits ? 'bad' : 'void', 'approved', 'approval-invalid', text);
     }
     case 'wait':
       if (isExpired(verdict.approval, now)) return expired(verdict.approval);

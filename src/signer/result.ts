@@ -6,13 +6,15 @@ import type { BuildId } from '../records/names.ts';
  *
  * - `published`: the release is visible and was read back
  * - `waiting`: for approvals, its time, its statement; nobody did wrong
+ * - `void`: its approval is nobody's word; a verdict for whoever named it, nothing to everybody else
  * - `declined`: the person at the signer said no to the question
  * - `decided`: refused, frozen or expired by an earlier run, or expired without a statement
  * - `refused`: refused or frozen for good by this run
  * - `bad`: wrong or missing bytes or a bad authenticator; rule 7: tried again on every run
  * - `unfinished`: network, disk, agent; tried again
  */
-export type Outcome = 'published' | 'waiting' | 'declined' | 'decided' | 'refused' | 'bad' | 'unfinished';
+export type Outcome =
+  'published' | 'waiting' | 'void' | 'declined' | 'decided' | 'refused' | 'bad' | 'unfinished';
 
 /** Where a build stands when this run is done with it. */
 export interface Standing {
@@ -57,7 +59,7 @@ export class Stop {
  */
 export function exitStatus(results: readonly BuildResult[], named: readonly BuildId[] = []): 0 | 1 | 3 {
   const verdicts = new Set<Outcome>(['refused', 'bad']);
-  const verdictsOfNamed = new Set<Outcome>(['refused', 'bad', 'decided', 'declined']);
+  const verdictsOfNamed = new Set<Outcome>(['refused', 'bad', 'decided', 'declined', 'void']);
   const isVerdict = ({ build, outcome }: BuildResult) =>
     (named.includes(build) ? verdictsOfNamed : verdicts).has(outcome);
   if (results.some(isVerdict)) return 1;

@@ -14,7 +14,7 @@ const after = (...outcomes: Outcome[]) =>
 
 test.each<[exit: number, outcomes: Outcome[]]>([
   [0, []],
-  [0, ['published', 'waiting', 'declined', 'decided']],
+  [0, ['published', 'waiting', 'void', 'declined', 'decided']],
   [1, ['published', 'refused']],
   [1, ['bad', 'published']],
   [3, ['published', 'unfinished']],
@@ -26,6 +26,7 @@ test.each<[exit: number, outcomes: Outcome[]]>([
 test('a named build that is not published because of a verdict is 1, whenever the verdict was', () => {
   expect(exitStatus(after('decided'), [build])).toBe(1);
   expect(exitStatus(after('declined'), [build])).toBe(1);
-  expect(exitStatus(after('decided'), [other])).toBe(0);
+  expect(exitStatus(after('void'), [build])).toBe(1);
+  expect(exitStatus(after('decided', 'void'), [other])).toBe(0);
   expect(exitStatus(after('waiting'), [build])).toBe(0);
 });
