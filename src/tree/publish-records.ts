@@ -8,6 +8,7 @@ import { verifyDetached } from '../openpgp/verify.ts';
 import type { SignatureVerdict } from '../openpgp/verify.ts';
 import { countApprovers, missingApprovers } from '../policy/approval-verdict.ts';
 import { builderCertificate, slotsOf } from '../policy/builder-key.ts';
+import { envelopeProblem } from '../policy/envelope.ts';
 import { loggedApproval } from '../policy/logged.ts';
 import type { Project } from '../policy/project.ts';
 import type { VerifiedRelease } from '../policy/release-chain.ts';
@@ -96,11 +97,14 @@ async function readStatement(files: BuildFiles, records: Records, wanted: Wanted
     if (!bytes || sha256Hex(bytes) !== digest) continue;
     const name = statementSignatureFile(slot, variant);
     const signature = await files.need(name);
-    const verdict = verifyDetached(signature, bytes, builderCertificate(approval, slot), decided);
+    const certificate = builderCertificate(approval, slot);
+    const verdict = verifyDetached(signature, bytes, certificate, decided);
     if (!verdict.ok) throw refused('signature-invalid', `${name}: ${verdict.reason}`);
     records.set(statementFile(slot), bytes).set(statementSignatureFile(slot), signature);
+    // nothing rests on it: one that has spoilt meanwhile is left out
     const envelope = await files.read(statementEnvelopeFile(slot, variant));
-    if (envelope) records.set(statementEnvelopeFile(slot), envelope);
+    if (envelope && envelopeProblem(envelope, bytes, certificate.primary) === null)
+      records.set(statementEnvelopeFile(slot), envelope);
     return;
   }
   throw incomplete(`build ${approval.build} has no statement ${digest} of ${slot}`);

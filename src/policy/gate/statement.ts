@@ -2,11 +2,8 @@
  * Who may write a statement: the builder, by its upload token and by the signature of its ephemeral key
  * (protocol §4).
  */
-import { verify } from 'node:crypto';
 import { Failure } from '../../failure.ts';
-import type { PublicKey } from '../../openpgp/public-key.ts';
 import { verifyDetached } from '../../openpgp/verify.ts';
-import { PAYLOAD_TYPE, paeBytes, parseEnvelope } from '../../records/dsse.ts';
 import type { Slot } from '../../records/names.ts';
 import {
   VARIANTS,
@@ -22,6 +19,7 @@ import type { Subject } from '../../records/statement.ts';
 import { isExpired } from '../approval-policy.ts';
 import { attempt } from '../attempt.ts';
 import { builderCertificate } from '../builder-key.ts';
+import { envelopeProblem } from '../envelope.ts';
 import { authenticatorProblem, judgeStatement } from '../statement-verdict.ts';
 import type { StatementQuestion } from '../statement-verdict.ts';
 import { signedApproval } from './approval.ts';
@@ -161,18 +159,4 @@ function filesAs({ files }: Write, slot: Slot, variant: Variant): [string, Buffe
     const bytes = files.get(name(slot));
     return bytes === undefined ? [] : [[name(slot, variant), bytes]];
   });
-}
-
-/** Why the envelope is not these bytes signed by this key (DSSE v1.0); null when it is. */
-function envelopeProblem(envelope: Buffer, bytes: Buffer, key: PublicKey): string | null {
-  const parsed = attempt(() => parseEnvelope(envelope));
-  if (parsed instanceof Failure) return parsed.message;
-  if (!parsed.payload.equals(bytes)) return 'its payload is not the statement';
-  const [{ keyid, sig }] = parsed.signatures;
-  // Nobody signs the key id, but other tools show it.
-  if (keyid !== key.fingerprint) return 'its key id is not the fingerprint of the key';
-  const { keyObject } = key;
-  if (keyObject === null || !verify(null, paeBytes(PAYLOAD_TYPE, bytes), keyObject, sig))
-    return 'its signature is wrong';
-  return null;
 }
