@@ -186,6 +186,7 @@ describe('every artifact is there before the seal', () => {
     const text = await messageOf(approvedView(), statementFiles(lying), { token });
     expect(text).toContain(first?.name);
     expect(text).toContain(second?.name);
+    expect(text).not.toContain('more');
   });
   test('two names for the same bytes are one blob', async () => {
     const [first] = subjects;
