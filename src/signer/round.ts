@@ -6,8 +6,9 @@ import { handleBuild } from './build.ts';
 import type { BuildResult } from './result.ts';
 import type { Round, Signer, SigningAgent } from './signer.ts';
 
-/** A depot that goes on listing is not believed. */
+/** A depot that goes on listing is not believed; all of this fits into memory. */
 const PAGES_MAX = 10_000;
+const BUILDS_MAX = 1_000_000;
 
 /**
  * Handles the builds in `named`, or, if it is empty, in ascending order all that the depot has or the log knows
@@ -62,7 +63,7 @@ async function openBuilds({ depot, state }: Signer): Promise<BuildId[]> {
 async function listedBuilds(depot: Depot): Promise<BuildId[]> {
   const listed: BuildId[] = [];
   let after: BuildId | null = null;
-  for (let page = 0; page < PAGES_MAX; page++) {
+  for (let page = 0; page < PAGES_MAX && listed.length <= BUILDS_MAX; page++) {
     const { builds, next } = await listPage(depot, after);
     listed.push(...builds);
     if (next === null) return listed;

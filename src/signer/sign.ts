@@ -12,6 +12,7 @@ import { sha256Hex } from '../records/sha256.ts';
 import { countAgain } from './approval.ts';
 import type { Approved } from './approval.ts';
 import type { Plan } from './plan.ts';
+import { refuse } from './refuse.ts';
 import { requireReleaseKey } from './release-key.ts';
 import { Stop } from './result.ts';
 import { Signatures } from './signatures.ts';
@@ -27,6 +28,12 @@ export async function declareIntent(round: Round, approved: Approved, plan: Plan
   requireReleaseKey(current, plan.manifest.releaseKey);
   const counted = await countAgain(round, current, approved);
   if (counted.missing !== null) return new Stop('waiting', 'built', 'approval-waits', counted.missing);
+  // A build that had expired has lost its version to another, though the clock may say by now that it has not.
+  const holder = round.state.journal.history.holder(project, version);
+  if (holder !== null && holder.build !== build) {
+    const text = `${project} ${version} is bound to build ${holder.build}`;
+    return refuse(round, approved, [{ code: 'version-taken', where: 'approval.json: version', text }]);
+  }
   const manifest = encodeManifest(plan.manifest);
   await round.state.write(build, manifestFile, manifest);
   await round.state.journal.append({

@@ -2,7 +2,7 @@
  * Certificates in the one shape of ephemeral keys, of keys that are none: points of low order, which anybody can sign
  * for, points that are written in a second way, and keys that belong to somebody else.
  */
-import { createHash, createPublicKey, verify } from 'node:crypto';
+import { createHash, createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
 import { Agent } from '../../src/openpgp/agent.ts';
 import { parseCertificate } from '../../src/openpgp/certificate.ts';
 import { encodePacket } from '../../src/openpgp/packet.ts';
@@ -43,6 +43,9 @@ export const NON_CANONICAL: ReadonlyMap<string, Buffer> = new Map([
   ['full order, plus the prime', octets('f0', 'ff', '7f')],
 ]);
 
+/** Of the base point (RFC 8032 §5.1). */
+const GROUP_ORDER = (1n << 252n) + 27742317777372353535851937790883648493n;
+
 const USER_ID = Buffer.from('whose key is this');
 
 /**
@@ -55,15 +58,27 @@ export function certificateOf(point: Buffer, created: number): { certificate: Bu
     Buffer.concat([Buffer.from([4]), uint32(created), Buffer.from([ALGORITHM_ID.eddsa]), numbers]),
   );
   const digest = selfDigest(key);
-  // S is zero, so R is the key's own multiple: one of the eight
-  const nodeKey = createPublicKey({
-    key: { kty: 'OKP', crv: 'Ed25519', x: point.toString('base64url') },
-    format: 'jwk',
-  });
-  const r = [...LOW_ORDER.values()].find((each) =>
-    verify(null, digest, nodeKey, Buffer.concat([each, Buffer.alloc(32)])),
-  );
-  return { certificate: assemble(key, digest, [r ?? point, Buffer.alloc(32)]), signs: r !== undefined };
+  const jwk = { kty: 'OKP', crv: 'Ed25519', x: point.toString('base64url') };
+  const nodeKey = createPublicKey({ key: jwk, format: 'jwk' });
+  // A signature fits if its challenge is a multiple of the point's order, which is 8 at most.
+  for (let attempt = 0; attempt < 200; attempt++) {
+    const numbers = commitment();
+    if (verify(null, digest, nodeKey, Buffer.concat(numbers)))
+      return { certificate: assemble(key, digest, numbers), signs: true };
+  }
+  return { certificate: assemble(key, digest, commitment()), signs: false };
+}
+
+/** R and S with R = S·B: a signature by the neutral element, over anything. */
+function commitment(): [r: Buffer, s: Buffer] {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+  const seed = privateKey.export({ format: 'der', type: 'pkcs8' }).subarray(-32);
+  const scalar = createHash('sha512').update(seed).digest().subarray(0, 32);
+  scalar.writeUInt8(scalar.readUInt8(0) & 0xf8, 0);
+  scalar.writeUInt8((scalar.readUInt8(31) & 0x7f) | 0x40, 31);
+  const s = BigInt(`0x${Buffer.from(scalar).reverse().toString('hex')}`) % GROUP_ORDER;
+  const littleEndian = Buffer.from(s.toString(16).padStart(64, '0'), 'hex').reverse();
+  return [publicKey.export({ format: 'der', type: 'spki' }).subarray(-32), littleEndian];
 }
 
 /** The one shape around a key that somebody has in gpg already: they sign what the shape needs. */

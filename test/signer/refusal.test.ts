@@ -45,6 +45,22 @@ describe('an approval', () => {
     expect((await scene.sign()).result?.outcome).toBe('published');
   });
 
+  test('that expired before another build took its version does not get it back when the clock goes back', async () => {
+    const first = await scene.approve();
+    await scene.sign();
+    scene.pass(5 * 3600);
+    const second = await scene.approve();
+    await scene.sign();
+    scene.pass(-4.5 * 3600);
+    await scene.attest(first, contents);
+    const { result } = await scene.sign({ named: [first.build] });
+    expect(result).toMatchObject({ outcome: 'refused', code: 'version-taken' });
+    expect(scene.agent.signatures).toBe(0);
+    scene.pass(4.5 * 3600);
+    await scene.attest(second, contents);
+    expect((await scene.sign()).result?.outcome).toBe('published');
+  });
+
   test('with a key that the log has already is refused', async () => {
     const first = await scene.approve('1.0');
     await scene.sign();
