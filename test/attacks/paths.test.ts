@@ -147,7 +147,7 @@ describe('in a request target', () => {
     ['a hidden file of the store', '/.tmp/x'],
     ['a hidden file of a build', '/builds/BUILD/.x'],
     ['capitals', '/BUILDS/BUILD/approval.json'],
-    ['the id in capitals', `/builds/${'01JD9V7Q3M4N5P6R7S8T9VWXYZ'}/approval.json`],
+    ['the id in capitals', '/builds/01JD9V7Q3M4N5P6R7S8T9VWXYZ/approval.json'],
     ['a version that is none', '/releases/widget/-1.0/SHA256SUMS'],
     ['the project file', '/countersign.toml'],
     ['H’s directory', '/signer/signer-token'],
