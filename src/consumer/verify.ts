@@ -116,9 +116,9 @@ function expected({ where }: ReleaseCopy, { project, version }: VerifyOptions): 
   return { project: project ?? servedProject, version: version ?? servedVersion };
 }
 
-/** A refusal is a verdict, an incomplete copy is none; other faults are not about the release. */
+/** A refusal is a verdict, a record that is too large too; an incomplete copy is none; other faults are not about the release. */
 function outcomeOf({ kind, code }: Failure): Outcome | null {
-  if (kind === 'refused') return 'not-valid';
+  if (kind === 'refused' || code === 'too-large') return 'not-valid';
   return code === 'release-incomplete' ? 'incomplete' : null;
 }
 

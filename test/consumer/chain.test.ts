@@ -46,7 +46,11 @@ describe('every link from the log key to the bytes is held', () => {
   test.each([
     ['countersign/release.json', (text: string) => text.replace('"count":3', '"count":4'), 'chain-broken'],
     ['countersign/manifest.json', (text: string) => text.replace('"size":9', '"size":8'), 'chain-broken'],
-    ['countersign/signatures.list', (text: string) => text.replace(/^./, 'f'), 'chain-broken'],
+    [
+      'countersign/signatures.list',
+      (text: string) => text.replace(/^./, (digit) => (digit === 'f' ? '0' : 'f')),
+      'chain-broken',
+    ],
     ['countersign/log-entry.json', (text: string) => text.replace('12:30', '12:31'), 'proof-invalid'],
     [
       'countersign/approval.json',
