@@ -1,7 +1,7 @@
 /** Keys of this project that a test has in its own hands, and not in gpg: to sign with as gpg never would. */
 import { createPrivateKey } from 'node:crypto';
 import { appendFile, writeFile } from 'node:fs/promises';
-import { makeEphemeral } from '../../src/openpgp/ephemeral.ts';
+import { makeEphemeral, parseEphemeralSecret } from '../../src/openpgp/ephemeral.ts';
 import { parsePackets } from '../../src/openpgp/packet.ts';
 import { refused } from '../../src/failure.ts';
 import { ephemeralCreation } from '../../src/policy/builder-key.ts';
@@ -37,7 +37,11 @@ export function forgeBuild(
   const notBefore = changes.notBefore ?? timestamp(new Date());
   const pair = makeEphemeral({ userId: 'forged', created: ephemeralCreation(notBefore) });
   const { files, ...held } = forgeApproval(world, like, { notBefore, ...changes }, pair.certificate);
-  return { held, files, key: craftKeyOf(pair.secretKey) };
+  return {
+    held: { ...held, secret: parseEphemeralSecret(pair.secretKey) },
+    files,
+    key: craftKeyOf(pair.secretKey),
+  };
 }
 
 let approvers = 0;

@@ -22,7 +22,6 @@ import { formatProof, parseProof } from '../../src/tlog/proof.ts';
 import { craftSignature } from '../harness/craft.ts';
 import { expectUntouched, snapshot } from '../harness/invariants.ts';
 import { mustBe, World } from '../harness/world.ts';
-import type { Files } from '../harness/world.ts';
 import { forgeBuild } from './craft-keys.ts';
 import {
   approvalFiles,
@@ -80,8 +79,8 @@ beforeAll(async () => {
   };
   const contents = Object.fromEntries(Object.entries(vendored).map(([what, bytes]) => [nameOf(what), bytes]));
   const { ticket, build } = await world.approve('2.0');
-  mustBe(0, await world.attest(ticket, contents as Files));
-  await expectSigned(world, build, '2.0', contents as Files);
+  mustBe(0, await world.attest(ticket, contents));
+  await expectSigned(world, build, '2.0', contents);
 });
 afterAll(() => world.close());
 

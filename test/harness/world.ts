@@ -247,7 +247,10 @@ export class World {
     const log: string[] = [];
     createInterface({ input: child.stderr }).on('line', (line) => log.push(line));
     await new Promise<void>((resolve, reject) => {
-      createInterface({ input: child.stdout }).once('line', () => resolve());
+      // where it listens, or why it does not
+      createInterface({ input: child.stdout }).once('line', (line) =>
+        line.includes('"code"') ? reject(new Error(`serve did not start: ${line}`)) : resolve(),
+      );
       child.once('error', reject);
       child.once('exit', (code) => reject(new Error(`serve ended with ${code}:\n${log.join('\n')}`)));
     });
