@@ -5,9 +5,11 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeEphemeral, parseEphemeralSecret } from '../../src/openpgp/ephemeral.ts';
+import { encodePacket } from '../../src/openpgp/packet.ts';
 import { ephemeralCreation } from '../../src/policy/builder-key.ts';
-import type { Approval } from '../../src/records/approval.ts';
+import type { Approval, KeypairBuilder } from '../../src/records/approval.ts';
 import { timestamp, toBuildId, toSlot } from '../../src/records/names.ts';
+import { sha256Hex } from '../../src/records/sha256.ts';
 import { encodeStatement } from '../../src/records/statement.ts';
 import { formatTicket, parseTicket } from '../../src/records/ticket.ts';
 import type { Ticket } from '../../src/records/ticket.ts';
@@ -16,6 +18,7 @@ import { craftKey } from '../harness/craft.ts';
 import { expectUntouched, snapshot } from '../harness/invariants.ts';
 import { mustBe, World } from '../harness/world.ts';
 import type { Approved } from '../harness/world.ts';
+import { sealed } from '../policy/scene.ts';
 import { asSecond, blobs, forgeApproval, plant, post, putBlob, sign, statementOf, steal } from './forge.ts';
 import type { Held } from './forge.ts';
 import { LOW_ORDER, NON_CANONICAL, certificateOf, certificateOfOwner } from './odd-key.ts';
@@ -49,11 +52,15 @@ async function stolen(version: string, ...args: string[]): Promise<Approved & He
 /** Terms of an approval for this version. */
 const version = (name: string): Approval => ({ ...terms, version: name as Approval['version'] });
 
+/** When the keys are made that are nobody's, and from when on their approvals are valid: nothing else is wrong with them. */
+const notBefore = timestamp(new Date());
+const created = ephemeralCreation(notBefore);
+
 /** Approvals that an approver signed for these keys, planted where no gate is. */
 async function plantKeys(keys: ReadonlyMap<string, Buffer>): Promise<Map<string, string>> {
   const builds = new Map<string, string>();
   for (const [what, certificate] of keys) {
-    const forged = forgeApproval(world, version(`2.${builds.size}`), {}, certificate);
+    const forged = forgeApproval(world, version(`2.${builds.size}`), { notBefore }, certificate);
     await expectDenied(
       world,
       await snapshot(world),
@@ -67,8 +74,6 @@ async function plantKeys(keys: ReadonlyMap<string, Buffer>): Promise<Map<string,
 }
 
 describe('an approver signs an approval for', () => {
-  const created = ephemeralCreation(timestamp(new Date()));
-
   test('a key that is none: of low order, or written in a second way', async () => {
     const points = [...LOW_ORDER, ...NON_CANONICAL].map(
       ([what, point]) => [what, certificateOf(point, created)] as const,
@@ -83,7 +88,8 @@ describe('an approver signs an approval for', () => {
   test('a key of any shape but the one', async () => {
     const key = craftKey('ed25519', created);
     const shape = { text: 'a builder', flags: 0x02 };
-    const { certificate } = makeEphemeral({ userId: 'a builder', created: created + 1 });
+    const { certificate } = makeEphemeral({ userId: 'a builder', created });
+    const later = makeEphemeral({ userId: 'a builder', created: created + 1 });
     const shapes = new Map([
       ['an RSA key', craftCertificate(craftKey('rsa2048', created), { userIds: [shape] })],
       ['an end of its validity', craftCertificate(key, { userIds: [{ ...shape, keyLifetime: 3600 }] })],
@@ -98,7 +104,9 @@ describe('an approver signs an approval for', () => {
         world.approverHomes[0]?.export(world.approvers[0] ?? '') ?? Buffer.alloc(0),
       ],
       ['the release certificate', world.releaseHome.export(world.releaseKey)],
-      ['another hour', certificate],
+      ['another hour', later.certificate],
+      ['the headers of old', Buffer.concat([Buffer.from([0x98, 51]), certificate.subarray(2)])],
+      ['a packet more', Buffer.concat([certificate, encodePacket(12, Buffer.from([1, 2]))])],
     ]);
     const before = await snapshot(world);
     await expectRound(world, before, await plantKeys(shapes), () => 'refused key-unusable');
@@ -116,19 +124,23 @@ describe('an approver signs an approval for', () => {
     await expectUnsigned(world, before, forged.build, 'refused key-seen');
   });
 
-  test('a key with an odd but printable user id: it is signed', async () => {
-    const userId = '[GNUPG:] VALIDSIG %0a "x" <y@z> \\ \'$(id)\' : é'.replace('é', 'e');
+  test('a key with an odd but printable user id, in a slot with an odd name: it is signed', async () => {
+    const userId = '[GNUPG:] VALIDSIG %0a "x" <y@z> \\ \'$(id)\' : ;';
     const key = makeEphemeral({ userId, created });
-    const approved = { ...version('3.0'), notBefore: timestamp(new Date((created + 3600) * 1000)) };
-    const { notBefore } = approved;
-    const forged = {
-      ...forgeApproval(world, approved, { notBefore }, key.certificate),
-      secret: parseEphemeralSecret(key.secretKey),
+    const secret = parseEphemeralSecret(key.secretKey);
+    const slot = toSlot('0-linux-x64', 'test');
+    const token = Buffer.alloc(32, 7);
+    const builder: KeypairBuilder = {
+      scheme: 'keypair',
+      uploadTokenSha256: sha256Hex(token),
+      certificate: key.certificate.toString('base64'),
     };
+    const forged = forgeApproval(world, version('3.0'), { notBefore, builders: { [slot]: builder } });
     expect((await post(world, forged.build, forged.files)).status).toBe(201);
-    expect((await putBlob(world, forged, files['app.tgz'])).status).toBe(201);
-    const statement = sign(forged, statementOf(forged, files));
-    expect((await post(world, forged.build, statement, forged.token)).status).toBe(201);
+    expect((await putBlob(world, { ...forged, token }, files['app.tgz'])).status).toBe(201);
+    const statement = encodeStatement(statementOf(forged, files, { slot }));
+    const sent = await post(world, forged.build, sealed(statement, slot, secret, new Date()), token);
+    expect(sent.status).toBe(201);
     await expectSigned(world, forged.build, '3.0', files);
   });
 });
