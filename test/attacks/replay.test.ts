@@ -11,7 +11,7 @@ import { parseApproval } from '../../src/records/approval.ts';
 import type { Approval } from '../../src/records/approval.ts';
 import { tarEntries } from '../../src/tree/tar.ts';
 import { HostileDepot } from '../harness/hostile-depot.ts';
-import { snapshot } from '../harness/invariants.ts';
+import { expectUntouched, snapshot } from '../harness/invariants.ts';
 import { mustBe, World } from '../harness/world.ts';
 import type { Approved, Files } from '../harness/world.ts';
 import { asSecond, blobs, filesOf, forgeApproval, plant, post, sign, statementOf, steal } from './forge.ts';
@@ -294,16 +294,43 @@ describe('a statement swapped while H restarts', () => {
   });
 });
 
+describe('a build that H had signed when it was killed', () => {
+  test('leaves H once, with the signatures it had; another statement by then changes nothing', async () => {
+    const held = await stolen('4.5');
+    const { build } = held;
+    mustBe(0, await world.attest(held.ticket, newFiles));
+    const power = new AbortController();
+    const reached = hostile.hold(`/builds/${build}`);
+    const killed = world.sign([build, '--depot', hostile.url], { kill: power.signal });
+    await reached;
+    power.abort();
+    await killed;
+    expect(await entries(world, build)).toEqual(['approval', 'statement', 'intent', 'release']);
+
+    const before = await snapshot(world);
+    const there = await plant(world, build, sign(held, statementOf(held, oldFiles)));
+    const ran = await world.sign([build]);
+    expect([ran.code, verdicts(ran)], ran.stderr).toEqual([3, ['signed release-incomplete']]);
+    await expectUntouched(world, before, { answers: [ran] });
+
+    await plant(world, build, there);
+    await expectSigned(world, build, '4.5', newFiles);
+    expect(world.agent.signatures).toBe(before.signatures);
+  });
+});
+
 describe('a statement held back past `expires`', () => {
   let [unseen, strange, slow]: Approved[] = [];
 
   beforeAll(async () => {
-    const shortly = ['--expires', '15s'];
-    unseen = await approved('5.0', ...shortly);
+    const inTime = ['5.0', '5.1', '5.2'].map((version) => approved(version, '--expires', '15s'));
+    [unseen, strange, slow] = await Promise.all(inTime);
+    if (!unseen || !strange || !slow) throw new Error('three builds');
     mustBe(0, await world.sign([unseen.build]));
-    mustBe(0, await world.attest(unseen.ticket, newFiles));
-    strange = await attested('5.1', newFiles, ...shortly);
-    slow = await attested('5.2', newFiles, ...shortly);
+    for (const ran of await Promise.all(
+      [unseen, strange, slow].map(({ ticket }) => world.attest(ticket, newFiles)),
+    ))
+      mustBe(0, ran);
     hostile.withhold(/\/blobs\/|\/fetch$/);
     const ran = await world.sign([slow.build, '--depot', hostile.url]);
     expect(verdicts(ran)).toEqual(['built artifact-missing']);
