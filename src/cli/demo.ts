@@ -38,7 +38,7 @@ nothing outside a temporary directory.`,
     terminal.result('Prove it with stock tools:');
     terminal.result(`  ${result.gpgv}`);
     terminal.result(`  cd ${result.release} && sha256sum --check SHA256SUMS`);
-    terminal.result(dim(`The hosts are in ${result.directory}; rm -r removes them.`));
+    terminal.result(dim(`The hosts, 300 MB, are in ${result.directory}: rm -r ${result.directory}`));
     return EXIT.done;
   },
 });

@@ -3,6 +3,7 @@ import { basename, resolve } from 'node:path';
 import { now } from '../host/clock.ts';
 import { usage } from '../failure.ts';
 import { initProject } from '../setup/init.ts';
+import { loadCertificate } from '../setup/keys.ts';
 import { command } from './command.ts';
 import { EXIT } from './exit-status.ts';
 import type { Terminal } from './terminal.ts';
@@ -41,14 +42,11 @@ for what is missing.`,
       'name of the project',
       basename(resolve(directory)),
     );
-    const releaseKey = await answer(
-      '--release-key',
-      flags['release-key'],
-      'release key, fingerprint or file',
-    );
-    const approvers =
-      flags.approver ??
-      (await answer('--approver', undefined, 'approvers’ keys, fingerprints or files')).split(/[\s,]+/);
+    const depot = globals.depot ?? (await askForDepot(terminal));
+    const releaseKey =
+      flags['release-key'] ??
+      (await askForKey(terminal, '--release-key', 'release key, fingerprint or file'));
+    const approvers = flags.approver ?? (await askForApprovers(terminal));
     const threshold = parseCount(flags.threshold ?? '1', '--threshold');
 
     const made = await initProject({
@@ -58,7 +56,7 @@ for what is missing.`,
       approvers,
       signerKey: flags['signer-key'] ?? null,
       threshold,
-      depot: globals.depot ?? null,
+      depot,
       patterns: flags.artifact ?? [],
       now: now(),
     });
@@ -102,4 +100,24 @@ async function askFor(terminal: Terminal, flag: string, question: string, fallba
   const value = answer || (terminal.interactive ? fallback : '');
   if (value === '') throw usage('wrong-usage', `init: ${flag} is missing`, 'see countersign init --help');
   return value;
+}
+
+/** Not needed to make a project, so no answer is one; null then, and where nobody can be asked. */
+async function askForDepot(terminal: Terminal): Promise<string | null> {
+  if (!terminal.interactive) return null;
+  return (await terminal.ask('URL of the depot [every command is told one]:')) || null;
+}
+
+/** A key that is there: said at once, not after all other questions. */
+async function askForKey(terminal: Terminal, flag: string, question: string): Promise<string> {
+  const named = await askFor(terminal, flag, question);
+  await loadCertificate(named, flag);
+  return named;
+}
+
+async function askForApprovers(terminal: Terminal): Promise<string[]> {
+  const answer = await askFor(terminal, '--approver', 'approvers’ keys, fingerprints or files');
+  const named = answer.split(/[\s,]+/).filter((each) => each !== '');
+  for (const each of named) await loadCertificate(each, '--approver');
+  return named;
 }

@@ -62,7 +62,7 @@ export async function runDemo({ program, tell, largeBytes }: DemoOptions): Promi
     tell({
       host: 'H',
       text: 'a project file with every public fact, and a log key that stays here',
-      command: `countersign init --project ${PROJECT} --depot ${url} --release-key ${short(releaseKey)} --approver ada.asc`,
+      command: `countersign init --project ${PROJECT} --depot ${url} --release-key ${releaseKey} --approver ada.asc`,
     });
     for (const other of [operator, L, consumer]) await copyProject(H, other);
 

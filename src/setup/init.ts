@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { lstat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { usage } from '../failure.ts';
+import { Failure, usage } from '../failure.ts';
 import { createOnce, makeDirectory, orNull } from '../host/files.ts';
 import { signingKeys } from '../openpgp/certificate.ts';
 import type { Certificate } from '../openpgp/certificate.ts';
@@ -60,6 +60,13 @@ export async function initProject(options: InitOptions): Promise<NewProject> {
       'a-z 0-9 . _ - and at most 64 of them',
     );
 
+  if (options.threshold > options.approvers.length)
+    throw usage(
+      'threshold',
+      `threshold ${options.threshold} with ${options.approvers.length} of them to approve`,
+      'name as many --approver, or lower --threshold',
+    );
+
   const certificates = await loadCertificates(options);
   const origin = `countersign/${options.name}/${randomBytes(4).toString('hex')}`;
   const text = (logKey: string, tokenSha256: string): string =>
@@ -69,8 +76,7 @@ export async function initProject(options: InitOptions): Promise<NewProject> {
       signerTokenSha256: tokenSha256,
     });
   const readKey = (path: string): Buffer => certificates.files.get(path)?.bytes ?? Buffer.alloc(0);
-  // All names, limits and roles are checked the way every command will, before there is a real log key.
-  parseProject(text(generateNoteKey(origin).verifier, sha256Hex(Buffer.alloc(0))), readKey);
+  checkFacts(() => parseProject(text(generateNoteKey(origin).verifier, sha256Hex(Buffer.alloc(0))), readKey));
 
   await makeDirectory(join(directory, 'keys'), 0o755);
   const { logKey, tokenSha256 } = await createState(state, origin);
@@ -81,8 +87,31 @@ export async function initProject(options: InitOptions): Promise<NewProject> {
     project: parseProject(toml, readKey),
     file,
     state,
-    warnings: await keyWarnings(certificates.release),
+    warnings: [...(await keyWarnings(certificates.release)), ...factWarnings(options)],
   };
+}
+
+/** Names, limits and roles are checked the way every command will, before there is a real log key. */
+function checkFacts(check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    if (!(error instanceof Failure) || error.code !== 'config-malformed') throw error;
+    // There is no countersign.toml yet whose author could mend it.
+    const message = error.message.replace(/^countersign\.toml: /, '');
+    throw usage('wrong-usage', `init: ${message}`, 'see countersign init --help', error);
+  }
+}
+
+function factWarnings({ depot, threshold }: InitOptions): string[] {
+  return [
+    ...(depot === null
+      ? ['no depot is written down: give every command --depot, or add it to countersign.toml']
+      : []),
+    ...(threshold > 1
+      ? [`this version has no endorse yet: with threshold ${threshold} every build waits for ever`]
+      : []),
+  ];
 }
 
 async function refuseExisting(path: string): Promise<void> {

@@ -102,7 +102,8 @@ describe('a new project', () => {
 
       publicOnly.gpg(['--import'], home.gpg(['--export-secret-subkeys', release]));
       const subkeyOnly = await init(named('--release-key', release, '--approver', adaFile), publicOnly.env);
-      expect(subkeyOnly.stderr).not.toContain('warning');
+      expect(subkeyOnly.stderr).not.toContain('warning: release key');
+      expect(subkeyOnly.stderr).not.toContain('secret half');
     } finally {
       publicOnly.close();
     }
@@ -157,12 +158,10 @@ describe('init refuses, and writes nothing,', () => {
   test('facts that no build could meet', async () => {
     const keys = ['--release-key', release, '--approver', ada];
     expect(await refusal(['--project', 'No Such Name', ...keys])).toMatch(/^name-malformed/);
-    expect(await refusal(named(...keys, '--threshold', '2'))).toMatch(/^config-malformed: .*threshold/);
+    expect(await refusal(named(...keys, '--threshold', '2'))).toMatch(/^threshold: threshold 2 with 1/);
     expect(await refusal(named(...keys, '--threshold', '0'))).toMatch(/^wrong-usage/);
-    expect(await refusal(named(...keys, '--depot', 'depot.example.org'))).toMatch(
-      /^config-malformed: .*depot/,
-    );
-    expect(await refusal(named(...keys, '--artifact', 'a\nb'))).toMatch(/^config-malformed/);
+    expect(await refusal(named(...keys, '--depot', 'depot.example.org'))).toMatch(/^wrong-usage: .*depot/);
+    expect(await refusal(named(...keys, '--artifact', 'a\nb'))).toMatch(/^wrong-usage/);
   });
 
   test('to overwrite a project, or the signer’s directory', async () => {
@@ -186,10 +185,11 @@ describe('init refuses, and writes nothing,', () => {
 test('on a terminal init asks for what is missing', async () => {
   const directory = join(cwd, 'asked');
   const { code, screen } = await atTerminal(
-    ['init', '--depot', 'https://depot.example.org'],
+    ['init'],
     [
       ['directory [.]:', directory],
       ['name of the project [asked]:', ''],
+      ['URL of the depot', 'https://depot.example.org'],
       ['release key, fingerprint or file:', release],
       ['approvers’ keys, fingerprints or files:', `${ada}, ${grace}`],
     ],
@@ -198,6 +198,32 @@ test('on a terminal init asks for what is missing', async () => {
   expect(code, screen).toBe(0);
   expect(screen).toContain('made project \u001b[1masked');
   expect(readdirSync(join(directory, 'keys'))).toHaveLength(3);
+});
+
+test('on a terminal a key that is not there is said at once', async () => {
+  const { code, screen } = await atTerminal(
+    ['init', '--dir', join(cwd, 'nowhere'), '--project', 'widget', '--depot', 'https://depot.example.org'],
+    [['release key, fingerprint or file:', 'release@example.org']],
+    { cwd, env: home.env, program: PROGRAM_H },
+  );
+  expect(code, screen).toBe(2);
+  expect(screen).toContain('neither a fingerprint');
+});
+
+test('what will not work is said: no depot, a threshold that nobody can reach or that needs endorse', async () => {
+  const keys = ['--release-key', release, '--approver', ada, '--approver', grace];
+  const { json, stderr, code } = await init(named(...keys, '--threshold', '2'));
+  expect(code, stderr).toBe(0);
+  expect(json[0]?.['warnings']).toEqual(
+    expect.arrayContaining([expect.stringContaining('no depot'), expect.stringContaining('no endorse yet')]),
+  );
+  const three = await init(named(...keys, '--threshold', '3'));
+  expect(three).toMatchObject({ code: 2, error: { code: 'threshold' } });
+  const path = await init(named(...keys, '--depot', '/srv/depot'));
+  expect(path).toMatchObject({
+    code: 2,
+    error: { code: 'wrong-usage', hint: 'see countersign init --help' },
+  });
 });
 
 test('on a terminal colour is left out when NO_COLOR says so', async () => {
