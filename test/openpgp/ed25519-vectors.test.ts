@@ -47,12 +47,13 @@ describe.skipIf(!cctvThere)('CCTV', () => {
     expect(cases).toHaveLength(914);
   });
 
-  test('no signature under an odd key or with an odd R is accepted; Node alone takes some', () => {
+  test('no signature under an odd key or with an odd R is accepted, whatever this Node takes', () => {
     const strange = cases.filter((vector) => odd(vector) || (vector.flags ?? []).includes('non_canonical_R'));
     const taken = strange.filter(({ key, msg, sig }) => accepts(hex(key), Buffer.from(msg), hex(sig)));
     expect(taken.map(({ number }) => number)).toEqual([]);
     const byNode = strange.filter(({ key, msg, sig }) => nodeAccepts(hex(key), Buffer.from(msg), hex(sig)));
-    expect(byNode).toHaveLength(122);
+    // 122 with the OpenSSL of Node 20, none with that of Node 24: what is refused must not depend on it
+    expect([0, 122]).toContain(byNode.length);
   });
 
   test('no odd key is an ephemeral key, whatever signs for it', () => {
