@@ -16,6 +16,7 @@ import { approvalFile, buildPath, statementFile } from '../records/paths.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import { approvalSignatures, countSigned, verdictsOf } from './approvers.ts';
 import type { ApprovalSignatures, Count } from './approvers.ts';
+import { versionHolder } from './holder.ts';
 import { refuse } from './refuse.ts';
 import { Stop } from './result.ts';
 import type { Round } from './signer.ts';
@@ -70,13 +71,18 @@ async function newApproval(round: Round, build: BuildId, bytes: Buffer): Promise
   const { project } = round;
   const now = round.now();
   const claimed = attempt(() => parseApproval(bytes));
-  const versionTaken = claimed instanceof Failure ? null : await versionHolder(round, claimed, now);
+  const holder =
+    claimed instanceof Failure ? null : await versionHolder(round, claimed.project, claimed.version);
   const signatures = await approvalSignatures(round, project, build, bytes);
   const verdict = judgeApproval({
     ...{ project, build, bytes, now },
     signatures: verdictsOf(signatures),
     // The build id is free: one that the log knows does not come here.
-    log: () => ({ keysSeen: round.state.journal.history.keys, buildTaken: null, versionTaken }),
+    log: () => ({
+      keysSeen: round.state.journal.history.keys,
+      buildTaken: null,
+      versionTaken: holder?.build ?? null,
+    }),
   });
   switch (verdict.verdict) {
     case 'void': {
@@ -87,12 +93,14 @@ async function newApproval(round: Round, build: BuildId, bytes: Buffer): Promise
       return new Stop(waits ? 'bad' : 'void', 'approved', 'approval-invalid', text);
     }
     case 'wait':
-      if (isExpired(verdict.approval, now)) return expired(verdict.approval);
+      if (isExpired(verdict.approval, now)) return expired(round, verdict.approval);
       return new Stop('waiting', 'approved', 'approval-waits', verdict.text);
     case 'refuse': {
       const { approval, reasons } = verdict;
       const abandoned = reasons.every(({ code }) => code === 'expired') && !(await isSealed(round, approval));
-      return abandoned ? expired(approval) : refuse(round, { approval, sha256: sha256Hex(bytes) }, reasons);
+      return abandoned
+        ? expired(round, approval)
+        : refuse(round, { approval, sha256: sha256Hex(bytes) }, reasons);
     }
     case 'accept':
       return logApproval(round, verdict.approval, bytes, signatures);
@@ -118,19 +126,6 @@ async function logApproval(
     keys: slotsOf(approval).map((slot) => builderCertificate(approval, slot).primary.fingerprint),
   });
   return { approval, sha256, bytes };
-}
-
-/** The other build that has this version: one that has expired without a statement has it no more. */
-async function versionHolder(
-  round: Round,
-  { project, version }: Approval,
-  now: Date,
-): Promise<BuildId | null> {
-  const holder = round.state.journal.history.holder(project, version);
-  if (!holder?.approval || holder.statements.size > 0) return holder?.build ?? null;
-  const { sha256 } = holder.approval;
-  const bytes = await round.state.kept(holder.build, approvalFile, sha256);
-  return isExpired(loggedApproval(bytes, sha256), now) ? null : holder.build;
 }
 
 /** Whether the depot shows a statement. */

@@ -2,12 +2,13 @@
 import { Failure } from '../failure.ts';
 import type { Approval } from '../records/approval.ts';
 import { timestamp } from '../records/names.ts';
-import type { BuildId, Sha256, Version } from '../records/names.ts';
+import type { BuildId, Sha256 } from '../records/names.ts';
 import { refusalFile, refusalProofFile } from '../records/paths.ts';
 import { encodeRefusal, parseRefusal, refusalOf } from '../records/refusal.ts';
 import type { Reason, Refusal } from '../records/refusal.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import type { Logged } from './history.ts';
+import { wayOn } from './holder.ts';
 import { Stop } from './result.ts';
 import type { Round } from './signer.ts';
 
@@ -27,7 +28,7 @@ export async function refuse(
   await round.state.write(build, refusalFile, bytes);
   const records = { [refusalFile]: sha256Hex(bytes) };
   await round.state.journal.append({ type: 'refusal', time, build, project, version, records, keys: [] });
-  const stop = describe('refused', refusal, version);
+  const stop = describe('refused', refusal, await wayOn(round, approval));
   try {
     await settleRefusal(round, build);
   } catch (error) {
@@ -50,7 +51,7 @@ export async function settleRefusal(round: Round, build: BuildId): Promise<Stop 
     await round.depot.submit(build, new Map([[refusalFile, bytes], [refusalProofFile, proof]])); // prettier-ignore
     await round.state.settle(build, round.now());
   }
-  return describe('decided', parseRefusal(bytes), history.version);
+  return describe('decided', parseRefusal(bytes), await wayOn(round, history));
 }
 
 /** Made once: the depot keeps the first, and the log grows. The leaf travels in it (§7). */
@@ -62,11 +63,10 @@ async function refusalProof({ state }: Round, build: BuildId, { index }: Logged)
   return proof;
 }
 
-function describe(outcome: 'refused' | 'decided', { reasons, more }: Refusal, version: Version): Stop {
+function describe(outcome: 'refused' | 'decided', { reasons, more }: Refusal, hint: string): Stop {
   const [first] = reasons;
   const code = first?.code ?? 'refused';
   const others = reasons.length - 1 + more;
   const text = `${first?.where}: ${first?.text}${others > 0 ? ` (and ${others} more)` : ''}`;
-  const hint = `the way on is a new approval: countersign approve ${version} --tickets DIR`;
   return new Stop(outcome, code === 'conflict' ? 'frozen' : 'refused', code, text, hint);
 }

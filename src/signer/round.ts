@@ -12,7 +12,8 @@ const BUILDS_MAX = 1_000_000;
 
 /**
  * Handles the builds in `named`, or, if it is empty, in ascending order all that the depot has or the log knows
- * and that are not settled. A build's fault is its result and stops no other build.
+ * and that are not settled. A build's fault is its result and stops no other build. One that has expired without
+ * a statement is a result only for whoever named it: nobody wants to be told of it for ever.
  * Throws usage (no usable release key, configuration), unable (the depot can't be listed).
  */
 export async function runRound(signer: Signer, named: readonly BuildId[] = []): Promise<BuildResult[]> {
@@ -22,6 +23,7 @@ export async function runRound(signer: Signer, named: readonly BuildId[] = []): 
     const results: BuildResult[] = [];
     for (const build of named.length > 0 ? named : await openBuilds(signer)) {
       const result = await handleBuild(round, build);
+      if (named.length === 0 && result.state === 'expired') continue;
       signer.report({ kind: 'result', result });
       results.push(result);
     }

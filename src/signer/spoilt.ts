@@ -2,13 +2,16 @@
 import { isExpired } from '../policy/approval-policy.ts';
 import type { Approval } from '../records/approval.ts';
 import type { Sha256 } from '../records/names.ts';
+import { wayOn } from './holder.ts';
 import { refuse } from './refuse.ts';
 import { Stop } from './result.ts';
 import type { Round } from './signer.ts';
 
-/** Nobody sealed it in time: over without a word of the signer's, and its version is free again. */
-export const expired = ({ expires }: Approval): Stop =>
-  new Stop('decided', 'expired', 'expired', `its approval ended at ${expires}`, 'approve it again');
+/** Nobody sealed it in time: over without a word of the signer's, and its version is free again. Throws unable. */
+export async function expired(round: Round, approval: Approval): Promise<Stop> {
+  const text = `its approval ended at ${approval.expires}`;
+  return new Stop('decided', 'expired', 'expired', text, await wayOn(round, approval));
+}
 
 /**
  * Wrong or missing bytes, or a bad authenticator, of a build that waits to be signed. The depot could have done
@@ -29,7 +32,7 @@ export async function spoilt(
   // Once the intent is logged nothing ends a build but its release.
   if (intent !== null || !isExpired(approval, round.now()))
     return new Stop('bad', sealed ? 'built' : 'approved', found.code, text, 'it is tried again on every run');
-  if (!sealed) return expired(approval);
+  if (!sealed) return expired(round, approval);
   const reason = `${found.text}, and the approval ended at ${approval.expires}`;
   return refuse(round, bound, [{ code: 'expired', where: found.where, text: reason }]);
 }

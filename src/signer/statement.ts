@@ -50,7 +50,7 @@ export async function sealingStatement(round: Round, approved: Approved): Promis
   const first = logged ? await keptStatement(round, approval.build, slot, logged.sha256) : await next(shown);
   if (first === null)
     return isExpired(approval, now)
-      ? expired(approval)
+      ? expired(round, approval)
       : new Stop('waiting', 'approved', 'statement-waits', `it waits for the statement of ${slot}`);
 
   // Step 3, authenticator, binding and time; step 4, names, counts and sizes. By when it was first seen.

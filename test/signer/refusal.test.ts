@@ -31,9 +31,36 @@ describe('an approval', () => {
       exit: 1,
       result: { outcome: 'refused', state: 'refused', code: 'version-taken' },
     });
-    expect(ran.result?.hint).toContain('countersign approve 1.0');
+    expect(ran.result?.hint).toBe('hello 1.0 is released: approve another version');
     expect(await scene.logged(second)).toBe('refusal');
     expect((await shownRefusal(second)).reasons).toMatchObject([{ code: 'version-taken' }]);
+  });
+
+  test('for a version that another build waits to be sealed for: the hint is what truly helps', async () => {
+    const first = await scene.approve();
+    await scene.sign();
+    const second = await scene.approve();
+    const hint = async () => (await scene.sign({ named: [second.build] })).result?.hint;
+    const { expires } = first.approval;
+    expect(await hint()).toBe(
+      `use the ticket of build ${first.build}, or approve 1.0 again once that has expired at ${expires}`,
+    );
+    await scene.attest(first, contents);
+    await scene.sign({ ask: async () => false });
+    expect(await hint()).toContain(`build ${first.build} is sealed`);
+  });
+
+  test('for a version whose build expired meanwhile: a new approval is the way on', async () => {
+    await scene.approve();
+    await scene.sign();
+    const second = await scene.approve();
+    await scene.sign();
+    scene.pass(5 * 3600);
+    const { result } = await scene.sign({ named: [second.build] });
+    expect(result).toMatchObject({ code: 'version-taken' });
+    expect(result?.hint).toContain('countersign approve 1.0');
+    await scene.attest(await scene.approve(), contents);
+    expect((await scene.sign()).result?.outcome).toBe('published');
   });
 
   test('for a version whose build was refused before an intent is taken', async () => {

@@ -126,10 +126,15 @@ describe('a build that waits is no error', () => {
     const build = await scene.approve();
     await scene.sign();
     scene.pass(5 * 3600);
-    expect(await scene.sign()).toMatchObject({ exit: 0, result: { outcome: 'decided', state: 'expired' } });
+    expect(await scene.sign()).toMatchObject({ exit: 0, results: [], events: [] });
+    const named = await scene.sign({ named: [build.build] });
+    expect(named).toMatchObject({ exit: 1, result: { outcome: 'decided', state: 'expired' } });
+    expect(named.result?.hint).toContain('countersign approve 1.0');
     expect(await scene.logged(build)).toBe('approval');
     await scene.attest(await scene.approve(), contents);
-    expect((await scene.sign()).results.at(-1)?.outcome).toBe('published');
+    expect((await scene.sign()).result?.outcome).toBe('published');
+    const after = await scene.sign({ named: [build.build] });
+    expect(after.result?.hint).toBe('hello 1.0 is released: approve another version');
   });
 });
 

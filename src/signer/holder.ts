@@ -1,0 +1,43 @@
+/** Which build has a version, and how a person gets on with a version that another build has. */
+import { isExpired } from '../policy/approval-policy.ts';
+import { loggedApproval } from '../policy/logged.ts';
+import type { Approval } from '../records/approval.ts';
+import type { BuildId, ProjectName, Version } from '../records/names.ts';
+import { approvalFile } from '../records/paths.ts';
+import type { BuildHistory } from './history.ts';
+import type { Round } from './signer.ts';
+
+interface Named {
+  readonly build: BuildId;
+  readonly project: ProjectName;
+  readonly version: Version;
+}
+
+/** The build that has this version: one that has expired without a statement has it no more. Throws unable. */
+export async function versionHolder(
+  round: Round,
+  project: ProjectName,
+  version: Version,
+): Promise<BuildHistory | null> {
+  const holder = round.state.journal.history.holder(project, version);
+  if (!holder?.approval || holder.statements.size > 0) return holder;
+  return isExpired(await approvalOf(round, holder), round.now()) ? null : holder;
+}
+
+/** What a person can do about a build that is over: nothing is gained by an approval that is refused too. Throws unable. */
+export async function wayOn(round: Round, { build, project, version }: Named): Promise<string> {
+  const holder = await versionHolder(round, project, version);
+  if (holder === null || holder.build === build)
+    return `the way on is a new approval: countersign approve ${version} --tickets DIR`;
+  if (holder.release !== null) return `${project} ${version} is released: approve another version`;
+  if (holder.statements.size > 0)
+    return `build ${holder.build} is sealed: countersign sign goes on with it, or approve another version`;
+  const { expires } = await approvalOf(round, holder);
+  return `use the ticket of build ${holder.build}, or approve ${version} again once that has expired at ${expires}`;
+}
+
+/** As the log has it. */
+async function approvalOf(round: Round, { build, approval }: BuildHistory): Promise<Approval> {
+  if (approval === null) throw new RangeError('no approval is logged');
+  return loggedApproval(await round.state.kept(build, approvalFile, approval.sha256), approval.sha256);
+}
