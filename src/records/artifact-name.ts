@@ -8,7 +8,8 @@ const MAX_BYTES = 255;
 const MAX_SEGMENTS = 8;
 // A file system takes 255 bytes a segment, and `.asc` must still fit.
 const MAX_SEGMENT_BYTES = 251;
-const SEGMENT = /^[A-Za-z0-9_][A-Za-z0-9._+~@=-]*$/;
+const FOREIGN = /[^A-Za-z0-9._+~@=-]/u;
+const START = /^[A-Za-z0-9_]/;
 // In any case, as a file system that folds case would let `x.ASC` stand where the signature `x.asc` goes.
 const RESERVED_SUFFIX = /\.(?:asc|sig|mac|proof)$/i;
 const RESERVED_ROOT = /^(?:countersign|sha256sums)$/i;
@@ -25,8 +26,10 @@ export function artifactNameProblem(name: string): string | null {
   for (const segment of segments) {
     if (segment === '') return 'not a relative path with single slashes';
     if (segment === '.' || segment === '..') return `has a segment ${segment}`;
-    if (!SEGMENT.test(segment))
-      return 'a segment starts with a letter, digit or _, and holds only letters, digits and . _ + ~ @ = -';
+    const foreign = FOREIGN.exec(segment)?.[0];
+    if (foreign !== undefined)
+      return `${spokenCharacter(foreign)} is not allowed, only letters, digits and . _ + ~ @ = -`;
+    if (!START.test(segment)) return `a segment starts with ${segment[0]}, not with a letter, digit or _`;
     if (segment.length > MAX_SEGMENT_BYTES)
       return `a segment is longer than ${MAX_SEGMENT_BYTES} bytes: its signature needs four more`;
     if (segment.endsWith('.')) return 'a segment ends in a dot';
@@ -36,6 +39,13 @@ export function artifactNameProblem(name: string): string | null {
   }
   if (RESERVED_ROOT.test(segments[0] ?? '')) return 'countersign and SHA256SUMS are reserved at the top';
   return null;
+}
+
+/** A character for a message: in ASCII, and so that a person sees it. */
+function spokenCharacter(character: string): string {
+  if (character === ' ') return 'a space';
+  if (/^[!-~]$/.test(character)) return character;
+  return `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}`;
 }
 
 export const isArtifactName = (text: string): text is ArtifactName => artifactNameProblem(text) === null;

@@ -128,6 +128,16 @@ describe('one name', () => {
     );
   });
 
+  test.each([
+    ['a b', 'a space is not allowed'],
+    ['a\\b', '\\ is not allowed'],
+    ['caf\u00e9', 'U+00E9 is not allowed'],
+    ['a\u{1f600}', 'U+1F600 is not allowed'],
+    ['a/~b', 'a segment starts with ~'],
+  ])('%j: the message names the character', (name, text) => {
+    expect(artifactNameProblem(name)).toContain(text);
+  });
+
   test('a name of megabytes costs nothing and is not repeated whole', () => {
     const name = '/'.repeat(10_000_000);
     expect(artifactNameProblem(name)).toBe('longer than 255 bytes');
