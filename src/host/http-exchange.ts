@@ -139,6 +139,15 @@ const TRANSIENT = new Set([
   'ETIMEDOUT',
 ]);
 
+/** Nobody on this host vouches for the server's certificate. */
+const UNKNOWN_ISSUER = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
+
 /** What the system, TLS or the parser said, as a `Failure`. */
 export function explain(error: unknown): Error {
   if (!(error instanceof Error)) return new Error(String(error));
@@ -151,7 +160,9 @@ export function explain(error: unknown): Error {
   return unable(
     'network',
     `cannot talk to the depot: ${words}`,
-    'check its address and its certificate',
+    UNKNOWN_ISSUER.has(code)
+      ? 'if its certificate is one of your own making, start countersign with NODE_EXTRA_CA_CERTS=FILE, its CA certificate'
+      : 'check its address and its certificate',
     error,
   );
 }

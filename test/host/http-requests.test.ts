@@ -136,7 +136,11 @@ describe('https', () => {
     const port = typeof address === 'object' && address ? address.port : 0;
     vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
     const asked = client(`https://127.0.0.1:${port}`).read({ ...GET, token: Buffer.alloc(32) }, 10);
-    await expect(asked).rejects.toMatchObject({ kind: 'unable', code: 'network' });
+    await expect(asked).rejects.toMatchObject({
+      kind: 'unable',
+      code: 'network',
+      hint: expect.stringContaining('NODE_EXTRA_CA_CERTS'),
+    });
   });
 
   test('a server that never ends its handshake is left', async () => {
