@@ -11,7 +11,7 @@ import { sha256Hex } from '../records/sha256.ts';
 import type { Subject } from '../records/statement.ts';
 import type { Ticket } from '../records/ticket.ts';
 import type { Depot } from '../tree/tree.ts';
-import { hashArtifact } from './hash.ts';
+import { hashAll } from './hash.ts';
 import { readPending, savePending } from './pending.ts';
 import { findUser, interruptible, runCommand } from './run-command.ts';
 import { seal } from './seal.ts';
@@ -19,7 +19,8 @@ import type { Sealed } from './seal.ts';
 import type { AttestEvent, AttestResult, Report } from './events.ts';
 import { findTicket } from './ticket-source.ts';
 import type { TicketSource } from './ticket-source.ts';
-import { send, sentBefore } from './send.ts';
+import { compareWithSigned } from './repeat.ts';
+import { send, sentBefore, sentResult } from './send.ts';
 import { findArtifacts } from './walk.ts';
 
 export interface AttestOptions {
@@ -76,15 +77,24 @@ export async function attest(options: AttestOptions, report: Report): Promise<At
   const depot = await options.connect({ url: ticket.depot, insecureHttp: ticket.insecureHttp, token });
   try {
     const pending = await readPending(source.pending, ticket);
-    if (pending.kind === 'sent') return await sentBefore(depot, ticket, pending.statement);
+    if (pending.kind === 'sent') {
+      const statement = await sentBefore(depot, ticket, pending.statement);
+      const [gone, ...more] = await compareWithSigned(options, source, statement, report);
+      if (gone !== undefined) {
+        const files = more.length === 0 ? `${gone} is` : `${gone} and ${more.length} more are`;
+        report({ kind: 'warning', text: `${files} not here any more; the depot keeps what was signed` });
+      }
+      return sentResult(source, statement, pending.statement);
+    }
     const resumed = pending.kind === 'ready';
     const sealed = resumed ? pending.sealed : await buildAndSeal(options, source, depot, report);
+    // also after a crash between the two: the private half has signed, so it goes
+    await source.file?.blank();
     if (resumed) {
       const { finishedOn } = sealed.statement;
       report({ kind: 'resuming', statement: sha256Hex(sealed.bytes), signedOn: finishedOn });
+      await compareWithSigned(options, source, sealed.statement, report);
     }
-    // also after a crash between the two: the private half has signed, so it goes
-    await source.file?.blank();
     return await send(depot, source, sealed, options.base, resumed, report);
   } finally {
     depot.close();
@@ -113,7 +123,7 @@ async function buildAndSeal(
   const work = async (signal: AbortSignal): Promise<Sealed> => {
     try {
       await runBuild(options, source, signal, report);
-      const subjects = await hashAll(options, source, signal, report);
+      const subjects = await hashFound(options, source, signal, report);
       const now = options.now();
       checkTime(ticket, now);
       const sealed = seal(ticket, { subjects, command: options.run, startedOn }, now);
@@ -146,13 +156,13 @@ async function runBuild(
   await runCommand(run, user, environment, signal);
 }
 
-async function hashAll(
+async function hashFound(
   options: AttestOptions,
   source: TicketSource,
   signal: AbortSignal,
   report: Report,
 ): Promise<Subject[]> {
-  const found = await findArtifacts(options.base, options.paths, options.exclude, source.ticket.artifacts);
+  const found = await findArtifacts(options, source.ticket.artifacts);
   const own = found.find(({ path }) => path === source.file?.path);
   if (own !== undefined)
     throw refused(
@@ -160,20 +170,7 @@ async function hashAll(
       `${own.name} is the ticket itself`,
       'keep it elsewhere, or leave it out with --exclude',
     );
-  const bytes = found.reduce((sum, { size }) => sum + size, 0);
-  report({ kind: 'found', artifacts: found.length, bytes });
-
-  const subjects: Subject[] = [];
-  let done = 0;
-  for (const file of found) {
-    const before = done;
-    const progress = (read: number): void =>
-      report({ kind: 'hashing', name: file.name, done: before + read, bytes });
-    const subject = await hashArtifact(file, progress, signal);
-    subjects.push(subject);
-    done += subject.size;
-  }
-  return subjects;
+  return hashAll(found, report, signal);
 }
 
 function checkTime(ticket: Ticket, now: Date): void {

@@ -32,6 +32,8 @@ export interface AttestResult {
   readonly uploaded: number;
   /** True if the statement was signed by an earlier run. */
   readonly resumed: boolean;
+  /** False if the ticket stays where it came from, its key with it: a variable, standard input, a credential. */
+  readonly ticketRemoved: boolean;
 }
 
 export type Report = (event: AttestEvent) => void;

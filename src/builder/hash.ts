@@ -10,6 +10,7 @@ import { diskFailure, errorCode } from '../host/files.ts';
 import { toSha256 } from '../records/names.ts';
 import type { Sha256 } from '../records/names.ts';
 import type { Subject } from '../records/statement.ts';
+import type { Report } from './events.ts';
 import type { Found } from './walk.ts';
 
 const CHUNK = 1024 * 1024;
@@ -55,6 +56,27 @@ export async function hashArtifact(
   } finally {
     await file.close();
   }
+}
+
+/** The subjects of all of these files, in their order. Throws as `hashArtifact`. */
+export async function hashAll(
+  found: readonly Found[],
+  report: Report,
+  signal?: AbortSignal,
+): Promise<Subject[]> {
+  const bytes = found.reduce((sum, { size }) => sum + size, 0);
+  report({ kind: 'found', artifacts: found.length, bytes });
+  const subjects: Subject[] = [];
+  let done = 0;
+  for (const file of found) {
+    const before = done;
+    const progress = (read: number): void =>
+      report({ kind: 'hashing', name: file.name, done: before + read, bytes });
+    const subject = await hashArtifact(file, progress, signal);
+    subjects.push(subject);
+    done += subject.size;
+  }
+  return subjects;
 }
 
 /**
@@ -127,5 +149,5 @@ export const changed = (name: string): Failure =>
   refused(
     'artifact-changed',
     `${name} is not the file any more that was attested`,
-    'a build is attested once it is finished: stop what writes there; after the statement was signed, only the same bytes will do',
+    'a build is attested once it is finished: stop what writes there; after the statement was signed, only the same bytes will do: put them back, or ask for a new approval',
   );

@@ -54,18 +54,22 @@ export async function send(
   await dropPending(source.pending, source.file === null ? statement : null);
   if (stored === null || !stored.equals(sealed.bytes)) throw notFirst(source.ticket);
   report({ kind: 'sealed', statement });
-  return result(source.ticket, sealed.statement, statement, uploaded, resumed);
+  return result(source, sealed.statement, statement, uploaded, resumed);
 }
 
 /**
- * For a ticket that could not be taken away and is used again after its statement was sent: nothing is left to do.
+ * The statement of a ticket that could not be taken away and is used again after that was sent.
  * Throws refused `statement-not-first`.
  */
-export async function sentBefore(depot: Depot, ticket: Ticket, statement: Sha256): Promise<AttestResult> {
+export async function sentBefore(depot: Depot, ticket: Ticket, statement: Sha256): Promise<Statement> {
   const stored = await firstStatement(depot, ticket);
   if (stored === null || sha256Hex(stored) !== statement) throw notFirst(ticket);
-  return result(ticket, parseStatement(stored), statement, 0, true);
+  return parseStatement(stored);
 }
+
+/** What `attest` returns then: nothing is left to do. */
+export const sentResult = (source: TicketSource, statement: Statement, digest: Sha256): AttestResult =>
+  result(source, statement, digest, 0, true);
 
 const firstStatement = (depot: Depot, { build, slot }: Ticket): Promise<Buffer | null> =>
   depot.read(buildPath(build, statementFile(slot)), LARGE_RECORD_MAX);
@@ -74,11 +78,12 @@ const notFirst = ({ build, slot }: Ticket): Failure =>
   refused(
     'statement-not-first',
     `another statement for slot ${slot} of build ${build} was on the depot before this one`,
-    'someone else has used this ticket, or it was used on two machines: tell the approvers to stop this build',
+    'someone else has used this ticket, or it was used on two machines: find out which; the signer refuses a build ' +
+      'whose statements differ, and the way on is a new approval',
   );
 
 function result(
-  ticket: Ticket,
+  { ticket, file }: TicketSource,
   statement: Statement,
   digest: Sha256,
   uploaded: number,
@@ -96,6 +101,7 @@ function result(
     bytes: totalSize(statement),
     uploaded,
     resumed,
+    ticketRemoved: file !== null,
   };
 }
 

@@ -64,7 +64,8 @@ async function fromFile(path: string, environment: Environment): Promise<TicketS
     throw usage(
       'ticket-missing',
       `${path} is not there`,
-      'a ticket is removed once the depot has its statement',
+      'a ticket is removed once the depot has its statement, and is lost if attest was killed while --run ran: ' +
+        'then ask for a new approval',
     );
 
   const warnings: string[] = [];

@@ -23,41 +23,78 @@ export interface Found {
   readonly size: number;
 }
 
+/** What to walk. */
+export interface Places {
+  readonly base: string;
+  /** Relative to the working directory. */
+  readonly paths: readonly string[];
+  /** Patterns of names left out. */
+  readonly exclude: readonly string[];
+  /** Absolute paths left out: files of our own. */
+  readonly skip?: ReadonlySet<string>;
+}
+
 /** What a walk gathers as it goes. */
 interface Walk {
   /** Absolute, without symlinks. */
   readonly base: string;
   readonly exclude: readonly string[];
+  readonly skip: ReadonlySet<string>;
   readonly maxCount: number;
   readonly found: Map<string, Found>;
   readonly problems: NameProblem[];
+  readonly missing: Missing[];
+}
+
+/** A path that is not there, as it was given, and the name that it would have. */
+export interface Missing {
+  readonly path: string;
+  readonly name: string;
+}
+
+/** What lies under the paths, in byte order, before anything is said about the whole. */
+export interface Walked {
+  readonly found: readonly Found[];
+  readonly problems: readonly NameProblem[];
+  readonly missing: readonly Missing[];
 }
 
 /**
- * All artifacts under `paths`, in byte order of their names.
+ * All artifacts, in byte order of their names.
  *
- * Takes paths relative to the working directory; `exclude` are patterns of names left out. Throws usage for a
- * path that is not there or not below `base`, refused `artifacts-refused` that names the first bad file and
- * says how many more there are, unable('disk').
+ * Throws usage for a path that is not there or not below the base, refused `artifacts-refused` that names the
+ * first bad file and says how many more there are, unable('disk').
  */
 export async function findArtifacts(
-  base: string,
-  paths: readonly string[],
-  exclude: readonly string[],
+  places: Places,
   limits: Approval['artifacts'],
-): Promise<Found[]> {
-  const root = await realpath(base).catch(() => {
-    throw usage('no-such-file', `the base ${base} is not there`);
-  });
-  const walk: Walk = { base: root, exclude, maxCount: limits.maxCount, found: new Map(), problems: [] };
-  for (const path of paths) await visitArgument(walk, path, relative(resolve(base), resolve(path)));
-
-  const found = [...walk.found.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
-  const problems = [...walk.problems, ...problemsOf(found, limits)];
-  if (problems.length > 0) throw refuse(problems);
+): Promise<readonly Found[]> {
+  if ((await orNull(lstat(places.base), `look at ${places.base}`)) === null)
+    throw usage('no-such-file', `the base ${places.base} is not there`);
+  const { found, problems: odd, missing } = await walkPaths(places, limits.maxCount);
+  const [absent] = missing;
+  if (absent !== undefined) throw usage('no-such-file', `${absent.path} is not there`);
+  const problems = [...odd, ...problemsOf(found, limits)];
+  if (problems.length > 0) throw refuse(problems, baseHint(places.base, found, limits.patterns));
   if (found.length === 0)
     throw usage('no-artifacts', 'there are no files to attest', 'name files or directories');
   return found;
+}
+
+/**
+ * Walks; stops early at more than `maxCount` files.
+ * Throws usage for a path that is not below the base, unable('disk').
+ */
+export async function walkPaths(places: Places, maxCount: number): Promise<Walked> {
+  const { base, paths, exclude, skip = new Set<string>() } = places;
+  const nameOf = (path: string): string => relative(resolve(base), resolve(path));
+  const root = await orNull(realpath(base), `look at ${base}`);
+  if (root === null)
+    return { found: [], problems: [], missing: paths.map((path) => ({ path, name: nameOf(path) })) };
+  const walk: Walk = { base: root, exclude, skip, maxCount, found: new Map(), problems: [], missing: [] };
+  for (const path of paths) await visitArgument(walk, path, nameOf(path));
+  const found = [...walk.found.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  return { found, problems: walk.problems, missing: walk.missing };
 }
 
 /** Walks down from the base to what an argument names, so that no step on the way is a symlink. */
@@ -72,8 +109,10 @@ async function visitArgument(walk: Walk, path: string, name: string): Promise<vo
   for (let depth = 1; depth <= steps.length; depth++) {
     const upTo = steps.slice(0, depth);
     const kind = await orNull(lstat(join(walk.base, ...upTo)), `look at ${path}`);
-    if (kind === null || (kind.isFile() && depth < steps.length))
-      throw usage('no-such-file', `${path} is not there`);
+    if (kind === null || (kind.isFile() && depth < steps.length)) {
+      walk.missing.push({ path, name: steps.join('/') });
+      return;
+    }
     if (depth === steps.length || !kind.isDirectory()) return visit(walk, upTo.join('/'), kind);
   }
   await visitDirectory(walk, '');
@@ -83,7 +122,7 @@ type Kind = Pick<Dirent, 'isFile' | 'isDirectory' | 'isSymbolicLink' | 'isFIFO' 
 
 async function visit(walk: Walk, name: string, kind: Kind): Promise<void> {
   if (walk.found.size + walk.problems.length > walk.maxCount) return;
-  if (matchesAny(walk.exclude, name)) return;
+  if (matchesAny(walk.exclude, name) || walk.skip.has(join(walk.base, name))) return;
   if (kind.isDirectory()) {
     // `.git/**` leaves out what is inside, so the directory itself is no surprise
     if (!matchesAny(walk.exclude, `${name}/`)) await visitDirectory(walk, name);
@@ -153,15 +192,25 @@ function problemsOf(found: readonly Found[], limits: Approval['artifacts']): Nam
   return problems;
 }
 
-function refuse(problems: readonly NameProblem[]): Failure {
+/** What was approved, where a file is not; and the base from which its name would have been. */
+function baseHint(base: string, found: readonly Found[], patterns: readonly string[]): string {
+  const stray = found.find(({ name }) => !matchesAny(patterns, name));
+  if (stray === undefined) return '';
+  const parts = stray.name.split('/');
+  const depth = parts.findIndex((_, at) => matchesAny(patterns, parts.slice(at).join('/')));
+  const better = depth > 0 ? `: --base ${join(base, ...parts.slice(0, depth))} would fit` : '';
+  const shown = patterns.length > 5 ? [...patterns.slice(0, 5), '…'] : patterns;
+  return `; approved: ${shown.join(' ')}${better}`;
+}
+
+function refuse(problems: readonly NameProblem[], hint: string): Failure {
   const [first, ...rest] = problems;
   const others = rest.slice(0, 3).map(({ name }) => name);
   const more = rest.length > others.length ? ', …' : '';
+  const all = rest.length === 0 ? '' : `${rest.length} more: ${others.join(', ')}${more}; `;
   return refused(
     'artifacts-refused',
     `${first?.name ?? ''}: ${first?.text ?? ''}`,
-    rest.length === 0
-      ? 'nothing was signed'
-      : `${rest.length} more: ${others.join(', ')}${more}; nothing was signed`,
+    `${all}nothing was signed${hint}`,
   );
 }

@@ -16,7 +16,8 @@ const attestCommand = command({
   synopsis: '--ticket FILE|- [--run CMD] PATH...',
   about: `Seals one build: hashes every artifact, signs one statement that names all of them with the key in the
 ticket, sends both to the depot, and destroys key and ticket. Needs nothing but the ticket. Directories are
-walked. Run again after a failure, it sends the same statement.`,
+walked; names hold letters, digits and . _ + ~ @ = - only, and each part starts with a letter, digit or _.
+A ticket signs once: run again after a failure, it sends the same statement for the same files.`,
   flags: {
     ticket: {
       value: 'FILE',
@@ -57,10 +58,14 @@ walked. Run again after a failure, it sends the same statement.`,
     terminal.record({ ...result });
     terminal.result(
       bold(`${result.project} ${result.version}`),
-      ` sealed: ${plural(result.artifacts, 'artifact')}, ${formatSize(result.bytes)}, build ${result.build}, slot ${result.slot}`,
+      `${result.resumed ? ' was sealed by an earlier run' : ' sealed'}: ${plural(result.artifacts, 'artifact')}, ${formatSize(result.bytes)}, build ${result.build}, slot ${result.slot}`,
     );
     terminal.result(`statement ${result.statement}`);
-    terminal.say('key and ticket are destroyed; the signer does the rest');
+    terminal.say(
+      result.ticketRemoved
+        ? 'key and ticket are destroyed; the signer does the rest'
+        : 'the signer does the rest; the ticket, with its key, is still where it came from: delete it there (a CI secret, a credential)',
+    );
     return EXIT.done;
   },
 });

@@ -31,6 +31,7 @@ describe('attest seals a build', () => {
       bytes: 3_000_002,
       uploaded: 3,
       resumed: false,
+      ticketRemoved: true,
     });
 
     const statement = await site.statement();
@@ -106,7 +107,7 @@ describe('where the ticket comes from', () => {
   ])('%s; used again it signs nothing, and says that all is done', async (_, more) => {
     site.put({ app: 'x' });
     const first = await site.attest({ environment: { XDG_STATE_HOME: state() }, ...more() });
-    site.put({ app: 'y' });
+    expect(first).toMatchObject({ resumed: false, ticketRemoved: false });
     const again = await site.attest({ environment: { XDG_STATE_HOME: state() }, ...more() });
     expect(again).toMatchObject({
       resumed: true,
@@ -143,6 +144,7 @@ describe('where the ticket comes from', () => {
     });
     await expect(site.attest({ ticket: join(site.directory, 'x') })).rejects.toMatchObject({
       code: 'ticket-missing',
+      hint: expect.stringMatching(/once the depot has its statement.*killed while --run ran.*new approval/),
     });
   });
 });

@@ -94,7 +94,7 @@ describe('files that changed after the statement was signed', () => {
     site.put({ 'large.bin': Buffer.alloc(100_000, 'L') });
     await expect(site.attest()).rejects.toMatchObject({
       kind: 'refused',
-      code: 'artifact-changed',
+      code: 'artifacts-differ',
       message: expect.stringContaining('large.bin'),
     });
     rmSync(join(site.base, 'small.txt'));
@@ -102,6 +102,7 @@ describe('files that changed after the statement was signed', () => {
     await expect(site.attest()).rejects.toMatchObject({
       code: 'artifact-changed',
       message: expect.stringContaining('small.txt'),
+      hint: expect.stringContaining('new approval'),
     });
     expect(pendingStatement().equals(bytes)).toBe(true);
 
@@ -110,17 +111,25 @@ describe('files that changed after the statement was signed', () => {
     expect((await site.read('statements/b1.json'))?.equals(bytes)).toBe(true);
   });
 
-  test('are a warning where the depot has what was signed', async () => {
+  test('or are gone are a warning where the depot has what was signed', async () => {
     const mend = breakAt('submit', 'before');
     await expect(site.attest()).rejects.toBe(FAULT);
     mend();
-    site.put({ 'small.txt': 'SMALL', 'large.bin': 'gone' });
+    rmSync(site.base, { recursive: true });
     expect(await site.attest()).toMatchObject({ resumed: true, uploaded: 0 });
     expect(site.warnings).toEqual([
       expect.stringContaining('large.bin has changed since the statement was signed'),
       expect.stringContaining('small.txt has changed'),
     ]);
   });
+});
+
+test('the ticket and the pending statement among the artifacts are no other files', async () => {
+  const mend = breakAt('submit', 'before');
+  const here = { base: site.directory, paths: [site.directory], exclude: ['b1.ticket'] };
+  await expect(site.attest(here)).rejects.toBe(FAULT);
+  mend();
+  expect(await site.attest({ ...here, exclude: [] })).toMatchObject({ resumed: true });
 });
 
 describe('a pending statement that is not whole or not ours', () => {

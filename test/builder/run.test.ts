@@ -78,7 +78,9 @@ describe('once signed, it is not run again', () => {
         stdin: Readable.from([Buffer.from(formatTicket(site.ticket))]),
       });
     await twice();
+    expect(site.warnings).toEqual([expect.stringContaining('--run-as')]);
     expect(await twice()).toMatchObject({ resumed: true });
+    expect(site.warnings).toContainEqual(expect.stringContaining('the command is not run again'));
     expect(readFileSync(join(site.directory, 'runs'), 'utf8')).toBe('run\n');
   });
 

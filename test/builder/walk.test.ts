@@ -21,14 +21,14 @@ function put(name: string, content = name): string {
 }
 
 const names = async (paths: string[], exclude: string[] = [], limits = ANY): Promise<string[]> =>
-  (await findArtifacts(base, paths, exclude, limits)).map(({ name }) => name);
+  (await findArtifacts({ base, paths, exclude }, limits)).map(({ name }) => name);
 
 const refusedAs = (text: string | RegExp, hint: string | RegExp = '') =>
   expect.objectContaining({
     kind: 'refused',
     code: 'artifacts-refused',
     message: expect.stringMatching(text),
-    hint: expect.stringMatching(hint),
+    hint: typeof hint === 'string' ? expect.stringContaining(hint) : expect.stringMatching(hint),
   });
 
 describe('what is found', () => {
@@ -40,7 +40,7 @@ describe('what is found', () => {
   test('sizes, and where the bytes lie', async () => {
     put('sub/empty', '');
     put('sub/five', '12345');
-    const found = await findArtifacts(base, [join(base, 'sub')], [], ANY);
+    const found = await findArtifacts({ base, paths: [join(base, 'sub')], exclude: [] }, ANY);
     expect(found.map(({ size }) => size)).toEqual([0, 5]);
     expect(found[1]?.path.endsWith('/sub/five')).toBe(true);
   });
@@ -53,7 +53,10 @@ describe('what is found', () => {
   test('a base that is reached through a symlink is fine: the person chose it', async () => {
     put('real/x');
     symlinkSync(join(base, 'real'), join(base, 'link'));
-    const found = await findArtifacts(join(base, 'link'), [join(base, 'link', 'x')], [], ANY);
+    const found = await findArtifacts(
+      { base: join(base, 'link'), paths: [join(base, 'link', 'x')], exclude: [] },
+      ANY,
+    );
     expect(found.map(({ name }) => name)).toEqual(['x']);
   });
 
@@ -68,14 +71,14 @@ describe('what is an error that names the file', () => {
   test.each([
     ['.env', /^\.env: a dot-file/],
     ['sub/.hidden/x', /^sub\/\.hidden\/: a dot-file/],
-    ['sp ace', /^sp ace: a segment/],
-    ['a\n[GNUPG:] GOODSIG', /^a\n\[GNUPG:\] GOODSIG: a segment/],
-    ['-rf', /^-rf: a segment/],
+    ['sp ace', /^sp ace: a space is not allowed, only letters/],
+    ['a\n[GNUPG:] GOODSIG', /^a\n\[GNUPG:\] GOODSIG: U\+000A is not allowed/],
+    ['-rf', /^-rf: a segment starts with -, not with a letter/],
     ['CON', /Windows device/],
     ['x.asc', /reserved/],
     ['countersign/x', /reserved at the top/],
-    ['Ärger', /^Ärger: a segment/],
-    ['back\\slash', /a segment/],
+    ['Ärger', /^Ärger: U\+00C4 is not allowed/],
+    ['back\\slash', /: \\ is not allowed/],
   ])('%j', async (name, expected) => {
     put(name);
     await expect(names([base])).rejects.toEqual(refusedAs(expected));
@@ -135,6 +138,26 @@ describe('what the ticket allows', () => {
   });
 });
 
+describe('the hint of a name that was not approved', () => {
+  test('lists what was, and the base that would fit', async () => {
+    put('dist/linux/hello-3.0.tar.gz');
+    const limits = { ...ANY, patterns: ['hello-*.tar.gz', '*.deb'] };
+    await expect(names([base], [], limits)).rejects.toEqual(
+      refusedAs(
+        /^dist\/linux/,
+        `; approved: hello-*.tar.gz *.deb: --base ${join(base, 'dist/linux')} would fit`,
+      ),
+    );
+  });
+
+  test('no base where none would', async () => {
+    put('dist/other');
+    await expect(names([base], [], { ...ANY, patterns: ['*.deb'] })).rejects.toEqual(
+      refusedAs('', /; approved: \*\.deb$/),
+    );
+  });
+});
+
 describe('wrong usage', () => {
   test.each([
     ['a path that is not there', 'nothing', 'no-such-file'],
@@ -146,5 +169,13 @@ describe('wrong usage', () => {
     put('file');
     mkdirSync(join(base, 'empty'));
     await expect(names([join(base, path)])).rejects.toMatchObject({ kind: 'usage', code });
+  });
+
+  test('a base that is not there', async () => {
+    const places = { base: join(base, 'nothing'), paths: [put('x')], exclude: [] };
+    await expect(findArtifacts(places, ANY)).rejects.toMatchObject({
+      kind: 'usage',
+      message: expect.stringContaining('the base'),
+    });
   });
 });
