@@ -45,9 +45,10 @@ export async function sealingStatement(round: Round, approved: Approved): Promis
   const [slot] = slotsOf(approval);
   if (slot === undefined) throw new RangeError('an approval without builders');
   const logged = round.state.journal.history.build(approval.build)?.statements.get(slot) ?? null;
-  const now = round.now();
   const shown = shownStatements(round, approval.build, slot);
   const first = logged ? await keptStatement(round, approval.build, slot, logged.sha256) : await next(shown);
+  // Seen once all of it is here: a depot that began to answer in time may dictate the end hours later.
+  const now = round.now();
   if (first === null)
     return isExpired(approval, now)
       ? expired(round, approval)

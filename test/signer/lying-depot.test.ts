@@ -143,6 +143,19 @@ describe('records', () => {
     expect(scene.agent.signatures).toBe(0);
   });
 
+  test('a statement that begins in time and ends too late', async () => {
+    const real = await scene.signerDepot();
+    const read = async (path: string, max: number) => {
+      if (path.endsWith(statement)) scene.pass(5 * 3600);
+      return real.read(path, max);
+    };
+    expect((await scene.sign({ depot: oddDepot(real, { read }) })).result).toMatchObject({
+      outcome: 'refused',
+      code: 'expired',
+    });
+    expect(scene.agent.signatures).toBe(0);
+  });
+
   test('an approval that no approver signed', async () => {
     const signature = approvalSignatureFile(scene.ada.certificate.primary.fingerprint);
     await scene.tamper(build, signature, Buffer.from('nonsense'));
