@@ -58,21 +58,34 @@ export async function* listStatus(
 ): AsyncGenerator<BuildStatus> {
   const { build, now } = options;
   if (build !== null) {
-    yield await statusOf(project, depot, build, now);
+    const status = await statusOf(project, depot, build, now);
+    if (status === null)
+      throw refused(
+        'build-unknown',
+        `the depot has no build ${build}`,
+        'countersign status lists all of them',
+      );
+    yield status;
     return;
   }
   let after: BuildId | null = null;
   do {
     const page: Awaited<ReturnType<Depot['builds']>> = await depot.builds(after);
-    for (const each of page.builds) yield await statusOf(project, depot, each, now);
+    for (const each of page.builds)
+      yield (await statusOf(project, depot, each, now)) ?? unreadable(project, each, 'it has no approval');
     after = page.next;
   } while (after !== null);
 }
 
-async function statusOf(project: Project, depot: Depot, build: BuildId, now: Date): Promise<BuildStatus> {
+/** Null without an approval. */
+async function statusOf(
+  project: Project,
+  depot: Depot,
+  build: BuildId,
+  now: Date,
+): Promise<BuildStatus | null> {
   const bytes = await depot.read(buildPath(build, approvalFile), RECORD_MAX);
-  if (bytes === null)
-    throw refused('build-unknown', `the depot has no build ${build}`, 'countersign status lists all of them');
+  if (bytes === null) return null;
   const approval = attempt(() => parseApproval(bytes));
   if (approval instanceof Failure) return unreadable(project, build, approval.message);
   if (approval.build !== build)

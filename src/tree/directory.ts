@@ -15,7 +15,7 @@ import { temporaryName, writeFully } from '../host/files.ts';
 import { ENVELOPE_MAX } from '../records/dsse.ts';
 import { isBuildId } from '../records/names.ts';
 import type { BuildId } from '../records/names.ts';
-import { isTreePath } from '../records/paths.ts';
+import { approvalFile, buildPath, isTreePath } from '../records/paths.ts';
 import { DirectoryAssembly } from './assembly.ts';
 import { Inside } from './inside.ts';
 import type { Assembly, ByteRange, OpenFile, Stage, Tree, Written } from './tree.ts';
@@ -28,6 +28,8 @@ const CHUNK = 1024 * 1024;
 export class DirectoryTree implements Tree {
   readonly #inside: Inside;
   readonly #temporary: string;
+  /** Builds that were looked into before: what has begun stays. */
+  readonly #begun = new Set<BuildId>();
 
   private constructor(inside: Inside, temporary: string) {
     this.#inside = inside;
@@ -73,8 +75,12 @@ export class DirectoryTree implements Tree {
   }
 
   async builds(after: BuildId | null, limit: number): Promise<BuildId[]> {
-    const builds = (await this.list('builds')).filter(isBuildId);
-    return builds.filter((build) => after === null || build > after).slice(0, limit);
+    const builds: BuildId[] = [];
+    for (const build of (await this.list('builds')).filter(isBuildId)) {
+      if (builds.length === limit) break;
+      if ((after === null || build > after) && (await this.#hasBegun(build))) builds.push(build);
+    }
+    return builds;
   }
 
   async write(path: string, bytes: Buffer): Promise<Written> {
@@ -93,6 +99,14 @@ export class DirectoryTree implements Tree {
 
   async assemble(path: string): Promise<Assembly> {
     return DirectoryAssembly.open(this.#inside, join(this.#temporary, temporaryName()), path);
+  }
+
+  /** False for what a crash leaves in the middle of an approval: nothing, or a signature without its record. */
+  async #hasBegun(build: BuildId): Promise<boolean> {
+    if (this.#begun.has(build)) return true;
+    const begun = (await this.list(buildPath(build))).some((name) => !name.startsWith(`${approvalFile}.`));
+    if (begun) this.#begun.add(build);
+    return begun;
   }
 
   /** A regular file that no link led to, open; null for anything else. */

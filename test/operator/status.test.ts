@@ -186,6 +186,15 @@ describe('the list', () => {
     expect((await list()).map((each) => each.build)).toEqual([build, otherBuild]);
   });
 
+  test('a build without its approval is said, and hides no other', async () => {
+    await put(statementFiles());
+    await put(approvalFiles({ ...approval, build: otherBuild }), `builds/${otherBuild}`);
+    expect(await list()).toMatchObject([
+      { build, state: 'unreadable', why: 'it has no approval' },
+      { build: otherBuild, state: 'approved' },
+    ]);
+  });
+
   test('a build that the depot does not have', async () => {
     await expect(status()).rejects.toMatchObject({ kind: 'refused', code: 'build-unknown' });
   });

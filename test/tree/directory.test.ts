@@ -119,6 +119,22 @@ describe('reading', () => {
     expect(await tree.builds(null, 2)).toEqual(ids.slice(0, 2));
     expect(await tree.builds(ids[1] ?? null, 2)).toEqual(ids.slice(2));
   });
+
+  test('what a crash left in the middle of an approval is no build yet', async () => {
+    const id = newBuildId(new Date(), Buffer.alloc(10));
+    await mkdir(data(`builds/${id}`), { recursive: true });
+    expect(await tree.builds(null, 2)).toEqual([]);
+    await tree.write(`builds/${id}/approval.json.${'A'.repeat(40)}.sig`, text('signature'));
+    expect(await tree.builds(null, 2)).toEqual([]);
+    await tree.write(`builds/${id}/approval.json`, text('{}'));
+    expect(await tree.builds(null, 2)).toEqual([id]);
+  });
+
+  test('a build that has lost its approval is shown: somebody must hear of it', async () => {
+    const id = newBuildId(new Date(), Buffer.alloc(10));
+    await tree.write(`builds/${id}/statements/b1.json`, text('{}'));
+    expect(await tree.builds(null, 2)).toEqual([id]);
+  });
 });
 
 describe('nothing leads out of the directory', () => {
