@@ -48,7 +48,9 @@ export async function settleRefusal(round: Round, build: BuildId): Promise<Stop 
   const bytes = await round.state.kept(build, refusalFile, history.refusal.sha256);
   if (!(await round.state.isSettled(build))) {
     const proof = await refusalProof(round, build, history.refusal);
-    await round.depot.submit(build, new Map([[refusalFile, bytes], [refusalProofFile, proof]])); // prettier-ignore
+    // An approval of another project, which only a depot that lies shows here: this one's has no place for it.
+    if (history.project === round.project.name)
+      await round.depot.submit(build, new Map([[refusalFile, bytes], [refusalProofFile, proof]])); // prettier-ignore
     await round.state.settle(build, round.now());
   }
   return describe('decided', parseRefusal(bytes), await wayOn(round, history));

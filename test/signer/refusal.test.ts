@@ -2,7 +2,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { unable } from '../../src/failure.ts';
 import { verifyRefusal } from '../../src/policy/release-chain.ts';
-import { buildPath } from '../../src/records/paths.ts';
+import { encodeApproval } from '../../src/records/approval.ts';
+import { toProjectName } from '../../src/records/names.ts';
+import { approvalFile, buildPath } from '../../src/records/paths.ts';
+import { endorsement } from '../policy/scene.ts';
 import { oddDepot } from './odd-depot.ts';
 import { Scene } from './scene.ts';
 import type { Build } from './scene.ts';
@@ -94,6 +97,15 @@ describe('an approval', () => {
     const second = await scene.approve('1.1', { builders: first.approval.builders });
     const { result } = await scene.sign({ named: [second.build] });
     expect(result).toMatchObject({ outcome: 'refused', code: 'key-seen' });
+  });
+
+  test('for another project, which a depot that lies has brought here, is refused once and done with', async () => {
+    const build = await scene.approve();
+    const foreign = encodeApproval({ ...build.approval, project: toProjectName('other', 'test') });
+    await scene.tamper(build, approvalFile, foreign);
+    await scene.tamper(build, ...endorsement(foreign, scene.ada, scene.now()));
+    expect(await scene.sign()).toMatchObject({ exit: 1, result: { outcome: 'refused', code: 'project' } });
+    expect(await scene.sign()).toMatchObject({ exit: 0, results: [] });
   });
 
   test('that asks for more than the policy allows is refused, with every reason', async () => {
