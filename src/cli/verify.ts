@@ -3,6 +3,7 @@ import { now } from '../host/clock.ts';
 import { usage } from '../failure.ts';
 import { verifyFiles } from '../consumer/verify.ts';
 import type { Trust } from '../consumer/verify.ts';
+import { badOutcome } from '../consumer/verdict.ts';
 import type { Outcome, ReleaseFacts, Verdict } from '../consumer/verdict.ts';
 import { dearmorKey } from '../openpgp/armor.ts';
 import { parseCertificate } from '../openpgp/certificate.ts';
@@ -46,13 +47,15 @@ whole chain from the log to the signature. A directory is a copy of a whole rele
       project: flags.project ?? null,
       version: flags.version ?? null,
       offline: flags.offline === true,
+      signatureOnly: flags['signature-only'] === true,
       now: now(),
       progress: (file, done, bytes) => progress.update(done, bytes, file),
     });
     progress.finish();
     const status = exitStatusFor(verdict.outcome, flags['signature-only'] === true);
-    if (!terminal.json) speak(verdict, terminal);
+    if (!terminal.json) speak(verdict, globals.quiet === true, terminal);
     else report(verdict, status, terminal);
+    if (verdict.outcome === 'signature-only' && status !== EXIT.done) terminal.hint(ALONE);
     return status;
   },
 });
@@ -95,12 +98,16 @@ const SPOKEN: Record<Outcome, string> = {
   incomplete: 'incomplete: no verdict',
 };
 
-/** The verdict, to be read aloud. */
-function speak(verdict: Verdict, terminal: Terminal): void {
+const ALONE =
+  'a signature alone says neither name nor version, so this is no verdict: -c countersign.toml checks the whole release, ' +
+  '--signature-only is content with this';
+
+/** The verdict, to be read aloud; `quiet`: only that, and what speaks against it. */
+function speak(verdict: Verdict, quiet: boolean, terminal: Terminal): void {
   const good: Outcome = verdict.release ? 'valid' : 'signature-only';
   const bad: Outcome = verdict.outcome === 'incomplete' ? 'incomplete' : 'not-valid';
   for (const file of verdict.files) {
-    const outcome = file.valid ? good : bad;
+    const outcome = file.valid ? good : file.findings.length > 0 ? badOutcome(file.findings) : bad;
     const style = outcome === 'valid' ? green : outcome === 'not-valid' ? red : yellow;
     const name = file.name === null || file.name === file.file ? '' : ` is ${file.name}`;
     terminal.result(style(SPOKEN[outcome]), `  ${file.file}${name}`);
@@ -109,6 +116,8 @@ function speak(verdict: Verdict, terminal: Terminal): void {
   // good files in a bad copy
   if (verdict.outcome === bad && verdict.files.every(({ valid }) => valid)) terminal.result(red(SPOKEN[bad]));
   for (const finding of verdict.findings) terminal.result(`  ${finding.text} (${finding.code})`);
+  if (quiet) return;
+  if (verdict.release && verdict.outcome !== 'valid') terminal.result('the release that was looked in:');
   if (verdict.release) speakRelease(verdict.release, terminal);
   if (verdict.signature) {
     const { key, created } = verdict.signature;

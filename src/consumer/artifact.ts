@@ -21,7 +21,7 @@ export type FileProgress = (done: number, bytes: number) => void;
  * The verdict on a file as a user has it, wherever it lies.
  *
  * Its name must be the artifact's: its last part at least, and not the full name of another artifact, so that
- * `arm64/app` is not taken for `amd64/app`. Throws unable (disk, `release-incomplete`).
+ * `arm64/app` is not taken for `amd64/app`. Throws refused `chain-broken`, unable (disk, `release-incomplete`).
  */
 export async function checkFile(
   path: string,

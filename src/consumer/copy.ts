@@ -3,13 +3,14 @@ import { constants } from 'node:fs';
 import { lstat, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { refused, unable, usage } from '../failure.ts';
-import type { Failure } from '../failure.ts';
+import { Failure, refused, unable, usage } from '../failure.ts';
 import { diskFailure, orNull, readFileBounded } from '../host/files.ts';
 import { MAX_SIGNATURE_BYTES } from '../openpgp/signature.ts';
 import type { Sha256 } from '../records/names.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import { HttpDepot } from '../tree/http.ts';
+import { isMissing } from './verdict.ts';
+import type { Finding } from './verdict.ts';
 
 export interface ReleaseCopy {
   /** What to call it in a message. */
@@ -103,6 +104,17 @@ export async function* chunksOf(path: string, stream: Readable): AsyncGenerator<
 /** A file that every release has and this copy lacks: no verdict, and never valid. */
 export const incomplete = (copy: ReleaseCopy, name: string): Failure =>
   unable('release-incomplete', `${copy.where} has no ${name}`, 'copy the whole release and try again');
+
+/**
+ * What a failure says of the release or of a file in it: a refusal is a verdict, a record that is too large too,
+ * and a file that is missing is worth telling. null for a fault of something else.
+ */
+export function findingOf(error: unknown): Finding | null {
+  if (!(error instanceof Failure)) return null;
+  const { kind, code, message } = error;
+  const finding = { code, text: message };
+  return kind === 'refused' || code === 'too-large' || isMissing(finding) ? finding : null;
+}
 
 /** A file that must be there. Throws unable `release-incomplete`. */
 export async function readRequired(copy: ReleaseCopy, name: string, maxBytes: number): Promise<Buffer> {

@@ -60,7 +60,7 @@ export interface Expected {
 }
 
 /** In a release the records lie in a directory of their own. */
-const record = (name: string): string => `countersign/${name}`;
+export const record = (name: string): string => `countersign/${name}`;
 
 /**
  * Reads and checks the records of the release at `copy`.

@@ -11,7 +11,7 @@ import { beginVerify } from '../openpgp/verify.ts';
 import type { GoodSignature } from '../openpgp/verify.ts';
 import { timestamp } from '../records/names.ts';
 import { DirectoryCopy, UrlCopy, chunksOf, isUrl, openFile } from './copy.ts';
-import { unjudged } from './verdict.ts';
+import { badOutcome, unjudged } from './verdict.ts';
 import type { FileVerdict, KeyFact, Verdict } from './verdict.ts';
 
 interface Options {
@@ -23,7 +23,6 @@ interface Options {
 interface Judged {
   readonly file: FileVerdict;
   readonly good: GoodSignature | null;
-  readonly missing: boolean;
 }
 
 /**
@@ -41,7 +40,9 @@ export async function verifySignatures(
   const good = judged.find((each) => each.good !== null)?.good ?? null;
   const key: KeyFact = { fingerprint: certificate.primary.fingerprint, userId: certificate.userIds[0] ?? '' };
   return {
-    outcome: outcomeOf(judged),
+    outcome: judged.every((each) => each.good !== null)
+      ? 'signature-only'
+      : badOutcome(judged.flatMap(({ file }) => file.findings)),
     files: judged.map(({ file }) => file),
     release: null,
     signature: good && {
@@ -60,11 +61,6 @@ export async function verifySignatures(
   };
 }
 
-function outcomeOf(judged: readonly Judged[]): Verdict['outcome'] {
-  if (judged.every(({ good }) => good !== null)) return 'signature-only';
-  return judged.some(({ good, missing }) => good === null && !missing) ? 'not-valid' : 'incomplete';
-}
-
 async function judgeSignature(
   path: string,
   release: string | null,
@@ -76,11 +72,11 @@ async function judgeSignature(
     stream.destroy();
     throw error;
   });
-  const bad = (code: string, text: string, missing = false): Judged => {
+  const bad = (code: string, text: string): Judged => {
     stream.destroy();
-    return { file: { ...unjudged(path), findings: [{ code, text }] }, good: null, missing };
+    return { file: { ...unjudged(path), findings: [{ code, text }] }, good: null };
   };
-  if (signature === null) return bad('signature-missing', `there is no ${basename(path)}.asc`, true);
+  if (signature === null) return bad('signature-missing', `there is no ${basename(path)}.asc`);
   const begun = beginVerify(signature, certificate, now);
   if (!('pass' in begun)) return bad(begun.code, begun.reason);
 
@@ -92,12 +88,8 @@ async function judgeSignature(
   }
   const verdict = begun.conclude();
   const facts = { ...unjudged(path), sha256: verdict.sha256, size: verdict.size };
-  if (verdict.ok) return { file: { ...facts, valid: true }, good: verdict, missing: false };
-  return {
-    file: { ...facts, findings: [{ code: verdict.code, text: verdict.reason }] },
-    good: null,
-    missing: false,
-  };
+  if (verdict.ok) return { file: { ...facts, valid: true }, good: verdict };
+  return { file: { ...facts, findings: [{ code: verdict.code, text: verdict.reason }] }, good: null };
 }
 
 async function findSignature(path: string, release: string | null, offline: boolean): Promise<Buffer | null> {

@@ -73,6 +73,15 @@ export interface Verdict {
   readonly notChecked: readonly string[];
 }
 
+/** Codes of what is no fault of the bytes: something to judge them by is not here. */
+const MISSING: ReadonlySet<string> = new Set(['release-incomplete', 'release-missing', 'signature-missing']);
+
+export const isMissing = ({ code }: Finding): boolean => MISSING.has(code);
+
+/** What is wrong counts for more than what is missing. For what is not valid: without any finding it is just that. */
+export const badOutcome = (findings: readonly Finding[]): 'not-valid' | 'incomplete' =>
+  findings.length > 0 && findings.every(isMissing) ? 'incomplete' : 'not-valid';
+
 /** A file of which nothing is known yet. */
 export const unjudged = (file: string): FileVerdict => ({
   file,

@@ -3,14 +3,15 @@ import { parseBuildFile } from '../records/paths.ts';
 import { CHECKSUMS_FILE } from '../records/signatures-list.ts';
 import { checkArtifact } from './artifact.ts';
 import type { FileProgress } from './artifact.ts';
-import { incomplete } from './copy.ts';
+import { findingOf, incomplete } from './copy.ts';
 import type { DirectoryCopy } from './copy.ts';
 import type { CheckedRelease } from './release.ts';
+import { unjudged } from './verdict.ts';
 import type { FileVerdict, Finding } from './verdict.ts';
 
 /**
- * A verdict on every artifact, and findings for what has no place in the release.
- * Throws unable (`release-incomplete`, disk).
+ * A verdict on every artifact, missing ones too, and findings for what has no place in the release.
+ * Throws unable (disk).
  */
 export async function checkWholeCopy(
   copy: DirectoryCopy,
@@ -24,9 +25,6 @@ export async function checkWholeCopy(
     ...subjects.map(({ name }) => name),
     ...release.chain.signatures.keys(),
   ]);
-  // first that all is there: an incomplete copy is no bad one
-  for (const name of expected) if (!present.has(name)) throw incomplete(copy, name);
-
   const findings = [...present]
     .filter((name) => !expected.has(name) && !isRecord(name))
     .sort()
@@ -34,9 +32,23 @@ export async function checkWholeCopy(
   const files: FileVerdict[] = [];
   for (const subject of subjects) {
     const report: FileProgress = (done, bytes) => progress(subject.name, done, bytes);
-    files.push(await checkArtifact(copy.path(subject.name), subject, release, report));
+    const judged = present.has(subject.name)
+      ? checkArtifact(copy.path(subject.name), subject, release, report)
+      : Promise.reject(incomplete(copy, subject.name));
+    files.push(await withFinding(subject.name, judged));
   }
   return { files, findings };
+}
+
+/** The verdict on one file, so that what is wrong with it, or missing, does not hide what is wrong with the next. */
+export async function withFinding(file: string, judged: Promise<FileVerdict>): Promise<FileVerdict> {
+  try {
+    return await judged;
+  } catch (error) {
+    const finding = findingOf(error);
+    if (finding === null) throw error;
+    return { ...unjudged(file), findings: [finding] };
+  }
 }
 
 const RECORDS = 'countersign/';

@@ -25,12 +25,19 @@ test('a good file is valid: who signed, who approved, when, built by whom, where
   expect((await world.verify([copy], ['--version', '1.0.0'])).json).toMatchObject([{ outcome: 'valid' }]);
 });
 
+test('-q leaves the verdict, and what speaks against it', async () => {
+  const bad = world.path('operator', 'bad.tgz');
+  await writeFile(bad, 'apq');
+  expect((await say(copy, '--version', '1.0.0', '-q')).stdout).toMatch(/^valid {2}.*\n$/);
+  expect((await say(bad, '--version', '1.0.0', '-q')).stdout).toMatch(/^NOT VALID {2}.*\n {2}.*\n$/);
+});
+
 test('a bad file is not, and a script gets a code', async () => {
   const bad = world.path('operator', 'bad.tgz');
   await writeFile(bad, 'apq');
   const spoken = await say(bad, '--version', '1.0.0');
   expect(spoken.code).toBe(1);
-  expect(spoken.stdout).toMatch(/^NOT VALID {2}/);
+  expect(spoken.stdout).toMatch(/^NOT VALID {2}.*\n {2}.*\nthe release that was looked in:\n/);
   const ran = await world.verify([bad], ['--version', '1.0.0']);
   expect(ran).toMatchObject({ code: 1, json: [{ outcome: 'not-valid', code: expect.any(String) }] });
   expectRefusal(ran);
@@ -42,6 +49,9 @@ test('the signature alone is no verdict, unless somebody is content with it', as
   const env = { COUNTERSIGN_CONFIG: '' };
   const alone = await world.runOn('operator', ['verify', copy, ...key], { env });
   expect(alone).toMatchObject({ code: 1, stdout: expect.stringMatching(/^signature only/) });
+  expect(alone.stderr).toMatch(/hint: .*no verdict.*--signature-only/);
+  const named = await world.runOn('operator', ['verify', copy, ...key, '--version', '1.0.0'], { env });
+  expect(named).toMatchObject({ code: 2, stderr: expect.stringContaining('--key alone cannot check that') });
   const content = await world.runOn('operator', ['verify', copy, ...key, '--signature-only'], { env });
   expect(content.code).toBe(0);
   await rm(`${copy}.asc`);

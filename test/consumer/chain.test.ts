@@ -166,8 +166,9 @@ describe('an incomplete copy is never valid, and no verdict either', () => {
   test.each(needed)('a file, without %s', async (name) => {
     const directory = write(without(madeRelease(), name), parent);
     const verdict = await verify([join(directory, 'hello.tar.gz')]);
-    expect(verdict).toMatchObject({ outcome: 'incomplete', findings: [{ code: 'release-incomplete' }] });
-    expect(verdict.findings[0]?.text).toContain(name);
+    const findings = [...verdict.findings, ...verdict.files.flatMap((file) => file.findings)];
+    expect(verdict).toMatchObject({ outcome: 'incomplete', files: [{ valid: false }] });
+    expect(findings).toEqual([{ code: 'release-incomplete', text: expect.stringContaining(name) }]);
   });
 
   test.each(['hello.tar.gz', 'docs/hello.txt', 'docs/hello.txt.asc'])(
@@ -177,6 +178,41 @@ describe('an incomplete copy is never valid, and no verdict either', () => {
       expect(await verify([directory])).toMatchObject({ outcome: 'incomplete' });
     },
   );
+
+  test.each(['docs/hello.txt', 'docs/hello.txt.asc'])(
+    'the whole, without %s, and another artifact altered: that is a verdict',
+    async (name) => {
+      const directory = write(without(madeRelease(), name), parent);
+      put(directory, 'hello.tar.gz', 'A tarball');
+      expect(await verify([directory])).toMatchObject({
+        outcome: 'not-valid',
+        files: [
+          { file: 'docs/hello.txt', valid: false, findings: [{ code: 'release-incomplete' }] },
+          { file: 'hello.tar.gz', valid: false, findings: [{ code: 'altered' }] },
+        ],
+      });
+    },
+  );
+
+  test('the whole, without an artifact and with a file too many: so is that', async () => {
+    const directory = write(without(madeRelease(), 'hello.tar.gz'), parent);
+    put(directory, 'extra', 'x');
+    expect(await verify([directory])).toMatchObject({
+      outcome: 'not-valid',
+      findings: [{ code: 'extra-file' }],
+      files: [{ valid: true }, { valid: false }],
+    });
+  });
+
+  test('one file without its signature does not hide that the next is altered', async () => {
+    const directory = write(without(madeRelease(), 'docs/hello.txt.asc'), parent);
+    put(directory, 'hello.tar.gz', 'A tarball');
+    const paths = ['docs/hello.txt', 'hello.tar.gz'].map((name) => join(directory, name));
+    expect(await verify(paths)).toMatchObject({
+      outcome: 'not-valid',
+      files: [{ findings: [{ code: 'release-incomplete' }] }, { findings: [{ code: 'altered' }] }],
+    });
+  });
 
   test('an empty directory', async () => {
     expect(await verify([write(new Map(), parent)])).toMatchObject({ outcome: 'incomplete' });

@@ -76,6 +76,7 @@ export function verify(paths: string[], more: Partial<VerifyOptions> = {}): Prom
     project: null,
     version: null,
     offline: true,
+    signatureOnly: false,
     now,
     ...more,
   });

@@ -60,6 +60,19 @@ describe('with the key alone the verdict is about the signature and nothing else
     });
   });
 
+  test('bad in one file and missing for another: not valid', async () => {
+    const path = put(directory, 'hello.tar.gz', 'a tarbalL');
+    put(directory, 'hello.tar.gz.asc', signature);
+    expect(await verify([put(directory, 'other', 'x'), path], key)).toMatchObject({ outcome: 'not-valid' });
+  });
+
+  test.each([{ version: '1.0' }, { project: 'hello' }])('%j is nothing that it can say', async (expected) => {
+    const path = put(directory, 'hello.tar.gz', artifacts['hello.tar.gz']);
+    put(directory, 'hello.tar.gz.asc', signature);
+    const asked = verify([path], { ...key, ...expected, signatureOnly: true });
+    await expect(asked).rejects.toMatchObject({ kind: 'usage', code: 'key-alone' });
+  });
+
   test('no signature: no verdict', async () => {
     const path = put(directory, 'hello.tar.gz', artifacts['hello.tar.gz']);
     expect(await verify([path], key)).toMatchObject({ outcome: 'incomplete' });
@@ -67,5 +80,28 @@ describe('with the key alone the verdict is about the signature and nothing else
 
   test('a directory can only be checked with a project file', async () => {
     await expect(verify([directory], key)).rejects.toMatchObject({ kind: 'usage', code: 'not-a-file' });
+  });
+});
+
+describe('with a project file, --signature-only and no release to look the file up in', () => {
+  const alone = { signatureOnly: true } as const;
+  const download = (content = artifacts['hello.tar.gz']): string => {
+    put(directory, 'hello.tar.gz.asc', signature);
+    return put(directory, 'hello.tar.gz', content);
+  };
+
+  test('the signature beside it is judged with the release certificate of the project', async () => {
+    expect(await verify([download()], alone)).toMatchObject({ outcome: 'signature-only', release: null });
+    expect(await verify([download(Buffer.from('a tarbalL'))], alone)).toMatchObject({ outcome: 'not-valid' });
+  });
+
+  test('a version that was named must be found', async () => {
+    const asked = verify([download()], { ...alone, version: '1.0' });
+    await expect(asked).rejects.toMatchObject({ code: 'offline' });
+  });
+
+  test('in a release it is more than the signature that holds', async () => {
+    const release = write(files, directory);
+    expect(await verify([`${release}/hello.tar.gz`], alone)).toMatchObject({ outcome: 'valid' });
   });
 });

@@ -198,6 +198,23 @@ describe('what cannot be answered is no verdict', () => {
     await expect(verify(paths, more)).rejects.toMatchObject({ kind: 'usage', code });
   });
 
+  test('a version that the depot does not have', async () => {
+    const path = put(elsewhere, 'file', 'x');
+    expect(await verify([path], { depot: elsewhere, version: '9.9' })).toMatchObject({
+      outcome: 'incomplete',
+      files: [{ valid: false }],
+      findings: [{ code: 'release-missing', text: `there is no hello 9.9 in the depot ${elsewhere}` }],
+    });
+  });
+
+  test('offline, it is the depot that is a URL', async () => {
+    const path = put(elsewhere, 'file', 'x');
+    await expect(verify([path], { depot: 'https://example.org', version: '1.0' })).rejects.toMatchObject({
+      code: 'offline',
+      message: expect.stringMatching(/^the depot is a URL/),
+    });
+  });
+
   test('files of two releases at once', async () => {
     const other = write(madeRelease(), parent);
     const paths = [release, other].map((directory) => join(directory, 'hello.tar.gz'));
