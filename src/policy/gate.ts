@@ -23,6 +23,7 @@ import { judgeRefusalWrite, judgeReleaseWrite } from './gate/proven.ts';
 import { judgeStatementWrite } from './gate/statement.ts';
 import { allowed, denied } from './gate/verdict.ts';
 import type { Denied, GateVerdict } from './gate/verdict.ts';
+import { compare } from './gate/write.ts';
 import type { Write } from './gate/write.ts';
 import type { Project } from './project.ts';
 import { below, overlay } from './view.ts';
@@ -120,9 +121,6 @@ function sortOut(files: RecordsWrite['files']): Map<Rule, Map<string, Buffer>> |
 }
 
 async function isThere(before: View, files: ReadonlyMap<string, Buffer>): Promise<boolean> {
-  for (const [name, bytes] of files) {
-    const existing = await before.read(name);
-    if (existing === null || !existing.equals(bytes)) return false;
-  }
+  for (const [name, bytes] of files) if ((await compare(before, name, bytes)) !== 'same') return false;
   return true;
 }

@@ -285,6 +285,17 @@ describe('a second, different statement is kept beside the first, for the signer
       '409 conflict',
     );
   });
+  test('a stranger with a byte has nothing large read to compare it with', async () => {
+    const view = withStatements(1);
+    const read: string[] = [];
+    const real = view.read.bind(view);
+    view.read = async (path) => {
+      read.push(path);
+      return real(path);
+    };
+    expect(await ask(view, [[record, Buffer.from('!')]])).toBe('401 token-missing');
+    expect(read).not.toContain(buildPath(build, record));
+  });
   test('the same statement with another signature replaces nothing', async () => {
     const again = statementFiles(statement, builderSecrets.b1, minutes(-1));
     expect(await ask(withStatements(1), again, { token })).toBe('409 conflict');

@@ -25,9 +25,15 @@ export async function otherBytes(
   files: Iterable<readonly [string, Buffer]>,
 ): Promise<Denied | null> {
   for (const [name, bytes] of files) {
-    const existing = await write.before.read(name);
-    if (existing !== null && !existing.equals(bytes))
+    if ((await compare(write.before, name, bytes)) === 'other')
       return denied(409, 'conflict', `${name} of build ${write.build} is there with other bytes`);
   }
   return null;
+}
+
+/** Whether the file is there with these bytes. One of another size is not read: a byte may be held against 64 MiB. */
+export async function compare(before: View, name: string, bytes: Buffer): Promise<'none' | 'same' | 'other'> {
+  const size = await before.size(name);
+  if (size === null) return 'none';
+  return size === bytes.length && (await before.read(name))?.equals(bytes) === true ? 'same' : 'other';
 }
