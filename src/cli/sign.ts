@@ -14,15 +14,16 @@ import { loadProject, openDepot } from './config.ts';
 import { EXIT } from './exit-status.ts';
 import { Progress } from './progress.ts';
 import { requireAnswer } from './question.ts';
+import { keyRows, sourceRow } from './rows.ts';
 import type { Terminal } from './terminal.ts';
 import { alignColumns, bold, formatSize, green, plural, red, spaced, yellow } from './text.ts';
-import type { Styled } from './text.ts';
+import type { Part, Styled } from './text.ts';
 
 export { sign as command };
 
 const WATCH_INTERVAL_SECONDS = 5;
 /** A question names this many artifacts, and counts the rest. */
-const LISTED = 40;
+const LISTED = 10;
 
 const sign = command({
   name: 'sign',
@@ -44,9 +45,10 @@ only. Whatever the depot or the network spoilt is tried again on the next run.`,
     if (flags.watch === true && operands.length > 0)
       throw wrongUse('sign', '--watch takes no BUILD: it handles all of them');
     const named = operands.map(parseBuildId);
-    requireAnswer(terminal, flags.yes);
 
     const { project, directory } = loadProject(globals);
+    // once there is something to ask would be late for a service
+    if (flags.watch === true) requireAnswer(terminal, flags.yes);
     const state = await openState(resolve(flags.state ?? join(directory, 'signer')), project);
     const [depot, publicDepot] = [openDepot(project, globals, state.token), openDepot(project, globals)];
     const signer: Signer = {
@@ -82,23 +84,31 @@ function stopSignal(): AbortSignal {
 }
 
 async function ask(question: SigningQuestion, yes: boolean, terminal: Terminal): Promise<boolean> {
-  const { releaseKey, signingKey, source, builder } = question;
-  terminal.show('about to sign ', bold(`${question.project} ${question.version}`));
+  requireAnswer(terminal, yes);
+  const what = `${question.project} ${question.version}`;
+  const show = yes ? terminal.say.bind(terminal) : terminal.show.bind(terminal);
+  show('about to sign ', bold(what));
+  for (const row of summaryRows(question)) show('  ', ...row);
+  return yes || terminal.confirm(`sign ${what}?`);
+}
+
+function summaryRows(question: SigningQuestion): Part[][] {
+  const { artifacts, builder } = question;
   const rows = [
     ['build', question.build],
-    ['source', source ? `${source.uri} at ${source.digest.gitCommit}` : yellow('source not stated')],
-    ...question.approvers.map((key) => ['allowed by', `${spaced(key.fingerprint)}  ${key.userId}`]),
+    sourceRow(question.source),
+    ...question.approvers.flatMap((key) => keyRows('allowed by', key)),
     ['approvers', `${question.approvers.length} of ${question.threshold} needed`],
     ['built by', `slot ${builder.slot}, ${builder.id}: ${question.assurance}`],
     ['command', builder.command ?? 'not stated'],
-    ['signed by', `${spaced(releaseKey.fingerprint)}  ${releaseKey.userId}`],
-    ['signing key', spaced(signingKey)],
-    ['artifacts', `${question.artifacts.length}, ${formatSize(question.bytes)}`],
-    ...question.artifacts.slice(0, LISTED).map(({ name, size }) => ['', `${name}  ${formatSize(size)}`]),
+    ['statement', question.statement],
+    ...keyRows('signed by', question.releaseKey),
+    ['signing key', spaced(question.signingKey)],
+    ['artifacts', `${artifacts.length}, ${formatSize(question.bytes)}`],
+    ...artifacts.slice(0, LISTED).map(({ name, size }) => ['', `${name}  ${formatSize(size)}`]),
   ];
-  for (const row of alignColumns(rows)) terminal.show('  ', ...row);
-  if (question.artifacts.length > LISTED) terminal.show(`  and ${question.artifacts.length - LISTED} more`);
-  return yes || terminal.confirm('sign it?');
+  if (artifacts.length > LISTED) rows.push(['', `… and ${artifacts.length - LISTED} more`]);
+  return alignColumns(rows);
 }
 
 /** Shows progress, and each build's result when it is known. */
@@ -107,6 +117,15 @@ function reporter(terminal: Terminal): (event: SignerEvent) => void {
   return (event) => {
     if (event.kind === 'note')
       return terminal.say(event.build === null ? event.text : `${event.build}: ${event.text}`);
+    if (event.kind === 'continuing') {
+      const { project, version } = event.decided;
+      terminal.say(
+        'going on with ',
+        bold(`${project} ${version}`),
+        ': to sign it was decided and logged before',
+      );
+      return summaryRows(event.decided).forEach((row) => terminal.say('  ', ...row));
+    }
     if (event.kind === 'result') {
       progress = null;
       return showResult(event.result, terminal);

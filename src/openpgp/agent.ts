@@ -18,7 +18,7 @@ const KEYGRIP = /^[0-9A-F]{40}$/;
 const DIGEST_LENGTH = { sha256: 32, sha512: 64 } as const;
 
 /** What the passphrase prompt says above its field. */
-const PROMPT = 'countersign wants to sign a release with this secret key.';
+const prompt = (what: string): string => `countersign wants to sign ${what} with this secret key.`;
 
 /** What gpg passes on for pinentry: the agent's option, and where its value comes from. */
 const PROMPT_OPTIONS: readonly (readonly [option: string, ...variables: string[]])[] = [
@@ -61,17 +61,17 @@ export class Agent {
 
   /**
    * Signs `digest`, which must be of our own packet: whoever could choose it freely could have anything
-   * signed. Calls are served one after the other, over the one connection, which is never renewed in silence.
+   * signed. `what` it is of stands in the passphrase prompt. Calls are served one after the other, over the one connection, which is never renewed in silence.
    *
    * Returns the integers of the signature packet in its order, big-endian, without their length; r and s of
    * Ed25519 are 32 bytes. Throws `unable` (`agent-no-key`, `agent-locked`, `agent-cancelled`, `agent-card`,
    * `agent-lost`, …); that the right key signed is for the caller to check, with the public key, and so
    * is what the key is for: the agent signs with an encryption key too.
    */
-  async sign(keygrip: string, hash: 'sha256' | 'sha512', digest: Buffer): Promise<Buffer[]> {
+  async sign(keygrip: string, hash: 'sha256' | 'sha512', digest: Buffer, what: string): Promise<Buffer[]> {
     if (!KEYGRIP.test(keygrip) || digest.length !== DIGEST_LENGTH[hash])
       throw new Error('not a keygrip and a digest');
-    const signature = this.#turn.then(() => this.#sign(keygrip, hash, digest));
+    const signature = this.#turn.then(() => this.#sign(keygrip, hash, digest, what));
     this.#turn = signature.catch(() => {});
     return signature;
   }
@@ -81,13 +81,13 @@ export class Agent {
     this.#connection.close();
   }
 
-  async #sign(keygrip: string, hash: string, digest: Buffer): Promise<Buffer[]> {
+  async #sign(keygrip: string, hash: string, digest: Buffer, what: string): Promise<Buffer[]> {
     if (this.#keygrip !== keygrip) {
       await this.#ask(`SIGKEY ${keygrip}`, ANSWER_MS);
       this.#keygrip = keygrip;
     }
     // the agent forgets the prompt's text and the digest after each signature
-    await this.#ask(`SETKEYDESC ${escapeParameter(PROMPT)}`, ANSWER_MS);
+    await this.#ask(`SETKEYDESC ${escapeParameter(prompt(what))}`, ANSWER_MS);
     await this.#ask(`SETHASH --hash=${hash} ${digest.toString('hex').toUpperCase()}`, ANSWER_MS);
     return signatureIntegers(await this.#ask('PKSIGN', SIGNATURE_MS));
   }

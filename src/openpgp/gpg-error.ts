@@ -30,8 +30,14 @@ const CAUSES: readonly Cause[] = [
     hint: 'run the command again',
   },
   {
-    // BAD_PASSPHRASE, TIMEOUT, NO_PIN_ENTRY, NO_PASSPHRASE, WINDOW_TOO_SMALL, ENOTTY
-    numbers: [11, 62, 85, 177, 301, SYSTEM_ERROR | 102],
+    numbers: [11], // BAD_PASSPHRASE
+    code: 'agent-locked',
+    text: 'wrong passphrase',
+    hint: 'run the command again',
+  },
+  {
+    // TIMEOUT, NO_PIN_ENTRY, NO_PASSPHRASE, WINDOW_TOO_SMALL, ENOTTY
+    numbers: [62, 85, 177, 301, SYSTEM_ERROR | 102],
     code: 'agent-locked',
     text: 'the secret key is locked, and no passphrase came',
     hint: 'run `export GPG_TTY=$(tty)`, or unlock the key beforehand with gpg-preset-passphrase',

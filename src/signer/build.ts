@@ -10,7 +10,7 @@ import type { Fetched } from './fetch.ts';
 import type { BuildHistory } from './history.ts';
 import { loggedPlan, newPlan } from './plan.ts';
 import type { Plan } from './plan.ts';
-import { signingQuestion, totalSize } from './question.ts';
+import { decidedQuestion, signingQuestion, totalSize } from './question.ts';
 import { settleRefusal } from './refuse.ts';
 import { readReleased } from './released.ts';
 import { Stop } from './result.ts';
@@ -90,6 +90,7 @@ async function decide(round: Round, build: BuildId, tally: Counting): Promise<St
 async function resume(round: Round, logged: BuildHistory, tally: Counting): Promise<Stop | null> {
   const plan = await loggedPlan(round, logged);
   countArtifacts(tally, plan.manifest);
+  round.report({ kind: 'continuing', decided: await decidedQuestion(round, logged, plan) });
   const seconds = stopwatch();
   const { passed, problems } = await readArtifacts(round, plan);
   const problem = firstProblem(problems);
@@ -132,8 +133,8 @@ function stateOf(logged: BuildHistory | null): string {
   return logged.statements.size > 0 ? 'built' : 'approved';
 }
 
-/** Seconds since it was made, whenever it is asked. */
+/** Seconds since it was made, whenever it is asked; to the millisecond. */
 function stopwatch(): () => number {
   const start = performance.now();
-  return () => (performance.now() - start) / 1000;
+  return () => Math.round(performance.now() - start) / 1000;
 }

@@ -81,7 +81,8 @@ async function signOne(round: Round, plan: Plan, signatures: Signatures, passed:
     throw unable('state-damaged', `the signature kept of ${passed.sha256} is not the release key's`);
   }
   const agent = await round.agent();
-  const mpis = await agent.sign(plan.keygrip, plan.manifest.hash, passed.signatureDigest);
+  const { hash, project, version } = plan.manifest;
+  const mpis = await agent.sign(plan.keygrip, hash, passed.signatureDigest, `${project} ${version}`);
   if (!passed.check(mpis))
     throw unable('agent-wrong-signature', 'gpg-agent made a signature that does not verify', 'try again');
   await signatures.add(passed.sha256, encodeSignature(plan.hashedPart, passed.signatureDigest, mpis));

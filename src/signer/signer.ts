@@ -1,6 +1,14 @@
 /** What a signer works with, and what it says while it works. */
 import type { Source } from '../records/approval.ts';
-import type { ArtifactName, BuildId, Fingerprint, ProjectName, Slot, Version } from '../records/names.ts';
+import type {
+  ArtifactName,
+  BuildId,
+  Fingerprint,
+  ProjectName,
+  Sha256,
+  Slot,
+  Version,
+} from '../records/names.ts';
 import type { Project } from '../policy/project.ts';
 import type { Depot } from '../tree/tree.ts';
 import type { BuildResult } from './result.ts';
@@ -8,8 +16,8 @@ import type { SignerState } from './state.ts';
 
 /** The part of gpg-agent that signing needs; `Agent` of openpgp/agent.ts is one. */
 export interface SigningAgent {
-  /** The MPIs of a signature over the digest. */
-  sign(keygrip: string, hash: 'sha256' | 'sha512', digest: Buffer): Promise<Buffer[]>;
+  /** The MPIs of a signature over the digest; `what` is told to whoever is asked for the passphrase. */
+  sign(keygrip: string, hash: 'sha256' | 'sha512', digest: Buffer, what: string): Promise<Buffer[]>;
   close(): void;
 }
 
@@ -43,6 +51,7 @@ export interface SigningQuestion {
   readonly project: ProjectName;
   readonly version: Version;
   readonly source: Source | null;
+  readonly statement: Sha256;
   readonly artifacts: readonly { readonly name: ArtifactName; readonly size: number }[];
   readonly bytes: number;
   readonly builder: { readonly slot: Slot; readonly id: string; readonly command: string | null };
@@ -55,6 +64,8 @@ export interface SigningQuestion {
 }
 
 export type SignerEvent =
+  /** A build whose intent is logged: nobody is asked again. */
+  | { readonly kind: 'continuing'; readonly decided: SigningQuestion }
   /** `done` of `bytes` read so far; many a second. */
   | { readonly kind: 'reading'; readonly build: BuildId; readonly done: number; readonly bytes: number }
   | { readonly kind: 'signing'; readonly build: BuildId; readonly done: number; readonly signatures: number }

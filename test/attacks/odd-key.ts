@@ -89,7 +89,7 @@ export async function certificateOfOwner(
   const { primary } = parseCertificate(home.export(owner));
   const digest = selfDigest(primary);
   const agent = await Agent.connect(home.env);
-  const numbers = await agent.sign(home.keygrip(owner), 'sha256', digest);
+  const numbers = await agent.sign(home.keygrip(owner), 'sha256', digest, 'hello 1.0');
   agent.close();
   return { certificate: assemble(primary, digest, numbers), created: primary.created };
 }

@@ -210,7 +210,7 @@ describe('artifacts that look like something to sign', () => {
 
       // what this is all about: an H that signed the digest it is given
       const agent = await Agent.connect(other.releaseHome.env);
-      const numbers = await agent.sign(other.releaseHome.keygrip(other.releaseKey), 'sha256', digest);
+      const numbers = await agent.sign(other.releaseHome.keygrip(other.releaseKey), 'sha256', digest, 'evil');
       agent.close();
       expect(await gpgvAccepts(graft(numbers), craftSignature(mine, evil), evil)).toBe(true);
     } finally {

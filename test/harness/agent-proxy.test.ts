@@ -33,7 +33,7 @@ test('what we sign is counted, with the digests', async () => {
   const before = proxy.signatures;
   const agent = await Agent.connect(proxy.env);
   const digests = [Buffer.alloc(32, 5), Buffer.alloc(32, 6)];
-  for (const digest of digests) await agent.sign(home.keygrip(key), 'sha256', digest);
+  for (const digest of digests) await agent.sign(home.keygrip(key), 'sha256', digest, 'hello 1.0');
   agent.close();
   expect(proxy.signatures - before).toBe(2);
   expect(proxy.digests.slice(-2)).toEqual(digests.map((digest) => digest.toString('hex')));
@@ -42,7 +42,7 @@ test('what we sign is counted, with the digests', async () => {
 test('a signature that fails counts too: it was asked for', async () => {
   const before = proxy.signatures;
   const agent = await Agent.connect(proxy.env);
-  await expect(agent.sign('0'.repeat(40), 'sha256', Buffer.alloc(32))).rejects.toMatchObject({
+  await expect(agent.sign('0'.repeat(40), 'sha256', Buffer.alloc(32), 'hello 1.0')).rejects.toMatchObject({
     code: 'agent-no-key',
   });
   agent.close();

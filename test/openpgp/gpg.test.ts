@@ -168,6 +168,11 @@ describe('detachSign', () => {
     await expect(detachSign({ localUser: lockedKey, data: DATA }, locked.env)).rejects.toMatchObject({
       code: 'agent-cancelled',
     });
+    locked.configureAgent(`pinentry-program ${new FakePinentry(locked.directory, 'wrong').program}`);
+    await expect(detachSign({ localUser: lockedKey, data: DATA }, locked.env)).rejects.toMatchObject({
+      code: 'agent-locked',
+      message: expect.stringMatching(/^wrong passphrase/),
+    });
     const pinentry = new FakePinentry(locked.directory, 'sesame');
     const env = { ...locked.env, GPG_TTY: '/dev/pts/4321', COUNTERSIGN_TICKET: 'ours alone' };
     expect(await detachSign({ localUser: lockedKey, data: DATA }, env)).toBeInstanceOf(Buffer);

@@ -66,8 +66,7 @@ class Steps {
 
   connectAgent = async () => {
     const agent = await Agent.connect();
-    const sign: Agent['sign'] = (grip, hash, digest) =>
-      this.step('sign', () => agent.sign(grip, hash, digest));
+    const sign: Agent['sign'] = (...signature) => this.step('sign', () => agent.sign(...signature));
     return { sign, close: () => agent.close() };
   };
 
@@ -96,8 +95,15 @@ test('killed before every step in turn, it finishes what it began', { timeout: 2
     expect(await scene.logged(build)).toBe('approval statement intent release');
     // Whatever was asked of the agent, by both runs, is one set: of the artifact and of SHA256SUMS.
     expect(new Set(scene.agent.digests.slice(before)).size).toBe(2);
-    // Asked once; when the intent is logged, not again.
+    // Asked once; when the intent is logged, not again: then it is said what goes on.
     expect(second.questions).toHaveLength(first || !intended ? 1 : 0);
+    const continued = second.events.flatMap((event) => (event.kind === 'continuing' ? [event.decided] : []));
+    const released = steps.names.includes('log release');
+    expect(continued).toMatchObject(
+      !first && intended && !released
+        ? [{ build: build.build, version: `1.${last}`, approvers: [{ userId: 'Ada <ada@example.org>' }] }]
+        : [],
+    );
     done = first !== null;
     names = steps.names;
   }

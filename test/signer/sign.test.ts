@@ -3,6 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { buildPath } from '../../src/records/paths.ts';
+import { sha256Hex } from '../../src/records/sha256.ts';
 import { Scene } from './scene.ts';
 
 let scene: Scene;
@@ -31,11 +33,13 @@ describe('a build that approvers allowed and a builder sealed', () => {
       artifacts: 4,
       bytes: 19,
     });
+    expect(result?.signSeconds).toBe(Number(result?.signSeconds.toFixed(3)));
     expect(exit).toBe(0);
     expect(await scene.logged()).toBe('approval statement intent release');
     expect(questions).toMatchObject([
       {
         version: '1.0',
+        statement: sha256Hex((await scene.tree.read(buildPath(build.build, 'statements/b1.json')))!),
         bytes: 19,
         approvers: [{ userId: 'Ada <ada@example.org>' }],
         assurance: 'single-builder',
