@@ -1,16 +1,22 @@
 /** `countersign approve`: an operator allows one build, and gets the ticket for its builder. */
 import { now } from '../host/clock.ts';
-import { refused } from '../failure.ts';
-import { prepareApproval, submitApproval } from '../operator/approve.ts';
+import { Failure, refused } from '../failure.ts';
+import { prepareApproval, requireNoTickets, submitApproval } from '../operator/approve.ts';
 import type { ApprovalSummary } from '../operator/approve.ts';
-import { parseDuration } from '../policy/duration.ts';
+import { versionTaken } from '../operator/version-taken.ts';
+import { formatDuration, parseDuration } from '../policy/duration.ts';
+import type { Project } from '../policy/project.ts';
+import type { Approval } from '../records/approval.ts';
+import { timestampDate } from '../records/names.ts';
+import type { Depot } from '../tree/tree.ts';
 import { parseCount, parseSize } from './values.ts';
 import { command, wrongUse } from './command.ts';
 import { depotUrl, loadProject, openDepot } from './config.ts';
 import { EXIT } from './exit-status.ts';
 import { requireAnswer } from './question.ts';
+import { keyRows, sourceRow } from './rows.ts';
 import type { Terminal } from './terminal.ts';
-import { alignColumns, bold, formatSize, plural, spaced, yellow } from './text.ts';
+import { alignColumns, bold, formatSize, plural } from './text.ts';
 
 const optional = <T>(
   text: string | undefined,
@@ -37,10 +43,10 @@ The ticket is secret: hand it to the builder and to nobody else.`,
     'max-count': { value: 'N', help: 'artifacts at most' },
     'max-size': { value: 'BYTES', help: 'bytes of each artifact at most (64M, 2GiB)' },
     'max-total': { value: 'BYTES', help: 'bytes of all artifacts at most' },
-    builders: { value: 'N', help: 'how many builders build it; 1' },
-    quorum: { value: 'K', help: 'how many of them must agree; all' },
-    scheme: { value: 'SCHEME', help: 'how the builder proves itself; keypair' },
-    mode: { value: 'MODE', help: 'how the signer gets the artifacts; fetch' },
+    builders: { value: 'N', help: 'how many builders build it; only 1 in this version' },
+    quorum: { value: 'K', help: 'how many of them must agree; only 1 in this version' },
+    scheme: { value: 'SCHEME', help: 'how the builder proves itself; only keypair in this version' },
+    mode: { value: 'MODE', help: 'how the signer gets the artifacts; only fetch in this version' },
     expires: {
       value: 'TIME',
       help: 'until when the builder must be done (90s, 10m, 4h, 1d); 4h or what the project allows',
@@ -52,11 +58,11 @@ The ticket is secret: hand it to the builder and to nobody else.`,
   operands: { min: 1, max: 1 },
   example: [
     "countersign approve 1.4.0 --artifact 'app-*.tgz' --tickets ./tickets",
-    'scp -p tickets/b1.ticket builder:   # then, there: countersign attest --ticket b1.ticket app-1.4.0.tgz',
+    'scp -p tickets/b1.ticket builder:',
+    'ssh builder countersign attest --ticket b1.ticket app-1.4.0.tgz',
   ],
   async run({ flags, globals, operands: [version = ''], terminal }) {
     if (flags.tickets === undefined) throw wrongUse('approve', '--tickets DIR is missing');
-    requireAnswer(terminal, flags.yes);
     const { project } = loadProject(globals);
     const prepared = await prepareApproval(project, {
       version,
@@ -76,11 +82,16 @@ The ticket is secret: hand it to the builder and to nobody else.`,
       depot: depotUrl(project, globals),
       now: now(),
     });
-    showSummary(prepared.summary, terminal);
-    if (flags.yes !== true && !(await terminal.confirm('allow this build?')))
-      throw refused('declined', 'the answer was no: nothing is allowed');
+    await requireNoTickets(prepared, flags.tickets);
     const depot = openDepot(project, globals);
     try {
+      requireAnswer(terminal, flags.yes);
+      const taken = await whyTaken(project, depot, prepared.summary.approval);
+      showSummary(prepared.summary, flags.yes === true, terminal);
+      for (const warning of prepared.summary.warnings) terminal.warn(warning);
+      if (taken !== null) terminal.warn(`the signer will refuse this: ${taken}`);
+      if (flags.yes !== true && !(await terminal.confirm('allow this build?')))
+        throw refused('declined', 'the answer was no: nothing is allowed');
       const submitted = await submitApproval(project, prepared, {
         depot,
         directory: flags.tickets,
@@ -88,7 +99,7 @@ The ticket is secret: hand it to the builder and to nobody else.`,
       terminal.record({ ...submitted });
       terminal.result(submitted.build);
       for (const [slot, path] of Object.entries(submitted.tickets))
-        terminal.say(`ticket of ${slot}: `, bold(path));
+        terminal.show(`ticket of ${slot}: `, bold(path));
       terminal.hint('hand the ticket to the builder, there: countersign attest --ticket FILE PATH...');
       return EXIT.done;
     } finally {
@@ -97,31 +108,40 @@ The ticket is secret: hand it to the builder and to nobody else.`,
   },
 });
 
-function showSummary(summary: ApprovalSummary, terminal: Terminal): void {
+/** Null also where the depot can't be asked: it will say so itself when the approval is sent. */
+async function whyTaken(project: Project, depot: Depot, { version }: Approval): Promise<string | null> {
+  try {
+    return await versionTaken(project, depot, version, now());
+  } catch (error) {
+    if (error instanceof Failure) return null;
+    throw error;
+  }
+}
+
+function showSummary(summary: ApprovalSummary, yes: boolean, terminal: Terminal): void {
+  const show = yes ? terminal.say.bind(terminal) : terminal.show.bind(terminal);
   const { approval } = summary;
   const { artifacts } = approval;
   const more = summary.furtherApprovers;
-  terminal.show('about to allow a build of ', bold(`${approval.project} ${approval.version}`));
+  show('about to allow a build of ', bold(`${approval.project} ${approval.version}`));
   const rows = [
     ['build', approval.build],
-    [
-      'source',
-      approval.source
-        ? `${approval.source.uri} at ${approval.source.digest.gitCommit}`
-        : yellow('source not stated'),
-    ],
+    sourceRow(approval.source),
     ['artifacts', `named ${artifacts.patterns.join('  ')}`],
     [
       'limits',
       `${plural(artifacts.maxCount, 'artifact')}, ${formatSize(artifacts.maxBytes)} each, ${formatSize(artifacts.maxTotalBytes)} in all`,
     ],
     ['builders', `${Object.keys(approval.builders).join(', ')}: ${summary.assurance}`],
-    ['time', `until ${approval.expires}`],
+    ['time', `until ${approval.expires}, in ${lifetimeOf(approval)}`],
     ['depot', summary.depot],
-    ['signs it', `${spaced(summary.releaseKey.fingerprint)}  ${summary.releaseKey.userId}`],
-    ['you', `${spaced(summary.approver.fingerprint)}  ${summary.approver.userId}`],
+    ...keyRows('signs it', summary.releaseKey),
+    ...keyRows('you', summary.approver),
     ['approvers', `${summary.threshold} needed${more > 0 ? `, ${more} more after you` : ''}`],
     ['terms', summary.terms],
   ];
-  for (const row of alignColumns(rows)) terminal.show('  ', ...row);
+  for (const row of alignColumns(rows)) show('  ', ...row);
 }
+
+const lifetimeOf = ({ notBefore, expires }: Approval): string =>
+  formatDuration((timestampDate(expires).getTime() - timestampDate(notBefore).getTime()) / 1000);

@@ -5,6 +5,7 @@ import type { Failure } from '../failure.ts';
 import type { ExitStatus } from './exit-status.ts';
 import { nearest } from './nearest.ts';
 import type { Terminal } from './terminal.ts';
+import { alignColumns, renderLine, wrapText } from './text.ts';
 
 export interface Flag {
   /** What stands for the value in help, `FILE`; a flag without it is a switch. */
@@ -52,7 +53,7 @@ export interface CommandSpec<F extends Flags> {
   readonly name: string;
   /** What follows the name: `VERSION --tickets DIR`. */
   readonly synopsis: string;
-  /** One paragraph, lines already broken. */
+  /** One paragraph; its line ends are ours, not those of the help. */
   readonly about: string;
   readonly flags: F;
   /** How many operands it takes. */
@@ -141,9 +142,9 @@ export const wrongUse = (name: string, what: string): Failure =>
 
 function helpText(spec: CommandSpec<Flags>): string {
   return [
-    `usage: countersign ${spec.name} ${spec.synopsis}`.trimEnd(),
+    ...wrapText(`usage: countersign ${spec.name} ${spec.synopsis}`.trimEnd(), ' '.repeat(9)),
     '',
-    spec.about,
+    ...wrapText(spec.about.replaceAll('\n', ' ')),
     ...(Object.keys(spec.flags).length > 0 ? ['', 'flags:', ...flagLines(spec.flags)] : []),
     '',
     'flags of every command:',
@@ -156,10 +157,9 @@ function helpText(spec: CommandSpec<Flags>): string {
 
 /** Help lines of flags, aligned. */
 export function flagLines(flags: Flags): string[] {
-  const rows = Object.entries(flags).map(([name, flag]) => ({
-    left: `  ${flag.short ? `-${flag.short}, ` : ''}--${name}${flag.value ? ` ${flag.value}` : ''}`,
-    help: flag.many ? `${flag.help} (may be repeated)` : flag.help,
-  }));
-  const width = Math.max(...rows.map((row) => row.left.length));
-  return rows.map((row) => `${row.left.padEnd(width)}  ${row.help}`);
+  const rows = Object.entries(flags).map(([name, flag]) => [
+    `${flag.short ? `-${flag.short}, ` : ''}--${name}${flag.value ? ` ${flag.value}` : ''}`,
+    flag.many ? `${flag.help} (may be repeated)` : flag.help,
+  ]);
+  return alignColumns(rows).map((row) => `  ${renderLine(row, false)}`.trimEnd());
 }

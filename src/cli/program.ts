@@ -7,6 +7,7 @@ import { asFailure, EXIT, exitStatusOf } from './exit-status.ts';
 import type { ExitStatus } from './exit-status.ts';
 import { nearest } from './nearest.ts';
 import { Terminal } from './terminal.ts';
+import { wrapText } from './text.ts';
 
 declare const COUNTERSIGN_VERSION: string | undefined;
 
@@ -125,12 +126,20 @@ function splitVerb(args: readonly string[]): Split {
   };
 }
 
+/** By the verb that a program must have for it. */
+const EXAMPLES = [
+  ['demo', 'countersign demo           all roles on this machine, to see it work'],
+  ['sign', 'countersign sign --help    what a command takes, with an example'],
+] as const;
+
 function overview(sections: readonly Section[]): string {
   const width = Math.max(...names(sections).map((name) => name.length));
   return [
     'usage: countersign COMMAND [flags]',
     '',
-    'Sign what a machine you do not quite trust has built, with a key that never leaves the machine you trust most.',
+    ...wrapText(
+      'Sign what a machine you do not quite trust has built, with a key that never leaves the machine you trust most.',
+    ),
     ...sections.flatMap((section) => [
       '',
       `${section.title}:`,
@@ -140,10 +149,9 @@ function overview(sections: readonly Section[]): string {
     'flags of every command:',
     ...flagLines(GLOBAL_FLAGS),
     '',
-    'exit status: 0 done, 1 refused or not valid, 2 wrong usage, 3 could not (try again)',
+    ...wrapText('exit status: 0 done, 1 refused or not valid, 2 wrong usage, 3 could not (try again)'),
     '',
     'example:',
-    '  countersign demo              all roles on this machine, to see it work',
-    '  countersign approve --help    what a command takes, with an example',
+    ...EXAMPLES.filter(([verb]) => names(sections).includes(verb)).map(([, example]) => `  ${example}`),
   ].join('\n');
 }

@@ -5,13 +5,14 @@
  *   `{"code","message","hint"}`, the object that the depot answers with.
  * - Standard error is everything else: what is happening, questions, warnings, errors. `-q` leaves warnings,
  *   questions with their summary, and errors.
- * - One call is one line, lower case, what happened first. Foreign text is escaped here and nowhere else.
+ * - One call is one line, lower case, what happened first; a terminal breaks it between words. Foreign text is
+ *   escaped here and nowhere else.
  * - An error is one line, `countersign: …`, then `hint:` with what to do next.
  * - Colour and progress are for a terminal only, colour never with NO_COLOR.
  */
 import { createInterface } from 'node:readline';
 import type { Failure } from '../failure.ts';
-import { dim, jsonLine, red, renderLine, yellow } from './text.ts';
+import { dim, jsonLine, red, renderLine, WIDTH, wrapParts, yellow } from './text.ts';
 import type { Part } from './text.ts';
 
 export interface TerminalOptions {
@@ -121,7 +122,9 @@ export class Terminal {
 
   #write(stream: NodeJS.WriteStream, parts: readonly Part[]): void {
     this.status('');
-    stream.write(`${renderLine(parts, stream.isTTY && !this.#noColour)}\n`);
+    // a person's screen breaks words anywhere; what reads a pipe wants its line whole
+    const lines = stream.isTTY ? wrapParts(parts, stream.columns || WIDTH) : [parts];
+    for (const line of lines) stream.write(`${renderLine(line, stream.isTTY && !this.#noColour)}\n`);
   }
 }
 

@@ -53,16 +53,59 @@ export function jsonLine(value: unknown): string {
     .replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-/** Rows of columns as lines of parts, each column as wide as its widest cell, two spaces between. */
-export function alignColumns(rows: readonly (readonly Part[])[]): Part[][] {
-  const width = (cell: Part): number => escapeText(typeof cell === 'string' ? cell : cell.text).length;
-  const widths: number[] = [];
-  for (const row of rows) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, width(cell))));
-  return rows.map((row) =>
-    row.flatMap((cell, i) =>
-      i === row.length - 1 ? [cell] : [cell, ' '.repeat((widths[i] ?? 0) - width(cell) + 2)],
-    ),
+/** Columns of every terminal: text of several lines keeps within them. */
+export const WIDTH = 80;
+
+const textOf = (part: Part): string => (typeof part === 'string' ? part : part.text);
+const widthOf = (part: Part): number => escapeText(textOf(part)).length;
+
+/** Parts as lines of at most `width`, broken at spaces; a word that is longer is left whole. */
+export function wrapParts(parts: readonly Part[], width: number): Part[][] {
+  const lines: Part[][] = [[]];
+  let [column, mayBreak] = [0, false];
+  for (const part of parts) {
+    let piece = '';
+    const endPiece = (): void => {
+      if (piece !== '') lines.at(-1)?.push(typeof part === 'string' ? piece : { ...part, text: piece });
+      piece = '';
+    };
+    for (const word of escapeText(textOf(part)).match(/[^ ]+ *| +/g) ?? []) {
+      if (mayBreak && column + word.trimEnd().length > width) {
+        endPiece();
+        lines.push([]);
+        column = 0;
+      }
+      piece += word;
+      column += word.length;
+      mayBreak = word.endsWith(' ');
+    }
+    endPiece();
+  }
+  return lines;
+}
+
+/** Text as lines of at most `WIDTH` columns, those after the first indented. */
+export const wrapText = (text: string, indent = ''): string[] =>
+  wrapParts([text], WIDTH - indent.length).map(
+    (parts, line) => (line === 0 ? '' : indent) + parts.map(textOf).join('').trimEnd(),
   );
+
+/**
+ * Rows of columns as lines of parts, each column as wide as its widest cell, two spaces between. The last cell
+ * of a row goes on below itself where a line indented by two would be too long.
+ */
+export function alignColumns(rows: readonly (readonly Part[])[]): Part[][] {
+  const widths: number[] = [];
+  for (const row of rows)
+    row.slice(0, -1).forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, widthOf(cell))));
+  return rows.flatMap((row) => {
+    const left = row
+      .slice(0, -1)
+      .flatMap((cell, i) => [cell, ' '.repeat((widths[i] ?? 0) - widthOf(cell) + 2)]);
+    const indent = left.reduce((sum, part) => sum + widthOf(part), 0);
+    const lines = wrapParts(row.slice(-1), WIDTH - 2 - indent);
+    return lines.map((line, i) => [...(i === 0 ? left : [' '.repeat(indent)]), ...line]);
+  });
 }
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
@@ -71,7 +114,7 @@ const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 export function formatSize(bytes: number): string {
   const power = Math.min(UNITS.length - 1, bytes < 1 ? 0 : Math.floor(Math.log2(bytes) / 10));
   const value = bytes / 1024 ** power;
-  return `${power === 0 || Number.isInteger(value) ? value : value.toFixed(1)} ${UNITS[power]}`;
+  return `${Number(value.toFixed(1))} ${UNITS[power]}`;
 }
 
 /** `1 artifact`, `2 artifacts`. */

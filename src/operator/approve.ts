@@ -12,7 +12,7 @@ import { approvalProblems } from '../policy/approval-policy.ts';
 import { ephemeralCreation } from '../policy/builder-key.ts';
 import type { Project } from '../policy/project.ts';
 import { APPROVAL_TYPE, encodeApproval, parseApproval, terms } from '../records/approval.ts';
-import type { Approval, KeypairBuilder } from '../records/approval.ts';
+import type { Approval, KeypairBuilder, Source } from '../records/approval.ts';
 import { isVersion, newBuildId, timestamp, timestampDate, toSlot } from '../records/names.ts';
 import type { BuildId, ProjectName, Sha256, Slot, Timestamp, Version } from '../records/names.ts';
 import { approvalFile, approvalSignatureFile } from '../records/paths.ts';
@@ -22,8 +22,8 @@ import type { Ticket } from '../records/ticket.ts';
 import type { Depot } from '../tree/tree.ts';
 import { chooseApprover, keyFact, signAsApprover } from './approver.ts';
 import type { KeyFact } from './approver.ts';
-import { parseSourceFlag, sourceOfCheckout } from './source.ts';
-import { removeTickets, writeTickets } from './tickets.ts';
+import { isChanged, parseSourceFlag, sourceOfCheckout } from './source.ts';
+import { removeTickets, requireFree, writeTickets } from './tickets.ts';
 
 /** What the command line says; null where it says nothing. */
 export interface ApprovalRequest {
@@ -62,6 +62,8 @@ export interface ApprovalSummary {
   /** How many further approvers the project file asks for after this one. */
   readonly furtherApprovers: number;
   readonly assurance: 'single-builder';
+  /** What may be other than the person thinks; a sentence each. */
+  readonly warnings: readonly string[];
 }
 
 export interface PreparedApproval {
@@ -155,9 +157,14 @@ export async function prepareApproval(project: Project, request: ApprovalRequest
     threshold: project.threshold,
     furtherApprovers: project.threshold - 1,
     assurance: 'single-builder',
+    warnings: await warningsOf(project, request, source),
   };
   return { summary, bytes, tickets: new Map([[slot, ticket]]) };
 }
+
+/** Throws usage `ticket-exists` if the tickets could not be written into `directory`: to be said before the question. */
+export const requireNoTickets = (prepared: PreparedApproval, directory: string): Promise<void> =>
+  requireFree(directory, prepared.tickets.keys());
 
 /**
  * Has gpg sign (pinentry as usual), writes the tickets into `directory` (0600, never over another file), submits.
@@ -185,6 +192,21 @@ export async function submitApproval(
     throw error;
   }
   return { build, terms: summary.terms, expires, tickets };
+}
+
+async function warningsOf(
+  { threshold }: Project,
+  { source: named, directory }: ApprovalRequest,
+  source: Source | null,
+): Promise<string[]> {
+  const warnings: string[] = [];
+  if (named === null && source !== null && (await isChanged(directory)))
+    warnings.push('the checkout here has changes that are not in the commit named as source');
+  if (threshold > 1)
+    warnings.push(
+      `the project asks for ${threshold} approvers, and this version has no countersign endorse: the build will wait until it expires`,
+    );
+  return warnings;
 }
 
 /** What this version can do, and what a name must look like. Returns the version. */

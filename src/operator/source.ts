@@ -57,6 +57,12 @@ export function publicUri(remote: string): string | null {
   return `git+${protocol}//${host}${pathname}`;
 }
 
+/** Whether files that git knows are changed in the checkout that holds `directory`: HEAD is not what lies there then. */
+export async function isChanged(directory: string): Promise<boolean> {
+  const changes = await git(directory, ['status', '--porcelain', '--untracked-files=no']);
+  return changes !== null && changes !== '';
+}
+
 /** What git prints, one line; null if it fails or is not here. */
 async function git(directory: string, args: readonly string[]): Promise<string | null> {
   const options = { env: withoutOurs(process.env), timeoutMs: 10_000, maxOutput: 64 * 1024 };

@@ -12,6 +12,7 @@ import { hasWildcard, matchesAny } from '../records/pattern.ts';
 import type { Reason, ReasonCode } from '../records/refusal.ts';
 import { attempt } from './attempt.ts';
 import { builderCertificate, ephemeralCreation, slotsOf } from './builder-key.ts';
+import { formatDuration } from './duration.ts';
 import { projectSigningKeys } from './project.ts';
 import type { Project } from './project.ts';
 
@@ -81,7 +82,7 @@ function timeProblems(project: Project, approval: Approval, now: Date): Reason[]
     timestampDate(approval.expires).getTime() - timestampDate(approval.notBefore).getTime();
   const { maxLifetime } = project.policy;
   if (milliseconds > maxLifetime * 1000) {
-    const text = `it is valid for ${milliseconds / 1000} seconds, the project allows ${maxLifetime}`;
+    const text = `it is valid for ${formatDuration(milliseconds / 1000)}, the project allows ${formatDuration(maxLifetime)}`;
     reasons.push(reason('policy-lifetime', 'expires', text));
   }
   if (isExpired(approval, now)) reasons.push(reason('expired', 'expires', `it ended at ${approval.expires}`));

@@ -35,6 +35,15 @@ describe('help', () => {
     expect((await run(['help', verb])).stdout).toBe(stdout);
   });
 
+  test.each(['', ...VERBS])(
+    'of %s has no line that a terminal would break, but for examples',
+    async (verb) => {
+      const { stdout } = await run([verb, '--help'].filter(Boolean));
+      const [text = ''] = stdout.split('example:');
+      expect(text.split('\n').filter((line) => line.length > 80)).toEqual([]);
+    },
+  );
+
   test('--version is that of the package, alone', async () => {
     const { version } = JSON.parse(
       await readFile(new URL('../../package.json', import.meta.url), 'utf8'),
@@ -47,6 +56,8 @@ describe('help', () => {
   test('H’s program knows its own verbs only', async () => {
     const { stdout } = await run(['--help'], {}, PROGRAM_H);
     expect(stdout).toMatch(/^  init .*\n  sign /m);
+    expect(stdout).not.toMatch(/demo|approve/);
+    expect(stdout).toContain('countersign sign --help');
     expect(await run(['serve'], {}, PROGRAM_H)).toMatchObject({ code: 2 });
   });
 });
@@ -60,8 +71,8 @@ describe('a mistake', () => {
     [['status', 'a', 'b'], 'wrong-usage', /countersign status --help/],
     [['status', '../../etc'], 'wrong-usage', /status shows it/],
     [['approve', '1.0'], 'wrong-usage', /approve --help/],
-    [['approve', '1.0', '--tickets', 't'], 'no-terminal', /--yes/],
-    [['sign'], 'no-terminal', /--yes/],
+    [['approve', '1.0', '--tickets', 't'], 'config-missing', /-c FILE/],
+    [['sign'], 'config-missing', /-c FILE/],
     [['sign', '--once', '--watch', '--yes'], 'wrong-usage', /./],
     [['serve'], 'wrong-usage', /serve --help/],
     [['serve', '--data', 'd', '--listen', 'nowhere'], 'wrong-usage', /127\.0\.0\.1:8080/],

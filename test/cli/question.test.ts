@@ -1,5 +1,6 @@
 /** What a person is asked before anything is allowed or signed, on a real terminal. */
 import { existsSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { expectUntouched, snapshot } from '../harness/invariants.ts';
 import { atTerminal } from '../harness/terminal.ts';
@@ -23,11 +24,47 @@ test('approve shows what would be allowed; no is no', async () => {
   expect(code, screen).toBe(1);
   expect(screen).toMatch(/about to allow a build of .*widget 1\.0\.0/);
   expect(screen).toContain('source not stated');
+  expect(screen).toMatch(/until \S+Z, in 4h/);
+  for (const line of screen.split(/\r?\n/)) expect(line.length).toBeLessThanOrEqual(80);
   expect(screen).toContain('single-builder');
   expect(screen).toMatch(/terms +[0-9a-f]{64}/);
   expect(existsSync(tickets)).toBe(false);
   const status = await world.runOn('operator', ['status', '--json']);
   expect(status.json).toEqual([]);
+});
+
+test('approve says beforehand that a version is taken, and that its ticket could not be written', async () => {
+  const quiet = ['-q', '--depot', world.url];
+  const first = await world.approve('2.0.0', quiet);
+  mustBe(0, first);
+  expect(first.stderr).toContain(first.ticket);
+  expect(first.stderr).not.toMatch(/about to allow|warning/);
+
+  const second = await world.approve('2.0.0', quiet);
+  mustBe(0, second);
+  expect(second.stderr).toMatch(
+    `warning: the signer will refuse this: widget 2.0.0 is that of build ${first.build}`,
+  );
+
+  const args = ['approve', '2.0.1', '--tickets', dirname(first.ticket), '--json'];
+  expect(await world.runOn('operator', args)).toMatchObject({ code: 2, error: { code: 'ticket-exists' } });
+  const away = await world.approve('2.0.0', ['--depot', 'http://127.0.0.1:1']);
+  expect(away).toMatchObject({ code: 3, error: { code: 'network' } });
+  expect(away.stderr).not.toContain('warning');
+});
+
+test('without a terminal nothing is allowed or signed unasked, and with nothing to ask none is needed', async () => {
+  const tickets = world.path('operator', 'tickets-none');
+  const args = ['approve', '3.0.0', '--tickets', tickets, '--json'];
+  expect(await world.runOn('operator', args)).toMatchObject({ code: 2, error: { code: 'no-terminal' } });
+
+  const approved = await world.approve('3.0.0');
+  const sign = () => world.runOn('H', ['sign', '--json']);
+  mustBe(1, await sign());
+  mustBe(0, await sign());
+  mustBe(0, await world.attest(approved.ticket, { 'app.tgz': 'three' }));
+  expect(await sign()).toMatchObject({ code: 2, error: { code: 'no-terminal' } });
+  mustBe(0, await world.sign());
 });
 
 test('sign shows who allowed what and what would be signed; no leaves the build as it was', async () => {
@@ -40,7 +77,7 @@ test('sign shows who allowed what and what would be signed; no leaves the build 
   mustBe(0, await world.attest(`${tickets}/b1.ticket`, { 'app.tgz': 'app' }));
 
   const sign = (answer: string) =>
-    atTerminal(['sign', build], [['sign it? [y/N]', answer]], {
+    atTerminal(['sign', build], [['sign widget 1.0.0? [y/N]', answer]], {
       cwd: world.path('cwd'),
       env: world.env('H'),
     });
@@ -49,6 +86,7 @@ test('sign shows who allowed what and what would be signed; no leaves the build 
   expect(declined.code, declined.screen).toBe(1);
   expect(declined.screen).toMatch(/about to sign .*widget 1\.0\.0/);
   expect(declined.screen).toContain('app.tgz  3 B');
+  expect(declined.screen).toMatch(/statement +[0-9a-f]{64}/);
   await expectUntouched(world, before, { answers: [] });
 
   const signed = await sign('y');

@@ -1,6 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { alignColumns, bold, escapeText, formatSize, jsonLine, red, renderLine } from '../../src/cli/text.ts';
+import {
+  alignColumns,
+  bold,
+  escapeText,
+  formatSize,
+  jsonLine,
+  red,
+  renderLine,
+  wrapParts,
+} from '../../src/cli/text.ts';
 
 describe('foreign text on a terminal', () => {
   test('stays one line and cannot move the cursor, colour, hide or reorder anything', () => {
@@ -50,14 +59,48 @@ test('columns are as wide as their widest cell, styles not counted', () => {
   expect(lines).toEqual(['a     refused  why', 'long  ok       because']);
 });
 
+describe('lines that are too long', () => {
+  const lines = (parts: Parameters<typeof wrapParts>[0], width: number): string[] =>
+    wrapParts(parts, width).map((line) => renderLine(line, false));
+
+  test('are broken between words, styles kept, and nothing is lost', () => {
+    expect(lines(['one ', bold('two three'), ' four'], 9)).toEqual(['one two ', 'three ', 'four']);
+    expect(wrapParts([bold('two three')], 5)).toEqual([[bold('two ')], [bold('three')]]);
+    expect(lines(['  indented'], 80)).toEqual(['  indented']);
+    expect(lines([''], 80)).toEqual(['']);
+  });
+
+  test('are not broken within a word, however long', () => {
+    expect(lines(['see https://example.org/a/long/path now'], 10)).toEqual([
+      'see ',
+      'https://example.org/a/long/path ',
+      'now',
+    ]);
+    expect(lines(['ab', bold('cd'), 'ef gh'], 3)).toEqual(['abcdef ', 'gh']);
+  });
+
+  test('in a table go on below their column, within 80 with an indent of two', () => {
+    const words = Array.from({ length: 30 }, (_, i) => `word${i}`).join(' ');
+    const table = alignColumns([
+      ['label', words],
+      ['', 'more'],
+    ]).map((parts) => renderLine(parts, false));
+    expect(table.length).toBeGreaterThan(3);
+    for (const line of table) expect(line.trimEnd().length).toBeLessThanOrEqual(78);
+    expect(table.slice(1).every((line) => /^ {7}\S/.test(line))).toBe(true);
+    expect(table.map((line) => line.slice(7)).join('')).toBe(`${words}more`);
+  });
+});
+
 test('sizes are as people say them', () => {
-  expect([0, 1, 1023, 1024, 1536, 300_000_000, 64 * 2 ** 30].map(formatSize)).toEqual([
+  expect([0, 1, 1023, 1024, 1536, 300_000_000, 300.01 * 2 ** 20, 64 * 2 ** 30].map(formatSize)).toEqual([
     '0 B',
     '1 B',
     '1023 B',
     '1 KiB',
     '1.5 KiB',
     '286.1 MiB',
+    '300 MiB',
     '64 GiB',
   ]);
 });

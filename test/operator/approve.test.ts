@@ -1,4 +1,5 @@
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -6,7 +7,7 @@ import { unable } from '../../src/failure.ts';
 import { parseCertificate } from '../../src/openpgp/certificate.ts';
 import { parseEphemeralSecret } from '../../src/openpgp/ephemeral.ts';
 import { verifyDetached } from '../../src/openpgp/verify.ts';
-import { prepareApproval, submitApproval } from '../../src/operator/approve.ts';
+import { prepareApproval, requireNoTickets, submitApproval } from '../../src/operator/approve.ts';
 import type { ApprovalRequest, PreparedApproval } from '../../src/operator/approve.ts';
 import { slotsOf } from '../../src/policy/builder-key.ts';
 import type { Project } from '../../src/policy/project.ts';
@@ -117,11 +118,30 @@ describe('approve', () => {
     expect(secret.certificate.toString('base64')).toBe(builder?.certificate);
   });
 
+  test('warns of changes in the checkout that is named as source, but not of files that git does not know', async () => {
+    const git = (...args: string[]) => execFileSync('git', ['-C', directory, ...args]);
+    writeFileSync(join(directory, 'main.c'), 'int main;\n');
+    git('init', '--quiet');
+    git('remote', 'add', 'origin', 'https://example.org/app.git');
+    git('add', 'main.c');
+    git('-c', 'user.name=x', '-c', 'user.email=x@example.org', 'commit', '--quiet', '-m', 'x');
+    const prepared = async (more = {}) => (await prepareApproval(project, request(more))).summary;
+    expect(await prepared()).toMatchObject({
+      approval: { source: { uri: 'git+https://example.org/app.git' } },
+      warnings: [],
+    });
+    writeFileSync(join(directory, 'main.c'), 'char main;\n');
+    expect((await prepared()).warnings).toEqual([expect.stringContaining('changes')]);
+    const source = `git+https://example.org/app@${'0'.repeat(40)}`;
+    expect((await prepared({ source })).warnings).toEqual([]);
+  });
+
   test('leaves the ticket and nothing else, readable for the operator alone', async () => {
     const prepared = await prepareApproval(project, request());
     expect(readdirSync(directory)).toEqual(['depot']);
     await submit(prepared);
-    expect(readdirSync(tickets())).toEqual(['b1.ticket']);
+    expect(readdirSync(tickets())).toEqual(['.gitignore', 'b1.ticket']);
+    expect(readFileSync(join(tickets(), '.gitignore'), 'utf8')).toBe('*\n');
     expect(statSync(join(tickets(), 'b1.ticket')).mode & 0o777).toBe(0o600);
     expect(statSync(tickets()).mode & 0o777).toBe(0o700);
   });
@@ -132,14 +152,17 @@ describe('when it does not come to that', () => {
     const fault = unable('network', 'the depot does not answer');
     const away = new Proxy(depot, { get: () => () => Promise.reject(fault) });
     await expect(submit(await prepareApproval(project, request()), away)).rejects.toBe(fault);
-    expect(readdirSync(tickets())).toEqual([]);
+    expect(readdirSync(tickets())).toEqual(['.gitignore']);
   });
 
   test('another ticket lies there: it stays, and nothing is submitted', async () => {
     const first = await submit(await prepareApproval(project, request()));
     const text = readFileSync(join(tickets(), 'b1.ticket'), 'utf8');
     const second = await prepareApproval(project, request());
-    await expect(submit(second)).rejects.toMatchObject({ kind: 'usage', code: 'ticket-exists' });
+    const exists = { kind: 'usage', code: 'ticket-exists' };
+    await expect(requireNoTickets(second, tickets())).rejects.toMatchObject(exists);
+    await expect(submit(second)).rejects.toMatchObject(exists);
+    await requireNoTickets(second, join(directory, 'others'));
     expect(readFileSync(join(tickets(), 'b1.ticket'), 'utf8')).toBe(text);
     expect((await depot.builds(null)).builds).toEqual([first.build]);
   });
@@ -189,7 +212,9 @@ describe('the approver', () => {
 
   test('under threshold 2 a further one is needed', async () => {
     const two = { ...project, threshold: 2, approvers: [...project.approvers, ...scene.approvers] };
-    expect((await prepareApproval(two, request())).summary.furtherApprovers).toBe(1);
+    const { summary } = await prepareApproval(two, request());
+    expect(summary.furtherApprovers).toBe(1);
+    expect(summary.warnings).toEqual([expect.stringContaining('no countersign endorse')]);
   });
 });
 

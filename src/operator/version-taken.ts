@@ -1,0 +1,85 @@
+/** Whether a version can still be had: the signer refuses an approval of one that another build has. */
+import { Failure } from '../failure.ts';
+import { attempt } from '../policy/attempt.ts';
+import type { Project } from '../policy/project.ts';
+import { verifyReleaseEntry } from '../policy/release-chain.ts';
+import { buildState } from '../policy/state.ts';
+import { parseApproval } from '../records/approval.ts';
+import { RECORD_MAX } from '../records/canonical.ts';
+import { newBuildId } from '../records/names.ts';
+import type { BuildId, Version } from '../records/names.ts';
+import { approvalFile, buildPath, logEntryFile, releaseDir, releaseProofFile } from '../records/paths.ts';
+import { PROOF_MAX } from '../tlog/proof.ts';
+import type { Depot } from '../tree/tree.ts';
+import { gatherEvidence } from './evidence.ts';
+
+/** The build that is released as this version, as the log proves it; null if there is none. Throws unable. */
+export async function releasedBuild(
+  project: Project,
+  depot: Depot,
+  version: Version,
+): Promise<BuildId | null> {
+  const directory = `${releaseDir(project.name, version)}/countersign`;
+  const proof = await depot.read(`${directory}/${releaseProofFile}`, PROOF_MAX);
+  const entry = await depot.read(`${directory}/${logEntryFile}`, RECORD_MAX);
+  if (proof === null || entry === null) return null;
+  const proven = attempt(() => verifyReleaseEntry(proof, entry, project.log));
+  if (proven instanceof Failure) return null;
+  const { build, project: name, version: released } = proven.entry;
+  return name === project.name && released === version ? build : null;
+}
+
+/**
+ * Why the signer would refuse another approval of this version, in a sentence; null if the depot shows nothing
+ * that speaks against it. Looks at builds that can't have expired, as the policy limits their time. Throws what
+ * the depot throws.
+ */
+export async function versionTaken(
+  project: Project,
+  depot: Depot,
+  version: Version,
+  now: Date,
+): Promise<string | null> {
+  const what = `${project.name} ${version}`;
+  const released = await releasedBuild(project, depot, version);
+  if (released !== null) return `${what} is released, by build ${released}: approve another version`;
+  const oldest = new Date(now.getTime() - project.policy.maxLifetime * 1000);
+  let after: BuildId | null = newBuildId(oldest, Buffer.alloc(10));
+  do {
+    const page: Awaited<ReturnType<Depot['builds']>> = await depot.builds(after);
+    for (const build of page.builds) {
+      const why = await whyHeld(project, depot, { build, version }, now);
+      if (why !== null) return `${what} is that of build ${build}, ${why}`;
+    }
+    after = page.next;
+  } while (after !== null);
+  return null;
+}
+
+/** Why this build has the version, and what helps; null if it hasn't. */
+async function whyHeld(
+  project: Project,
+  depot: Depot,
+  { build, version }: { readonly build: BuildId; readonly version: Version },
+  now: Date,
+): Promise<string | null> {
+  const bytes = await depot.read(buildPath(build, approvalFile), RECORD_MAX);
+  const approval = bytes === null ? null : attempt(() => parseApproval(bytes));
+  if (bytes === null || approval === null || approval instanceof Failure) return null;
+  if (approval.build !== build || approval.version !== version) return null;
+  const evidence = await gatherEvidence(project, depot, approval, bytes, now);
+  if (evidence.approvers.length === 0) return null;
+  switch (buildState({ approval, ...evidence, now })) {
+    case 'refused':
+    case 'frozen':
+    case 'expired':
+      return null;
+    case 'approved':
+      return `approved until ${approval.expires}: use its ticket, or approve again after that`;
+    case 'built':
+    case 'verified':
+    case 'signed':
+    case 'published':
+      return 'which is sealed: countersign sign on H goes on with it';
+  }
+}
