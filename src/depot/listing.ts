@@ -63,15 +63,21 @@ async function listRelease(tree: Tree, project: ProjectName, version: Version): 
   return record(tree, `${directory}/release.json`, parseRelease);
 }
 
-/** A published release with what it holds; null where there is none. */
+/** Some thousands of artifacts. Parsing and showing 100,000 to whoever asks takes hundreds of megabytes each time. */
+const LISTED_MAX = 2 * 1024 * 1024;
+
+/** A published release with what it holds, unless that is too much to be listed; null where there is none. */
 export async function readRelease(
   tree: Tree,
   project: ProjectName,
   version: Version,
-): Promise<{ release: Release; manifest: Manifest } | null> {
+): Promise<{ release: Release; manifest: Manifest | null } | null> {
   const release = await listRelease(tree, project, version);
-  const bytes = release && (await tree.read(`${releaseDir(project, version)}/countersign/manifest.json`));
-  return release && bytes ? { release, manifest: parseManifest(bytes) } : null;
+  if (release === null) return null;
+  const path = `${releaseDir(project, version)}/countersign/manifest.json`;
+  if (((await tree.size(path)) ?? 0) > LISTED_MAX) return { release, manifest: null };
+  const bytes = await tree.read(path);
+  return bytes && { release, manifest: parseManifest(bytes) };
 }
 
 /** Every published release, by name. */

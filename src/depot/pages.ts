@@ -62,43 +62,33 @@ export const releasesPage = (releases: readonly { project: string; version: stri
     ),
   );
 
-/** One release: its files with sizes and digests, and how to verify them. */
+/** One release: its files with sizes and digests, unless they are too many, and how to verify them. */
 export const releasePage = (release: {
   project: string;
   version: string;
   build: string;
-  releaseKey: string;
   assurance: string;
-  signedAt: string;
-  subjects: readonly { name: string; size: number; sha256: string }[];
+  /** How many artifacts it has. */
+  count: number;
+  /** Null: too much for a page. */
+  manifest: ReleaseContents | null;
 }): string =>
   page(
     `${release.project} ${release.version}`,
     html`<p>
-        Signed ${release.signedAt} by release key <code>${release.releaseKey}</code>; built by:
-        ${release.assurance}; <a href="/builds/${release.build}/">build ${release.build}</a>.
+        ${
+          release.manifest === null
+            ? html``
+            : html`Signed ${release.manifest.signedAt} by release key
+                <code>${release.manifest.releaseKey}</code>;`
+        }
+        built by: ${release.assurance}; <a href="/builds/${release.build}/">build ${release.build}</a>.
       </p>
-      <table>
-        <thead>
-          <tr>
-            <th>file</th>
-            <th>signature</th>
-            <th>bytes</th>
-            <th>sha256</th>
-          </tr>
-        </thead>
-        <tbody>
-          ${release.subjects.map(
-            (s) =>
-              html`<tr>
-                <td><a href="${s.name}">${s.name}</a></td>
-                <td><a href="${s.name}.asc">.asc</a></td>
-                <td>${s.size}</td>
-                <td><code>${s.sha256}</code></td>
-              </tr> `,
-          )}
-        </tbody>
-      </table>
+      ${
+        release.manifest === null
+          ? html`<p>${release.count} files: <a href="SHA256SUMS">SHA256SUMS</a> names all of them.</p>`
+          : artifactTable(release.manifest)
+      }
       <p>
         <a href="SHA256SUMS">SHA256SUMS</a> · <a href="SHA256SUMS.asc">SHA256SUMS.asc</a> ·
         <a href="countersign/release.proof">log proof</a>
@@ -107,6 +97,35 @@ export const releasePage = (release: {
 gpgv --keyring ./release.gpg FILE.asc FILE
 countersign verify FILE --release . -c countersign.toml</pre>`,
   );
+
+interface ReleaseContents {
+  readonly releaseKey: string;
+  readonly signedAt: string;
+  readonly subjects: readonly { name: string; size: number; sha256: string }[];
+}
+
+const artifactTable = ({ subjects }: ReleaseContents): Html =>
+  html`<table>
+    <thead>
+      <tr>
+        <th>file</th>
+        <th>signature</th>
+        <th>bytes</th>
+        <th>sha256</th>
+      </tr>
+    </thead>
+    <tbody>
+      ${subjects.map(
+        (s) =>
+          html`<tr>
+            <td><a href="${s.name}">${s.name}</a></td>
+            <td><a href="${s.name}.asc">.asc</a></td>
+            <td>${s.size}</td>
+            <td><code>${s.sha256}</code></td>
+          </tr> `,
+      )}
+    </tbody>
+  </table>`;
 
 /** A page of builds, oldest first, with the state that their files show. */
 export const buildsPage = (

@@ -205,11 +205,12 @@ async function showRelease({ tree }: Served, exchange: Exchange, name: (p: strin
   if (found === null) throw notFound(exchange.path);
   const { release, manifest } = found;
   const { version, build, assurance } = release;
-  const { releaseKey, signedAt, subjects } = manifest;
+  const count = release.signatures.count - 1;
   if (wantsPage(exchange.request)) {
-    const page = releasePage({ project, version, build, assurance, releaseKey, signedAt, subjects });
+    const page = releasePage({ project, version, build, assurance, count, manifest });
     sendBytes(exchange.response, 200, page, HTML);
-  } else sendJson(exchange.response, { project, version, build, artifacts: subjects });
+  } else
+    sendJson(exchange.response, { project, version, build, count, artifacts: manifest?.subjects ?? null });
 }
 
 /**

@@ -1,6 +1,6 @@
 /** The depot as strangers, builders and the signer meet it over HTTP. */
 import { createHash } from 'node:crypto';
-import { readFile, readdir } from 'node:fs/promises';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { decodeBase64Url } from '../../src/records/names.ts';
@@ -201,6 +201,22 @@ describe('listings', () => {
     expect(json(await ask({ path: '/releases/' }))).toEqual({
       releases: [{ project: 'widget', version: '2.0' }],
     });
+    expect(json(await ask({ path: '/releases/widget/2.0/' }))).toMatchObject({
+      count: 1,
+      artifacts: [{ name }],
+    });
+  });
+
+  test('a release with a manifest of many megabytes is listed by its number of files: to show it to strangers costs too much', async () => {
+    await world.release('3.0', { a: '1', b: '2' });
+    await writeFile(
+      world.tree('releases', 'widget', '3.0', 'countersign', 'manifest.json'),
+      Buffer.alloc(3e6),
+    );
+    const path = '/releases/widget/3.0/';
+    expect(json(await ask({ path }))).toMatchObject({ count: 2, artifacts: null });
+    const page = await ask({ path, headers: { Accept: 'text/html' } });
+    expect(page.body.toString()).toContain('2 files');
   });
 });
 
