@@ -45,6 +45,11 @@ export class LineFile {
     }
   }
 
+  /** A write or a read has failed: nothing more is done with the file until it is opened again. */
+  get broken(): boolean {
+    return this.#broken;
+  }
+
   /** Appends a line; returns when the kernel has it, which a power cut may undo. Throws unable(`disk`). */
   async write(line: Buffer): Promise<void> {
     await this.#attempt(() => writeFully(this.#file, Buffer.concat([line, Buffer.of(LF)])));

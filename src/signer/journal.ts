@@ -47,6 +47,11 @@ export class Journal {
     return this.#tree.size;
   }
 
+  /** The disk has failed it: only who opens it again knows what it holds. */
+  get broken(): boolean {
+    return this.#file.broken;
+  }
+
   /**
    * Logs the entry; when it returns, the disk has it. Throws RangeError, before anything is written, for an
    * entry that would repeat another or cannot come here; unable(`disk`).

@@ -1,6 +1,6 @@
 /** `sign --watch`: rounds without end. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Failure } from '../failure.ts';
+import { Failure, unable } from '../failure.ts';
 import { timestampDate } from '../records/names.ts';
 import type { BuildId } from '../records/names.ts';
 import { runRound } from './round.ts';
@@ -12,7 +12,8 @@ const RECEIPT_EVERY_MS = 3600 * 1000;
 
 /**
  * A round every `interval` seconds until `stop`; what can't be done now is reported and tried in the next one.
- * Releases of the last day are read back again every hour. Throws what a round throws as usage.
+ * Releases of the last day are read back again every hour. Throws what a round throws as usage, and unable(`disk`)
+ * when the journal has failed: a new start can go on, this one never.
  */
 export async function watch(
   signer: Signer,
@@ -21,6 +22,12 @@ export async function watch(
   let receipts = signer.now().getTime();
   while (!stop.aborted) {
     await attempt(signer, () => runRound(signer));
+    if (signer.state.journal.broken)
+      throw unable(
+        'disk',
+        'the journal could not be written',
+        'make room if the disk is full, and start again',
+      );
     if (signer.now().getTime() - receipts >= RECEIPT_EVERY_MS) {
       receipts = signer.now().getTime();
       const recent = recentReleases(signer);

@@ -56,3 +56,23 @@ test('a depot that is away for a while, a build, and a release that is changed l
     'bad release-differs',
   ]);
 });
+
+test('a journal that the disk has failed ends it: who starts it again signs', async () => {
+  await scene.attest(await scene.approve(), { 'hello.txt': 'hello' });
+  const state = await openState(scene.state, scene.project);
+  await state.journal.close();
+  const signer = {
+    loadProject: async () => scene.project,
+    depot: scene.depot.as(state.token),
+    publicDepot: scene.depot.as(null),
+    state,
+    connectAgent: () => Agent.connect(),
+    ask: async () => true,
+    report: () => {},
+    now: scene.now,
+  };
+  const watching = watch(signer, { interval: 0.05, stop: AbortSignal.timeout(10_000) });
+  await expect(watching).rejects.toMatchObject({ kind: 'unable', code: 'disk' });
+  await state.close();
+  expect((await scene.sign()).result?.outcome).toBe('published');
+});
