@@ -1,10 +1,13 @@
 /** `countersign status`: where each build stands, and why it waits. */
+import { refused } from '../failure.ts';
 import { now } from '../host/clock.ts';
 import { listStatus } from '../operator/status.ts';
 import type { BuildStatus } from '../operator/status.ts';
+import { isBuildId, isVersion } from '../records/names.ts';
 import { command } from './command.ts';
 import { loadProject, openDepot } from './config.ts';
 import { EXIT } from './exit-status.ts';
+import { sourceRow } from './rows.ts';
 import type { Terminal } from './terminal.ts';
 import { alignColumns, bold, green, red, yellow } from './text.ts';
 import type { Part } from './text.ts';
@@ -14,23 +17,35 @@ export { status as command };
 
 const status = command({
   name: 'status',
-  synopsis: '[BUILD]',
-  about: `Says where each build of the depot stands and why it waits, or all about one of them. What the depot says is
-believed only as far as signatures and log proofs carry it.`,
+  synopsis: '[BUILD|VERSION]',
+  about: `Says where each build of the depot stands and why it waits, or all about one of them, or about
+those of a version. What the depot says is believed only as far as signatures and log proofs carry it.`,
   flags: {},
   operands: { min: 0, max: 1 },
-  example: ['countersign status', 'countersign status 01kat5bxhtqfj4v1rnd8mz3w7c --json | jq .state'],
+  example: [
+    'countersign status',
+    'countersign status 1.4.0',
+    'countersign status 01kat5bxhtqfj4v1rnd8mz3w7c --json | jq .state',
+  ],
   async run({ globals, operands: [wanted], terminal }) {
-    const build = wanted === undefined ? null : parseBuildId(wanted);
+    const version = wanted !== undefined && !isBuildId(wanted) && isVersion(wanted) ? wanted : null;
+    const build = wanted === undefined || version !== null ? null : parseBuildId(wanted);
     const { project } = loadProject(globals);
     const depot = openDepot(project, globals);
     try {
       const shown: BuildStatus[] = [];
       for await (const each of listStatus(project, depot, { build, now: now() })) {
+        if (version !== null && each.version !== version) continue;
         terminal.record({ ...each });
         shown.push(each);
       }
-      if (build === null) showTable(shown, terminal);
+      if (version !== null && shown.length === 0)
+        throw refused(
+          'build-unknown',
+          `the depot has no build of ${version}`,
+          'countersign status lists all of them',
+        );
+      if (wanted === undefined) showTable(shown, terminal);
       else for (const each of shown) showOne(each, terminal);
       return EXIT.done;
     } finally {
@@ -46,14 +61,12 @@ function coloured(state: string): Part {
 
 function showTable(builds: readonly BuildStatus[], terminal: Terminal): void {
   if (builds.length === 0) terminal.say('no builds');
-  const rows = builds.map((each) => [
-    each.build,
-    each.version ?? '?',
-    coloured(each.state),
-    each.assurance,
-    each.why,
-  ]);
-  for (const row of alignColumns(rows)) terminal.result(...row);
+  // the reason below: beside all that there is no room for it
+  const rows = builds.map(({ build, version, state }) => [build, version ?? '?', coloured(state), '']);
+  for (const [i, row] of alignColumns(rows).entries()) {
+    terminal.result(...row, builds[i]?.assurance ?? '');
+    for (const line of alignColumns([['', builds[i]?.why ?? '']])) terminal.result(...line);
+  }
 }
 
 function showOne(build: BuildStatus, terminal: Terminal): void {
@@ -61,22 +74,16 @@ function showOne(build: BuildStatus, terminal: Terminal): void {
   const slots = build.slots.map(
     (slot) => `${slot.slot} (${slot.scheme}, ${slot.statement ? 'sealed' : 'no statement yet'})`,
   );
-  const rows: [string, string][] = [
+  const rows: Part[][] = [
     ['build', build.build],
     ['why', build.why],
-    [
-      'source',
-      build.source ? `${build.source.uri} at ${build.source.digest.gitCommit}` : 'source not stated',
-    ],
+    sourceRow(build.source),
     ['requester', build.requester ?? '?'],
     ['approvers', `${build.approvers.length} of ${build.threshold}: ${build.approvers.join(' ')}`],
     ['builders', `${slots.join(', ')}: ${build.assurance}`],
     ['expires', build.expires ?? '?'],
-    ...(build.logIndex === null ? [] : [['log', `entry ${build.logIndex}`] as [string, string]]),
-    ...build.reasons.map((reason): [string, string] => [
-      'reason',
-      `${reason.code}: ${reason.where}: ${reason.text}`,
-    ]),
+    ...(build.logIndex === null ? [] : [['log', `entry ${build.logIndex}`]]),
+    ...build.reasons.map(({ code, where, text }) => ['reason', `${code}: ${where}: ${text}`]),
   ];
   for (const row of alignColumns(rows)) terminal.result('  ', ...row);
   terminal.hint(build.hint);

@@ -10,7 +10,8 @@ export interface Lock {
 }
 
 /**
- * Takes the lock on the file at `path`, which is made if need be and stays behind, empty, when the lock is gone.
+ * Takes the lock on the file at `path`, which is made if need be and stays behind when the lock is gone; our pid
+ * is in it, for whoever finds it locked.
  *
  * Node has no flock(2), so flock(1) locks our open file through the descriptor that it inherits: the lock
  * belongs to the file description, outlives the child and ends with us, also on SIGKILL. No pid file goes
@@ -23,11 +24,20 @@ export async function takeLock(path: string): Promise<Lock> {
   });
   try {
     const { code } = await run('flock', ['-xn', '4'], { fds: [file.fd], timeoutMs: 10_000, maxOutput: 4096 });
-    if (code === 0) return { release: () => file.close() };
-    if (code === 1) throw unable('locked', `another process holds ${path}`, 'wait until it ends, or stop it');
+    if (code === 0) {
+      await file.truncate();
+      await file.write(String(process.pid), 0);
+      return { release: () => file.close() };
+    }
+    if (code === 1) {
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(16), 0, 16, 0);
+      const pid = buffer.toString('latin1', 0, bytesRead).replace(/[^0-9]/g, '');
+      const holder = pid === '' ? 'another process' : `another process (${pid})`;
+      throw unable('locked', `${holder} holds ${path}`, 'wait until it ends, or stop it');
+    }
     throw unable('lock-failed', `flock could not lock ${path}`, 'try again');
   } catch (error) {
     await file.close();
-    throw error;
+    throw diskFailure(error, `lock ${path}`);
   }
 }

@@ -20,6 +20,7 @@ import type { Reason } from '../records/refusal.ts';
 import type { Depot } from '../tree/tree.ts';
 import { gatherEvidence } from './evidence.ts';
 import type { Evidence } from './evidence.ts';
+import { releasedBuild } from './version-taken.ts';
 
 export interface BuildStatus {
   readonly build: BuildId;
@@ -93,6 +94,7 @@ async function statusOf(
 
   const evidence = await gatherEvidence(project, depot, approval, bytes, now);
   const state = buildState({ approval, ...evidence, now });
+  const released = await releasedBuild(project, depot, approval.version);
   return {
     build,
     state,
@@ -109,7 +111,13 @@ async function statusOf(
       statement: evidence.files.has(statementFile(slot)),
     })),
     assurance: 'single-builder',
-    ...explain(state, project, approval, evidence, now),
+    ...explain(
+      state,
+      project,
+      approval,
+      { ...evidence, taken: released !== null && released !== build },
+      now,
+    ),
     reasons: evidence.refusal?.reasons ?? [],
     logIndex: evidence.logIndex,
   };
@@ -117,15 +125,18 @@ async function statusOf(
 
 type Explanation = Pick<BuildStatus, 'why' | 'hint'>;
 
+/** What there is of the build, and whether another one is released as its version. */
+type Found = Evidence & { readonly taken: boolean };
+
 /** Why it waits or how it ended, and what may be done about it. */
 function explain(
   state: BuildState,
   project: Project,
   approval: Approval,
-  evidence: Evidence,
+  evidence: Found,
   now: Date,
 ): Explanation {
-  const again = `a new approval: countersign approve ${approval.version} --tickets DIR`;
+  const again = wayOn(approval, evidence);
   const [reason] = evidence.refusal?.reasons ?? [];
   switch (state) {
     case 'published':
@@ -156,18 +167,30 @@ function explain(
   }
 }
 
+/** What gets on where this build doesn't. */
+function wayOn({ project, version }: Approval, { taken, refusal }: Found): string {
+  if (taken) return `${project} ${version} is released: approve another version`;
+  const again = `a new approval: countersign approve ${version} --tickets DIR`;
+  const held = refusal?.reasons.some(({ code }) => code === 'version-taken') === true;
+  return held ? `use the ticket of that build; once it has expired, ${again}` : again;
+}
+
 /** What keeps the signer from it; null when nothing does. */
 function waiting(
   state: 'approved' | 'built',
   project: Project,
   approval: Approval,
-  { approvers }: Evidence,
+  { approvers, taken }: Found,
   now: Date,
 ): Explanation | null {
   const missing = missingApprovers(project, approval, approvers);
   if (approvers.length === 0)
     return { why: 'no approver of the project file has signed its approval', hint: '' };
   if (missing !== null) return { why: `it waits for approvers: ${missing}`, hint: '' };
+  if (taken) {
+    const what = `${approval.project} ${approval.version} is released`;
+    return { why: `the signer will refuse it: ${what}`, hint: 'approve another version' };
+  }
   // a statement that came in time is judged after the end too
   const [problem] = approvalProblems(project, approval, now).filter(
     ({ code }) => code !== 'expired' || state !== 'built',

@@ -46,6 +46,15 @@ test('approve says beforehand that a version is taken, and that its ticket could
     `warning: the signer will refuse this: widget 2.0.0 is that of build ${first.build}`,
   );
 
+  const shown = await world.runOn('operator', ['status', '2.0.0']);
+  mustBe(0, shown);
+  expect(shown.stdout.match(/^widget 2\.0\.0 {2}approved$/gm)).toHaveLength(2);
+  const none = await world.runOn('operator', ['status', '9.9', '--json']);
+  expect(none).toMatchObject({ code: 1, error: { code: 'build-unknown' } });
+  const table = (await world.runOn('operator', ['status'])).stdout.split('\n');
+  expect(table[0]).toBe(`${first.build}  2.0.0  approved  single-builder`);
+  expect(table[1]).toMatch(/^ {2}it waits for the statement of b1/);
+
   const args = ['approve', '2.0.1', '--tickets', dirname(first.ticket), '--json'];
   expect(await world.runOn('operator', args)).toMatchObject({ code: 2, error: { code: 'ticket-exists' } });
   const away = await world.approve('2.0.0', ['--depot', 'http://127.0.0.1:1']);
@@ -62,9 +71,13 @@ test('without a terminal nothing is allowed or signed unasked, and with nothing 
   const sign = () => world.runOn('H', ['sign', '--json']);
   mustBe(1, await sign());
   mustBe(0, await sign());
-  mustBe(0, await world.attest(approved.ticket, { 'app.tgz': 'three' }));
+  const many = Object.fromEntries(Array.from({ length: 26 }, (_, i) => [`app-${i}.tgz`, `${i}`]));
+  mustBe(0, await world.attest(approved.ticket, many));
   expect(await sign()).toMatchObject({ code: 2, error: { code: 'no-terminal' } });
-  mustBe(0, await world.sign());
+  const signed = await world.sign();
+  mustBe(0, signed);
+  expect(signed.stderr.match(/app-\d+\.tgz/g)).toHaveLength(10);
+  expect(signed.stderr).toContain('… and 16 more');
 });
 
 test('sign shows who allowed what and what would be signed; no leaves the build as it was', async () => {

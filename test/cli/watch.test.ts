@@ -35,6 +35,7 @@ test('watch signs what comes and ends with status 0 on SIGTERM; one signer at a 
   }
   const second = await world.sign();
   expect(second).toMatchObject({ code: 3, error: { code: 'locked' } });
+  expect(second.error?.message).toContain(`process (${child.pid})`);
 
   const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
   child.kill('SIGTERM');

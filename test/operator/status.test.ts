@@ -125,6 +125,32 @@ describe('where a build stands, and why it waits', () => {
     });
   });
 
+  test('refused, as another build had the version: the hint is what truly helps', async () => {
+    const { approval: digest } = manifest;
+    const reasons = [
+      {
+        code: 'version-taken' as const,
+        where: 'approval.json: version',
+        text: 'hello 1.0 is bound to build x',
+      },
+    ];
+    const record = encodeRefusal(refusalOf({ build, approval: digest, reasons, time: notBefore }));
+    const files = refusalFiles({ entry: { records: { 'refusal.json': sha256Hex(record) } } });
+    await put(new Map([...approvalFiles(), ...files]).set('refusal.json', record));
+    expect((await status())?.hint).toBe(
+      'use the ticket of that build; once it has expired, a new approval: countersign approve 1.0 --tickets DIR',
+    );
+    await put(releaseFiles({ entry: { build: otherBuild } }), 'releases/hello/1.0/countersign');
+    expect((await status())?.hint).toBe('hello 1.0 is released: approve another version');
+  });
+
+  test('approved, or expired, although another build is released as its version', async () => {
+    await put(approvalFiles());
+    await put(releaseFiles({ entry: { build: otherBuild } }), 'releases/hello/1.0/countersign');
+    expect(await status()).toMatchObject({ why: 'the signer will refuse it: hello 1.0 is released' });
+    expect((await status(minutes(300)))?.hint).toBe('hello 1.0 is released: approve another version');
+  });
+
   test('frozen: refused for a conflict', async () => {
     const { approval: digest } = manifest;
     const reasons = [
