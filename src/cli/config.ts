@@ -17,19 +17,37 @@ export interface Loaded {
   readonly directory: string;
 }
 
-/** Loads the project file that `-c`, `$COUNTERSIGN_CONFIG` or the working directory names. Throws usage, unable. */
-export function loadProject(globals: Globals): Loaded {
+/**
+ * Loads the project file that `-c`, `$COUNTERSIGN_CONFIG` or the working directory names; `read` reads it and its keys.
+ * Throws usage, unable.
+ */
+export function loadProject(globals: Globals, read: typeof readSmallFile = readSmallFile): Loaded {
   const named = globals.config ?? (process.env['COUNTERSIGN_CONFIG'] || undefined);
   const file = resolve(named ?? 'countersign.toml');
   const directory = dirname(file);
-  const toml = readSmallFile(
+  const toml = read(
     file,
     named === undefined ? 'give it with -c FILE, or go where it is' : 'check the path',
   );
   return {
-    project: parseProject(toml.toString('utf8'), (path) => readSmallFile(join(directory, path))),
+    project: parseProject(toml.toString('utf8'), (path) => read(join(directory, path))),
     directory,
   };
+}
+
+/**
+ * As `readSmallFile`, where the release key is: throws usage(`config-permissions`) for a file that everybody on this
+ * host may write or replace, and so name approvers of their own in it.
+ */
+export function readGuardedFile(file: string, hint?: string): Buffer {
+  const bytes = readSmallFile(file, hint);
+  for (const path of [file, dirname(file)]) {
+    const status = statSync(path);
+    // in a directory like /tmp nobody replaces the file of another
+    if ((status.mode & 0o002) === 0 || (status.isDirectory() && (status.mode & 0o1000) !== 0)) continue;
+    throw usage('config-permissions', `everybody on this host may write ${path}`, `chmod o-w ${path}`);
+  }
+  return bytes;
 }
 
 /** A small file that the configuration or the command line names. Throws usage if it is not there, unable. */

@@ -10,7 +10,7 @@ import { openState } from '../signer/state.ts';
 import { watch } from '../signer/watch.ts';
 import { parseBuildId } from './values.ts';
 import { command, wrongUse } from './command.ts';
-import { loadProject, openDepot } from './config.ts';
+import { loadProject, openDepot, readGuardedFile } from './config.ts';
 import { EXIT } from './exit-status.ts';
 import { Progress } from './progress.ts';
 import { requireAnswer } from './question.ts';
@@ -46,13 +46,13 @@ only. Whatever the depot or the network spoilt is tried again on the next run.`,
       throw wrongUse('sign', '--watch takes no BUILD: it handles all of them');
     const named = operands.map(parseBuildId);
 
-    const { project, directory } = loadProject(globals);
+    const { project, directory } = loadProject(globals, readGuardedFile);
     // once there is something to ask would be late for a service
     if (flags.watch === true) requireAnswer(terminal, flags.yes);
     const state = await openState(resolve(flags.state ?? join(directory, 'signer')), project);
     const [depot, publicDepot] = [openDepot(project, globals, state.token), openDepot(project, globals)];
     const signer: Signer = {
-      loadProject: async () => loadProject(globals).project,
+      loadProject: async () => loadProject(globals, readGuardedFile).project,
       depot,
       publicDepot,
       state,
