@@ -26,7 +26,7 @@ export async function checkWholeCopy(
     ...release.chain.signatures.keys(),
   ]);
   const findings = [...present]
-    .filter((name) => !expected.has(name) && !isRecord(name))
+    .filter((name) => !expected.has(name) && !isRecord(name, release))
     .sort()
     .map((name): Finding => ({ code: 'extra-file', text: `${name} is no file of this release` }));
   const files: FileVerdict[] = [];
@@ -53,8 +53,10 @@ export async function withFinding(file: string, judged: Promise<FileVerdict>): P
 
 const RECORDS = 'countersign/';
 
-/** Whether a release has a record of this name; those that count have been read by name already. */
-function isRecord(name: string): boolean {
-  const kind = name.startsWith(RECORDS) ? parseBuildFile(name.slice(RECORDS.length))?.kind : undefined;
-  return kind !== undefined && !['blob', 'signature', 'refusal', 'refusal-proof'].includes(kind);
+/** Whether the release has a record of this name: a statement only where the manifest names its builder. */
+function isRecord(name: string, { chain }: CheckedRelease): boolean {
+  const file = name.startsWith(RECORDS) ? parseBuildFile(name.slice(RECORDS.length)) : null;
+  if (file === null) return false;
+  if ('slot' in file) return file.variant === 1 && chain.manifest.statements[file.slot] !== undefined;
+  return !['blob', 'signature', 'refusal', 'refusal-proof'].includes(file.kind);
 }

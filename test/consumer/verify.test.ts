@@ -108,6 +108,8 @@ describe('a whole copy', () => {
     'countersign/blobs/x',
     '.hidden',
     'hello.tar.gz.sig',
+    'countersign/statements/b2.json',
+    'countersign/statements/b1.2.json',
   ])('with %s as well is not', async (name) => {
     put(release, name, 'x');
     const verdict = await verify([release]);
