@@ -57,7 +57,8 @@ export function sendBytes(
 
 /** Answers with a failure; what is not a `Failure` is a fault of ours, told to the log and not to the client. */
 export function sendFailure(response: ServerResponse, error: unknown, log: (line: string) => void): void {
-  if (response.headersSent) {
+  // also a client that went away in the middle of its body: no fault of ours, and nobody is there to be told
+  if (response.headersSent || (error !== null && error === response.req.errored)) {
     response.destroy();
     return;
   }

@@ -1,7 +1,9 @@
 /** The depot as strangers, builders and the signer meet it over HTTP. */
 import { createHash } from 'node:crypto';
 import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { decodeBase64Url } from '../../src/records/names.ts';
 import { parseTicket } from '../../src/records/ticket.ts';
@@ -218,6 +220,22 @@ describe('listings', () => {
     const page = await ask({ path, headers: { Accept: 'text/html' } });
     expect(page.body.toString()).toContain('2 files');
   });
+});
+
+test('who goes away in the middle of a body leaves no word in the log', async () => {
+  const { hostname, port } = new URL(world.url);
+  const socket = connect(Number(port), hostname);
+  await new Promise<void>((sent) =>
+    socket.write(
+      `POST /builds/${build} HTTP/1.1\r\nHost: ${hostname}\r\nContent-Length: 9\r\n\r\nhello`,
+      () => sent(),
+    ),
+  );
+  await sleep(100);
+  socket.destroy();
+  await sleep(100);
+  expect((await ask({ path: '/' })).status).toBe(200);
+  expect(world.serverLog).toEqual([]);
 });
 
 test('SIGTERM ends the depot in order, and it comes back with what it had', async () => {
