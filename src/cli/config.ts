@@ -25,10 +25,7 @@ export function loadProject(globals: Globals, read: typeof readSmallFile = readS
   const named = globals.config ?? (process.env['COUNTERSIGN_CONFIG'] || undefined);
   const file = resolve(named ?? 'countersign.toml');
   const directory = dirname(file);
-  const toml = read(
-    file,
-    named === undefined ? 'give it with -c FILE, or go where it is' : 'check the path',
-  );
+  const toml = read(file, named === undefined ? 'give it with -c FILE, or go where it is' : 'check the path');
   return {
     project: parseProject(toml.toString('utf8'), (path) => read(join(directory, path))),
     directory,
