@@ -15,6 +15,8 @@ export class LineFile {
   /** Where each line starts, and where the next one will. */
   readonly #starts: number[] = [0];
   #broken = false;
+  /** Something without an LF stands behind the last line. */
+  #torn = false;
 
   private constructor(path: string, file: FileHandle) {
     this.#path = path;
@@ -23,7 +25,7 @@ export class LineFile {
 
   /**
    * Opens the file, made (mode 0600) if it isn't there, and reads its lines. A last line without its LF was
-   * never acknowledged, so nothing rests on it: it is cut off. Throws unable(`disk`).
+   * never acknowledged, so nothing rests on it: the next write cuts it off. Throws unable(`disk`).
    */
   static async open(path: string): Promise<{ file: LineFile; lines: Buffer[] }> {
     const flags = constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW;
@@ -32,10 +34,10 @@ export class LineFile {
       handle = await open(path, flags, 0o600);
       const bytes = await handle.readFile();
       const end = bytes.lastIndexOf(LF) + 1;
-      if (end < bytes.length) await handle.truncate(end);
       await handle.sync();
       await syncDirectory(dirname(path));
       const file = new LineFile(path, handle);
+      file.#torn = end < bytes.length;
       const lines = split(bytes.subarray(0, end));
       for (const line of lines) file.#grown(line);
       return { file, lines };
@@ -52,7 +54,11 @@ export class LineFile {
 
   /** Appends a line; returns when the kernel has it, which a power cut may undo. Throws unable(`disk`). */
   async write(line: Buffer): Promise<void> {
-    await this.#attempt(() => writeFully(this.#file, Buffer.concat([line, Buffer.of(LF)])));
+    await this.#attempt(async () => {
+      if (this.#torn) await this.#file.truncate(this.#starts.at(-1));
+      this.#torn = false;
+      await writeFully(this.#file, Buffer.concat([line, Buffer.of(LF)]));
+    });
     this.#grown(line);
   }
 

@@ -2,13 +2,13 @@
  * The signer's log, as a file: one canonical entry a line, each on the disk before the next act (§1 rule 4),
  * and over them the tree of protocol §7.
  */
-import { unable } from '../failure.ts';
+import { refused, unable } from '../failure.ts';
 import { LineFile } from '../host/line-file.ts';
 import { encodeLogEntry, LOG_ENTRY_MAX, parseLogEntry } from '../records/log-entry.ts';
 import type { LogEntry } from '../records/log-entry.ts';
-import { formatCheckpoint } from '../tlog/checkpoint.ts';
+import { formatCheckpoint, parseCheckpoint } from '../tlog/checkpoint.ts';
 import { leafHash, MerkleTree } from '../tlog/merkle.ts';
-import { signNote } from '../tlog/note.ts';
+import { openNote, signNote } from '../tlog/note.ts';
 import type { NoteSigner } from '../tlog/note.ts';
 import { formatProof } from '../tlog/proof.ts';
 import { History } from './history.ts';
@@ -25,14 +25,23 @@ export class Journal {
   }
 
   /**
-   * Reads the journal at `path`, made if it isn't there. Throws unable: `journal-damaged` if a line is no
-   * entry or cannot follow those before it, `disk`.
+   * Reads the journal at `path`, made if it isn't there. `signed` is the last checkpoint that was signed of it.
+   * Throws unable: `journal-damaged` if a line is no entry or cannot follow those before it, or if they are not
+   * what was signed; `disk`.
    */
-  static async open(path: string, logKey: NoteSigner): Promise<Journal> {
+  static async open(path: string, logKey: NoteSigner, signed: Buffer | null): Promise<Journal> {
     const { file, lines } = await LineFile.open(path);
     const journal = new Journal(file, logKey);
     try {
-      for (const line of lines) journal.#take(parseLogEntry(line), line);
+      const known = signed && parseCheckpoint(openNote(signed, logKey.verifier));
+      for (const line of lines) {
+        journal.#take(parseLogEntry(line), line);
+        if (known?.size === journal.size && !known.root.equals(journal.#tree.root()))
+          throw refused('journal-changed', 'these are not the entries that were signed');
+      }
+      // Whoever has a proof has seen more: to go on from here would be a second log under the same key.
+      if (known && known.size > journal.size)
+        throw refused('journal-cut', `it had ${known.size} entries when they were signed`);
       return journal;
     } catch (cause) {
       await file.close();
@@ -71,18 +80,19 @@ export class Journal {
     return this.#file.line(index);
   }
 
+  /** The log as it is now, signed: from now on it must begin like this. */
+  checkpoint(): string {
+    const { name: origin } = this.#logKey;
+    return signNote(formatCheckpoint({ origin, size: this.size, root: this.#tree.root() }), this.#logKey);
+  }
+
   /**
-   * The proof that the entry at `index` is in the log, under a checkpoint of the log as it is now. `extra`, if
+   * The proof that the entry at `index` is in the log, under the checkpoint of the log as it is now. `extra`, if
    * not null, travels in it.
    */
   proof(index: number, extra: Buffer | null): Buffer {
-    const checkpoint = { origin: this.#logKey.name, size: this.size, root: this.#tree.root() };
-    return formatProof({
-      extra,
-      index,
-      hashes: this.#tree.inclusionProof(index),
-      checkpoint: signNote(formatCheckpoint(checkpoint), this.#logKey),
-    });
+    const hashes = this.#tree.inclusionProof(index);
+    return formatProof({ extra, index, hashes, checkpoint: this.checkpoint() });
   }
 
   close(): Promise<void> {

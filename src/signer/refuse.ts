@@ -60,7 +60,7 @@ export async function settleRefusal(round: Round, build: BuildId): Promise<Stop 
 async function refusalProof({ state }: Round, build: BuildId, { index }: Logged): Promise<Buffer> {
   const kept = await state.read(build, refusalProofFile);
   if (kept !== null) return kept;
-  const proof = state.journal.proof(index, await state.journal.leaf(index));
+  const proof = await state.prove(index, await state.journal.leaf(index));
   await state.write(build, refusalProofFile, proof);
   return proof;
 }

@@ -37,7 +37,7 @@ export async function readReleased(
   // The proof is made once: the depot keeps the first, and the log grows.
   let proof = await state.read(build, releaseProofFile);
   if (proof === null) {
-    proof = state.journal.proof(release.index, null);
+    proof = await state.prove(release.index, null);
     await state.write(build, releaseProofFile, proof);
   }
   const signatures = await Signatures.open(state, build);

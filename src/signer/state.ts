@@ -23,6 +23,7 @@ import { Journal } from './journal.ts';
 const LOG_KEY = 'log-key';
 const TOKEN = 'signer-token';
 const JOURNAL = 'journal';
+const CHECKPOINT = 'checkpoint';
 const LOCK = 'lock';
 const BUILDS = 'builds';
 const SECRET_MAX = 4096;
@@ -73,7 +74,8 @@ export async function openState(directory: string, project: Project): Promise<Si
     if (logKey.verifier.text !== project.log.key.text || logKey.name !== project.log.origin)
       throw foreign(directory, 'log key');
     if (sha256Hex(token) !== project.signerTokenSha256) throw foreign(directory, 'signer token');
-    const journal = await Journal.open(join(directory, JOURNAL), logKey);
+    const signed = await readFileBounded(join(directory, CHECKPOINT), SECRET_MAX);
+    const journal = await Journal.open(join(directory, JOURNAL), logKey, signed);
     return new SignerState({ journal, token, directory, lock });
   } catch (error) {
     await lock.release();
@@ -130,6 +132,16 @@ export class SignerState {
   /** The depot has its release, and showed it when it was read back; or has its refusal. Throws unable(`disk`). */
   async settle(build: BuildId, now: Date): Promise<void> {
     await this.write(build, SETTLED, Buffer.from(`${timestamp(now)}\n`));
+  }
+
+  /**
+   * The proof that the log has the entry at `index`, as `Journal.proof`. That it was signed is on the disk before
+   * anybody sees it, so that a journal which has lost entries since is noticed. Throws unable(`disk`).
+   */
+  async prove(index: number, extra: Buffer | null): Promise<Buffer> {
+    const [proof, checkpoint] = [this.journal.proof(index, extra), this.journal.checkpoint()];
+    await writeFileDurably(join(this.#directory, CHECKPOINT), Buffer.from(checkpoint), 0o600);
+    return proof;
   }
 
   /** Opens a file of lines of a build, made if it isn't there. Throws unable(`disk`). */

@@ -118,10 +118,40 @@ describe('the journal', () => {
     const whole = readFileSync(join(directory, 'journal'));
     appendFileSync(join(directory, 'journal'), whole.subarray(0, 40));
     const again = await open();
-    expect(readFileSync(join(directory, 'journal'))).toEqual(whole);
     await again.journal.append(entry('2'));
     expect(again.journal.size).toBe(2);
     await again.close();
+    expect(readFileSync(join(directory, 'journal')).subarray(0, whole.length)).toEqual(whole);
+    await (await open()).close();
+  });
+
+  test.each([
+    ['cut by a byte', (text: string) => text.slice(0, -1)],
+    ['cut by an entry', (text: string) => text.replace(/[^\n]+\n$/, '')],
+    ['emptied', () => ''],
+    ['edited in the middle', (text: string) => text.replace('12:00:00', '12:00:01')],
+    [
+      'put in another order',
+      (text: string) =>
+        text
+          .split(/(?<=\n)/)
+          .reverse()
+          .join(''),
+    ],
+  ])('that was %s after a proof of it was made is not gone on from, and left as it is', async (_, change) => {
+    const state = await open();
+    for (const version of ['1', '2']) await state.journal.append(entry(version));
+    await state.prove(0, null);
+    await state.journal.append(entry('3'));
+    await state.close();
+    const path = join(directory, 'journal');
+    const whole = readFileSync(path, 'latin1');
+    const changed = change(whole.split(/(?<=\n)/).slice(0, 2).join(''));
+    writeFileSync(path, changed);
+    await expect(open()).rejects.toMatchObject({ kind: 'unable', code: 'journal-damaged' });
+    expect(readFileSync(path, 'latin1')).toBe(changed);
+    writeFileSync(path, whole);
+    await (await open()).close();
   });
 
   test('takes no entry that would repeat another, and writes none of it', async () => {
