@@ -257,7 +257,7 @@ describe('a threshold that means nothing', () => {
       for (const host of ['H', 'L', 'operator'])
         await writeFile(world.path(host, 'countersign.toml'), changed);
       const tickets = world.path('operator', 'tickets-none');
-      const serve = ['serve', '--data', world.path('L', 'data'), '--listen', '127.0.0.1:1', '--json'];
+      const serve = ['serve', '--data', world.path('L', 'data'), '--listen', '127.0.0.1:0', '--json'];
       const runs = [
         await world.sign(),
         await world.runOn('L', serve),
