@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseApproval } from '../../src/records/approval.ts';
 import type { Approval } from '../../src/records/approval.ts';
 import { RECORD_MAX } from '../../src/records/canonical.ts';
+import { encodeEnvelope, PAYLOAD_TYPE, paeBytes } from '../../src/records/dsse.ts';
 import type { Version } from '../../src/records/names.ts';
 import { approvalFile, statementEnvelopeFile, statementFile } from '../../src/records/paths.ts';
 import { parseStatement } from '../../src/records/statement.ts';
@@ -146,6 +147,10 @@ describe('a DSSE envelope beside a good statement', () => {
     for (const bytes of all.values())
       await expectDenied(() => post(world, held.build, new Map(good).set(envelope, bytes), held.token));
     const other = sign(held, statementOf(held, { app: 'another' })).get(envelope) ?? Buffer.alloc(0);
+    // it holds another payload than it signs
+    const signs = held.secret.signRaw(paeBytes(PAYLOAD_TYPE, good.get(statementFile(b1)) ?? other));
+    const two = encodeEnvelope(held.bytes, held.secret.fingerprint, signs);
+    await expectDenied(() => post(world, held.build, new Map(good).set(envelope, two), held.token));
     await expectDenied(() => post(world, held.build, new Map(good).set(envelope, other), held.token));
   });
 

@@ -55,6 +55,7 @@ const onDisk: Readonly<Record<string, string>> = {
   'dots of full width': '\uff0e\uff0e',
   'right to left': 'x\u202egpj.exe',
   '256 bytes': `${'a'.repeat(100)}/${'b'.repeat(155)}`,
+  'a segment without room for its signature': 'a'.repeat(252),
   'nine segments': 'a/b/c/d/e/f/g/h/i',
   'a device': 'CON',
   'a device with a suffix, deep down': 'sub/nul.tar.gz',

@@ -73,14 +73,19 @@ const modeOf = async (path: string): Promise<string> => ((await stat(path)).mode
 
 describe('the whole loop', () => {
   test('leaves each secret in its one place, at every step', async () => {
-    const { ticket, build } = await approve('1.0');
+    const { ticket, build, line } = await approve('1.0');
     expect([await modeOf(ticket), await modeOf(dirname(ticket))]).toEqual(['600', '700']);
     await expectKept(...inTicket(ticket));
     mustBe(0, await attest(ticket));
     await expectKept();
-    mustBe(0, await run('H', ['sign', build, '--yes', '-v', '--json']));
-    mustBe(0, await run('operator', ['status', build, '-v', '--json']));
-    mustBe(0, await run('operator', ['verify', world.tree('releases/widget/1.0'), '-v', '--json']));
+    // a CI that runs everything with the ticket in its environment: it is for us, and not for gpg, gpgv or git
+    const env = { COUNTERSIGN_TICKET: line };
+    mustBe(0, await run('H', ['sign', build, '--yes', '-v', '--json'], { env }));
+    mustBe(0, await run('operator', ['status', build, '-v', '--json'], { env }));
+    mustBe(0, await run('operator', ['verify', world.tree('releases/widget/1.0'), '-v', '--json'], { env }));
+    const other = await world.approve('1.0.1', ['-v'], { env: { ...env, PATH: notes.path } });
+    mustBe(0, other);
+    await rm(other.ticket);
     await expectKept();
     expect(await notes.called()).toEqual(['flock', 'git', 'gpg', 'gpgconf', 'gpgv']);
   });
