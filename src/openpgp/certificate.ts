@@ -102,8 +102,8 @@ function readComponents(binary: Buffer): Component[] {
   for (const packet of parsePackets(binary, malformed)) {
     const current = components.at(-1);
     if (packet.tag === TAG.signature && current !== undefined) {
-      // Version 3 is what third parties' signatures of the nineties are; ours to read are all version 4.
-      if (packet.body[0] === 4) current.signatures.push(parseSignaturePacket(packet.body, malformed));
+      // Version 3 is what third parties' signatures of the nineties are; with any other gpgv takes none of it.
+      if (packet.body[0] !== 3) current.signatures.push(parseSignaturePacket(packet.body, malformed));
       continue;
     }
     if ((packet.tag === TAG.publicKey) !== (current === undefined)) {
@@ -112,6 +112,8 @@ function readComponents(binary: Buffer): Component[] {
       );
     }
     if (!COMPONENT_TAGS.has(packet.tag)) throw malformed(`packet ${packet.tag} has no place in it`);
+    if (current?.packet.tag === TAG.publicSubkey && packet.tag !== TAG.publicSubkey)
+      throw malformed('it has a user id behind a subkey');
     components.push({ packet, signatures: [] });
   }
   return components;

@@ -232,6 +232,13 @@ describe('refused as a certificate', () => {
     ],
     ['a key of algorithm 27', ofBody(bodyOf(27, Buffer.alloc(32, 9))), /not supported/],
     ['a version 3 key', encodePacket(6, Buffer.from([3, ...primary.body.subarray(1)])), /version 3/],
+    // gpgv takes none of these either
+    ['a signature of version 6', Buffer.concat([good, encodePacket(2, Buffer.from([6, 0x13]))]), /version 6/],
+    [
+      'a user id behind a subkey',
+      Buffer.concat([craftCertificate(primary, withSubkey({})), encodePacket(13, Buffer.from('Eve'))]),
+      /behind a subkey/,
+    ],
     ['more than 256 KiB', Buffer.concat([good, encodePacket(13, Buffer.alloc(256 * 1024))]), /larger than/],
   ])('%s', (_, binary, message) => {
     const problem = {
