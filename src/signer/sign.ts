@@ -13,7 +13,7 @@ import { countAgain } from './approval.ts';
 import type { Approved } from './approval.ts';
 import type { Plan } from './plan.ts';
 import { refuse } from './refuse.ts';
-import { requireReleaseKey } from './release-key.ts';
+import { findReleaseKey, requireReleaseKey } from './release-key.ts';
 import { Stop } from './result.ts';
 import { Signatures } from './signatures.ts';
 import type { Round } from './signer.ts';
@@ -26,6 +26,8 @@ export async function declareIntent(round: Round, approved: Approved, plan: Plan
   const { build, project, version } = plan.manifest;
   const current = await round.loadProject();
   requireReleaseKey(current, plan.manifest.releaseKey);
+  // Hours may have passed over the question and the artifacts: the key must still be one that may sign.
+  await findReleaseKey(current, round.now(), plan.manifest.signingKey);
   const counted = await countAgain(round, current, approved);
   if (counted.missing !== null) return new Stop('waiting', 'built', 'approval-waits', counted.missing);
   // A build that had expired has lost its version to another, though the clock may say by now that it has not.

@@ -155,6 +155,23 @@ describe('the approvers are counted again right before the intent', () => {
     expect(await scene.logged()).toBe('approval statement');
     expect(scene.agent.signatures).toBe(0);
   });
+
+  test('and the release key is looked at again: one that was revoked meanwhile signs no more', async () => {
+    await scene.attest(await scene.approve(), contents);
+    const { certificate } = scene.project.release;
+    const keys = certificate.keys.map((status) => ({ ...status, revoked: !status.isPrimary }));
+    const others = {
+      ...scene.project,
+      release: { certificate: { ...certificate, keys }, hash: 'sha256' as const },
+    };
+    let loads = 0;
+    const loadProject = async () => (++loads > 1 ? others : scene.project);
+    const { result } = await scene.sign({ loadProject });
+    expect(result).toMatchObject({ outcome: 'unfinished', code: 'release-key-unusable' });
+    expect(result?.text).toContain('has been revoked');
+    expect(await scene.logged()).toBe('approval statement');
+    expect(scene.agent.signatures).toBe(0);
+  });
 });
 
 test('a build that nobody knows is not found', async () => {
