@@ -2,12 +2,14 @@
 import { basename, resolve } from 'node:path';
 import { now } from '../host/clock.ts';
 import { usage } from '../failure.ts';
+import { keyFact } from '../openpgp/key-fact.ts';
 import { initProject } from '../setup/init.ts';
 import { loadCertificate } from '../setup/keys.ts';
 import { command } from './command.ts';
 import { EXIT } from './exit-status.ts';
 import type { Terminal } from './terminal.ts';
-import { alignColumns, bold, spaced } from './text.ts';
+import { keyRows } from './rows.ts';
+import { alignColumns, bold } from './text.ts';
 import { parseCount } from './values.ts';
 
 export { init as command };
@@ -75,14 +77,8 @@ for what is missing.`,
       ['project file', made.file],
       ['for the signer alone', made.state],
       ['log', project.log.key.text],
-      [
-        'release key',
-        `${spaced(project.release.certificate.primary.fingerprint)}  ${project.release.certificate.userIds[0] ?? ''}`,
-      ],
-      ...project.approvers.map(({ primary, userIds }) => [
-        'approver',
-        `${spaced(primary.fingerprint)}  ${userIds[0] ?? ''}`,
-      ]),
+      ...keyRows('release key', keyFact(project.release.certificate)),
+      ...project.approvers.flatMap((approver) => keyRows('approver', keyFact(approver))),
     ];
     terminal.result('made project ', bold(project.name));
     for (const row of alignColumns(rows)) terminal.result('  ', ...row);

@@ -14,7 +14,9 @@ import { EXIT } from './exit-status.ts';
 import type { ExitStatus } from './exit-status.ts';
 import { Progress } from './progress.ts';
 import type { Terminal } from './terminal.ts';
+import { keyRows, sourceRow } from './rows.ts';
 import { alignColumns, bold, green, plural, red, spaced, yellow } from './text.ts';
+import type { Part } from './text.ts';
 
 export { verify as command };
 
@@ -131,15 +133,13 @@ function speak(verdict: Verdict, quiet: boolean, terminal: Terminal): void {
 
 function speakRelease(release: ReleaseFacts, terminal: Terminal): void {
   const builders = Object.entries(release.builders).map(([slot, scheme]) => `${slot} (${scheme})`);
-  const rows: [string, string][] = [
-    ['signed by', `${spaced(release.releaseKey.fingerprint)}  ${release.releaseKey.userId}`],
+  const { source } = release;
+  const rows: Part[][] = [
+    ...keyRows('signed by', release.releaseKey),
     ['at', release.signedAt],
-    ...release.approvers.map((key): [string, string] => [
-      'approved by',
-      `${spaced(key.fingerprint)}  ${key.userId}`,
-    ]),
+    ...release.approvers.flatMap((key) => keyRows('approved by', key)),
     ['built by', `${builders.join(', ')}: ${release.assurance}`],
-    ['source', release.source ? `${release.source.uri} at ${release.source.commit}` : 'source not stated'],
+    sourceRow(source && { uri: source.uri, digest: { gitCommit: source.commit } }),
     ['build', release.build],
     [
       'log',

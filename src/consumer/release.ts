@@ -6,6 +6,7 @@ import { refused } from '../failure.ts';
 import type { Failure } from '../failure.ts';
 import type { Certificate } from '../openpgp/certificate.ts';
 import { keyProblem } from '../openpgp/certificate.ts';
+import { keyFact } from '../openpgp/key-fact.ts';
 import type { PublicKey } from '../openpgp/public-key.ts';
 import { MAX_SIGNATURE_BYTES } from '../openpgp/signature.ts';
 import { verifyDetached } from '../openpgp/verify.ts';
@@ -38,7 +39,7 @@ import type { Statement } from '../records/statement.ts';
 import { PROOF_MAX } from '../tlog/proof.ts';
 import { incomplete, readRequired, readSignature } from './copy.ts';
 import type { ReleaseCopy } from './copy.ts';
-import type { KeyFact, ReleaseFacts } from './verdict.ts';
+import type { ReleaseFacts } from './verdict.ts';
 
 /** A release whose records all hold; its artifacts are looked at one by one. */
 export interface CheckedRelease {
@@ -225,11 +226,6 @@ function factsOf(
     log: { origin: project.log.origin, index, size: checkpoint.size, time: entry.time },
   };
 }
-
-export const keyFact = ({ primary, userIds }: Certificate): KeyFact => ({
-  fingerprint: primary.fingerprint,
-  userId: userIds[0] ?? '',
-});
 
 /** A signature made in time stays good when its key expires; that it has is said. */
 function since(certificate: Certificate, key: PublicKey, now: Date): string {

@@ -7,12 +7,13 @@ import { usage } from '../failure.ts';
 import { readFileBounded } from '../host/files.ts';
 import type { Certificate } from '../openpgp/certificate.ts';
 import { MAX_SIGNATURE_BYTES } from '../openpgp/signature.ts';
+import { keyFact } from '../openpgp/key-fact.ts';
 import { beginVerify } from '../openpgp/verify.ts';
 import type { GoodSignature } from '../openpgp/verify.ts';
 import { timestamp } from '../records/names.ts';
 import { DirectoryCopy, UrlCopy, chunksOf, isUrl, openFile } from './copy.ts';
 import { badOutcome, unjudged } from './verdict.ts';
-import type { FileVerdict, KeyFact, Verdict } from './verdict.ts';
+import type { FileVerdict, Verdict } from './verdict.ts';
 
 interface Options {
   readonly offline: boolean;
@@ -38,7 +39,7 @@ export async function verifySignatures(
   const judged: Judged[] = [];
   for (const path of paths) judged.push(await judgeSignature(path, release, certificate, options));
   const good = judged.find((each) => each.good !== null)?.good ?? null;
-  const key: KeyFact = { fingerprint: certificate.primary.fingerprint, userId: certificate.userIds[0] ?? '' };
+  const key = keyFact(certificate);
   return {
     outcome: judged.every((each) => each.good !== null)
       ? 'signature-only'

@@ -1,4 +1,5 @@
 /** What `verify` found, as data: everything that the spoken verdict says. */
+import type { KeyFact } from '../openpgp/key-fact.ts';
 import type { Fingerprint, Timestamp } from '../records/names.ts';
 
 /** Stable codes of what can be wrong with a file or a release. */
@@ -17,11 +18,6 @@ export interface FileVerdict {
   readonly sha256: string | null;
   readonly size: number | null;
   readonly findings: readonly Finding[];
-}
-
-export interface KeyFact {
-  readonly fingerprint: Fingerprint;
-  readonly userId: string;
 }
 
 /** What the log, the approvals and the manifest say of a release; all of it verified. */

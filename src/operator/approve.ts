@@ -8,6 +8,8 @@ import { randomBytes } from 'node:crypto';
 import { refused, usage } from '../failure.ts';
 import type { Failure } from '../failure.ts';
 import { makeEphemeral } from '../openpgp/ephemeral.ts';
+import { keyFact } from '../openpgp/key-fact.ts';
+import type { KeyFact } from '../openpgp/key-fact.ts';
 import { approvalProblems } from '../policy/approval-policy.ts';
 import { ephemeralCreation } from '../policy/builder-key.ts';
 import type { Project } from '../policy/project.ts';
@@ -20,8 +22,7 @@ import { isPattern } from '../records/pattern.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import type { Ticket } from '../records/ticket.ts';
 import type { Depot } from '../tree/tree.ts';
-import { chooseApprover, keyFact, signAsApprover } from './approver.ts';
-import type { KeyFact } from './approver.ts';
+import { chooseApprover, signAsApprover } from './approver.ts';
 import { isChanged, parseSourceFlag, sourceOfCheckout } from './source.ts';
 import { removeTickets, requireFree, writeTickets } from './tickets.ts';
 

@@ -8,12 +8,6 @@ import { verifyDetached } from '../openpgp/verify.ts';
 import type { Project } from '../policy/project.ts';
 import type { Fingerprint } from '../records/names.ts';
 
-/** A key as people know it. */
-export interface KeyFact {
-  readonly fingerprint: Fingerprint;
-  readonly userId: string;
-}
-
 /** The approver asked for, or the one whose secret key is here. Throws usage. */
 export async function chooseApprover(project: Project, wanted: string | null): Promise<Certificate> {
   const all = project.approvers.map(({ primary }) => primary.fingerprint);
@@ -68,8 +62,3 @@ export async function signAsApprover(
     );
   return signature;
 }
-
-export const keyFact = ({ primary, userIds }: Certificate): KeyFact => ({
-  fingerprint: primary.fingerprint,
-  userId: userIds[0] ?? '',
-});

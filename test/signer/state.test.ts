@@ -146,7 +146,12 @@ describe('the journal', () => {
     await state.close();
     const path = join(directory, 'journal');
     const whole = readFileSync(path, 'latin1');
-    const changed = change(whole.split(/(?<=\n)/).slice(0, 2).join(''));
+    const changed = change(
+      whole
+        .split(/(?<=\n)/)
+        .slice(0, 2)
+        .join(''),
+    );
     writeFileSync(path, changed);
     await expect(open()).rejects.toMatchObject({ kind: 'unable', code: 'journal-damaged' });
     expect(readFileSync(path, 'latin1')).toBe(changed);
