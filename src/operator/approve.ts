@@ -5,8 +5,7 @@
  * Two steps, so that a person can look in between: `prepareApproval`, then `submitApproval`.
  */
 import { randomBytes } from 'node:crypto';
-import { refused, usage } from '../failure.ts';
-import type { Failure } from '../failure.ts';
+import { Failure, refused, usage } from '../failure.ts';
 import { makeEphemeral } from '../openpgp/ephemeral.ts';
 import { keyFact } from '../openpgp/key-fact.ts';
 import type { KeyFact } from '../openpgp/key-fact.ts';
@@ -17,7 +16,7 @@ import { APPROVAL_TYPE, encodeApproval, parseApproval, terms } from '../records/
 import type { Approval, KeypairBuilder, Source } from '../records/approval.ts';
 import { isVersion, newBuildId, timestamp, timestampDate, toSlot } from '../records/names.ts';
 import type { BuildId, ProjectName, Sha256, Slot, Timestamp, Version } from '../records/names.ts';
-import { approvalFile, approvalSignatureFile } from '../records/paths.ts';
+import { approvalFile, approvalSignatureFile, buildPath } from '../records/paths.ts';
 import { isPattern } from '../records/pattern.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import type { Ticket } from '../records/ticket.ts';
@@ -169,7 +168,7 @@ export const requireNoTickets = (prepared: PreparedApproval, directory: string):
 
 /**
  * Has gpg sign (pinentry as usual), writes the tickets into `directory` (0600, never over another file), submits.
- * When the submission fails the tickets are removed again. Throws usage, refused, unable.
+ * When the submission fails, and the depot does not show the approval, the tickets are removed again. Throws usage, refused, unable.
  */
 export async function submitApproval(
   project: Project,
@@ -189,10 +188,22 @@ export async function submitApproval(
       ]),
     );
   } catch (error) {
-    await removeTickets(tickets);
-    throw error;
+    // The answer may be lost and not the approval: without its ticket it would block the version until it expires.
+    if (!(await hasApproval(where.depot, build, bytes))) {
+      await removeTickets(tickets);
+      throw error;
+    }
   }
   return { build, terms: summary.terms, expires, tickets };
+}
+
+async function hasApproval(depot: Depot, build: BuildId, bytes: Buffer): Promise<boolean> {
+  try {
+    return (await depot.read(buildPath(build, approvalFile), bytes.length))?.equals(bytes) ?? false;
+  } catch (error) {
+    if (error instanceof Failure) return false;
+    throw error;
+  }
 }
 
 async function warningsOf(

@@ -155,6 +155,19 @@ describe('when it does not come to that', () => {
     expect(readdirSync(tickets())).toEqual(['.gitignore']);
   });
 
+  test('the approval arrives and the answer is lost: the ticket stays, as the version is taken', async () => {
+    const prepared = await prepareApproval(project, request());
+    const submitted: GatedDepot['submit'] = async (...write) => {
+      await depot.submit(...write);
+      throw unable('network', 'the line broke');
+    };
+    const lossy = new Proxy(depot, {
+      get: (_, name) => (name === 'submit' ? submitted : depot.read.bind(depot)),
+    });
+    const { tickets: written } = await submit(prepared, lossy);
+    expect(existsSync(written['b1'] ?? '')).toBe(true);
+  });
+
   test('another ticket lies there: it stays, and nothing is submitted', async () => {
     const first = await submit(await prepareApproval(project, request()));
     const text = readFileSync(join(tickets(), 'b1.ticket'), 'utf8');
