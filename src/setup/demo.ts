@@ -160,9 +160,10 @@ async function copyProject(from: DemoHost, to: DemoHost): Promise<void> {
 async function makeArtifacts(directory: string, packageRoot: string, largeBytes: number): Promise<string[]> {
   await mkdir(directory);
   const npm = ['pack', packageRoot, '--ignore-scripts', '--silent', '--pack-destination', directory];
-  // npm keeps a cache and logs: here, not at the caller's
+  // npm keeps caches and logs: here, not at the caller's
   const cache = `${directory}-npm`;
-  const env = { ...process.env, npm_config_cache: cache, npm_config_update_notifier: 'false' };
+  const quiet = { npm_config_update_notifier: 'false', NODE_DISABLE_COMPILE_CACHE: '1' };
+  const env = { ...process.env, npm_config_cache: cache, ...quiet };
   const packed = await run('npm', npm, { env, timeoutMs: 120_000, maxOutput: 1024 * 1024 });
   await rm(cache, { recursive: true, force: true });
   const [tarball] = await readdir(directory);
