@@ -22,7 +22,21 @@ const DEBIAN = [
   { name: 'curl', program: 'curl', for: ['test'] },
   { name: 'jq', program: 'jq', for: ['test'] },
   { name: 'openssl', program: 'openssl', for: ['test'] },
+  { name: 'iproute2', program: 'ip', for: ['test'] },
+  { name: 'nftables', program: 'nft', for: ['test'] },
+  { name: 'openssh-client', program: 'ssh', for: ['test'] },
+  { name: 'openssh-server', program: 'sshd', for: ['test'] },
+  { name: 'rsync', program: 'rsync', for: ['test'] },
 ];
+
+/** Runs a command; a package that it installs starts no daemon, unless the machine has its own policy for that. */
+const STARTING_NOTHING = `
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+  trap 'rm -f $policy' EXIT INT TERM
+  printf '#!/bin/sh\\nexit 101\\n' > $policy && chmod 755 $policy
+fi
+DEBIAN_FRONTEND=noninteractive "$@"`;
 
 function say(line) {
   process.stderr.write(`prepare: ${line}\n`);
@@ -43,7 +57,8 @@ function run(command, args, env = {}) {
 }
 
 function onPath(program) {
-  return (process.env.PATH ?? '').split(delimiter).some((directory) => {
+  // not everybody has the system's programs on their PATH
+  return [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin'].some((directory) => {
     try {
       accessSync(join(directory || '.', program), constants.X_OK);
       return true;
@@ -82,13 +97,16 @@ function installDebianPackages(task) {
   if (!onPath('apt-get') || (asRoot.length > 0 && !run('sudo', ['-n', 'true']))) stop(byHand);
 
   say(`installing Debian packages: ${names.join(' ')}`);
-  const aptGet = (...args) => {
-    const [command, ...rest] = [...asRoot, 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-q', ...args];
+  const asAdmin = (script, args) => {
+    const [command, ...rest] = [...asRoot, 'sh', '-c', script, 'sh', ...args];
     return run(command, rest);
   };
+  const aptGet = (...args) => asAdmin(STARTING_NOTHING, ['apt-get', '-q', ...args]);
   const install = () => aptGet('install', '--yes', '--no-install-recommends', ...names);
   // The lists of a fresh machine are empty or old: then update, and once more.
   if (!install() && !(aptGet('update') && install())) stop(byHand);
+  // the tests start their own: no machine is to be open to the network after a test
+  if (names.includes('openssh-server')) asAdmin('update-rc.d ssh disable', []);
 }
 
 const task = process.argv[2];
