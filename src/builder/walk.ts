@@ -13,7 +13,7 @@ import { diskFailure, orNull } from '../host/files.ts';
 import type { Approval } from '../records/approval.ts';
 import { artifactNameProblem, artifactSetProblems, isArtifactName } from '../records/names.ts';
 import type { ArtifactName, NameProblem } from '../records/names.ts';
-import { hasWildcard, matchesAny } from '../records/pattern.ts';
+import { hasWildcard, matcherOf } from '../records/pattern.ts';
 
 export interface Found {
   readonly name: ArtifactName;
@@ -38,7 +38,7 @@ export interface Places {
 interface Walk {
   /** Absolute, without symlinks. */
   readonly base: string;
-  readonly exclude: readonly string[];
+  readonly excludes: (name: string) => boolean;
   readonly skip: ReadonlySet<string>;
   readonly maxCount: number;
   readonly found: Map<string, Found>;
@@ -91,7 +91,10 @@ export async function walkPaths(places: Places, maxCount: number): Promise<Walke
   const root = await orNull(realpath(base), `look at ${base}`);
   if (root === null)
     return { found: [], problems: [], missing: paths.map((path) => ({ path, name: nameOf(path) })) };
-  const walk: Walk = { base: root, exclude, skip, maxCount, found: new Map(), problems: [], missing: [] };
+  const walk: Walk = {
+    ...{ base: root, excludes: matcherOf(exclude), skip, maxCount },
+    ...{ found: new Map(), problems: [], missing: [] },
+  };
   for (const path of paths) await visitArgument(walk, path, nameOf(path));
   const found = [...walk.found.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   return { found, problems: walk.problems, missing: walk.missing };
@@ -122,10 +125,10 @@ type Kind = Pick<Dirent, 'isFile' | 'isDirectory' | 'isSymbolicLink' | 'isFIFO' 
 
 async function visit(walk: Walk, name: string, kind: Kind): Promise<void> {
   if (walk.found.size + walk.problems.length > walk.maxCount) return;
-  if (matchesAny(walk.exclude, name) || walk.skip.has(join(walk.base, name))) return;
+  if (walk.excludes(name) || walk.skip.has(join(walk.base, name))) return;
   if (kind.isDirectory()) {
     // `.git/**` leaves out what is inside, so the directory itself is no surprise
-    if (!matchesAny(walk.exclude, `${name}/`)) await visitDirectory(walk, name);
+    if (!walk.excludes(`${name}/`)) await visitDirectory(walk, name);
     return;
   }
   const problem = kindProblem(kind) ?? dotProblem(name) ?? artifactNameProblem(name);
@@ -169,8 +172,9 @@ function problemsOf(found: readonly Found[], limits: Approval['artifacts']): Nam
   const { patterns, maxCount, maxBytes, maxTotalBytes } = limits;
   const names = found.map(({ name }) => name);
   const problems: NameProblem[] = artifactSetProblems(names);
+  const isApproved = matcherOf(patterns);
   for (const { name, size } of found) {
-    if (!matchesAny(patterns, name)) problems.push({ name, text: 'not a name that was approved' });
+    if (!isApproved(name)) problems.push({ name, text: 'not a name that was approved' });
     if (size > maxBytes) problems.push({ name, text: `${size} bytes; at most ${maxBytes} were approved` });
   }
   const present: ReadonlySet<string> = new Set(names);
@@ -194,10 +198,11 @@ function problemsOf(found: readonly Found[], limits: Approval['artifacts']): Nam
 
 /** What was approved, where a file is not; and the base from which its name would have been. */
 function baseHint(base: string, found: readonly Found[], patterns: readonly string[]): string {
-  const stray = found.find(({ name }) => !matchesAny(patterns, name));
+  const isApproved = matcherOf(patterns);
+  const stray = found.find(({ name }) => !isApproved(name));
   if (stray === undefined) return '';
   const parts = stray.name.split('/');
-  const depth = parts.findIndex((_, at) => matchesAny(patterns, parts.slice(at).join('/')));
+  const depth = parts.findIndex((_, at) => isApproved(parts.slice(at).join('/')));
   const better = depth > 0 ? `: --base ${join(base, ...parts.slice(0, depth))} would fit` : '';
   const shown = patterns.length > 5 ? [...patterns.slice(0, 5), '…'] : patterns;
   return `; approved: ${shown.join(' ')}${better}`;

@@ -1,7 +1,7 @@
 /** Which artifacts a build may have, as its approval says it and its ticket repeats it. */
 import { MAX_SUBJECTS } from './canonical.ts';
-import { closedObject, integer, listOf } from './fields.ts';
-import { toPattern } from './pattern.ts';
+import { closedObject, integer } from './fields.ts';
+import { toPatterns } from './pattern.ts';
 
 export interface ArtifactLimits {
   /** A name must match one of them; one without wildcards must be there. */
@@ -13,13 +13,11 @@ export interface ArtifactLimits {
   readonly maxTotalBytes: number;
 }
 
-const MAX_PATTERNS = 64;
-
 /** Reads the limits; throws refused(`record-malformed`). */
 export function toArtifactLimits(value: unknown, where: string): ArtifactLimits {
   const fields = closedObject(value, where, ['patterns', 'maxCount', 'maxBytes', 'maxTotalBytes']);
   return {
-    patterns: listOf(fields.patterns, `${where}.patterns`, { min: 1, max: MAX_PATTERNS }, toPattern),
+    patterns: toPatterns(fields.patterns, `${where}.patterns`),
     maxCount: integer(fields.maxCount, `${where}.maxCount`, { min: 1, max: MAX_SUBJECTS }),
     maxBytes: integer(fields.maxBytes, `${where}.maxBytes`),
     maxTotalBytes: integer(fields.maxTotalBytes, `${where}.maxTotalBytes`),
