@@ -27,6 +27,7 @@ const DEBIAN = [
   { name: 'openssh-client', program: 'ssh', for: ['test'] },
   { name: 'openssh-server', program: 'sshd', for: ['test'] },
   { name: 'rsync', program: 'rsync', for: ['test'] },
+  { name: 'systemd-container', program: 'systemd-nspawn', for: ['test'] },
 ];
 
 /** Runs a command; a package that it installs starts no daemon, unless the machine has its own policy for that. */
