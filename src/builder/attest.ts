@@ -4,12 +4,15 @@
  */
 import type { Readable } from 'node:stream';
 import { Failure, refused, usage } from '../failure.ts';
+import type { TicketRules } from '../policy/gate/rules.ts';
+import { DEFAULT_POLICY } from '../policy/project.ts';
 import { RECORD_MAX } from '../records/canonical.ts';
 import { decodeBase64Url, timestampDate } from '../records/names.ts';
 import { approvalFile, buildPath } from '../records/paths.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import type { Subject } from '../records/statement.ts';
 import type { Ticket } from '../records/ticket.ts';
+import { parseVerifierKey } from '../tlog/note.ts';
 import type { Depot } from '../tree/tree.ts';
 import { hashAll } from './hash.ts';
 import { readPending, savePending } from './pending.ts';
@@ -48,6 +51,8 @@ export interface TicketDepot {
   readonly url: string;
   readonly insecureHttp: boolean;
   readonly token: Buffer;
+  /** What a depot in a directory is written by. */
+  readonly rules: TicketRules;
 }
 
 export type { AttestEvent, AttestResult };
@@ -74,7 +79,8 @@ export async function attest(options: AttestOptions, report: Report): Promise<At
   for (const text of source.warnings) report({ kind: 'warning', text });
 
   const token = decodeBase64Url(ticket.uploadToken, 'ticket: uploadToken');
-  const depot = await options.connect({ url: ticket.depot, insecureHttp: ticket.insecureHttp, token });
+  const { depot: url, insecureHttp } = ticket;
+  const depot = await options.connect({ url, insecureHttp, token, rules: rulesOf(ticket) });
   try {
     const pending = await readPending(source.pending, ticket);
     if (pending.kind === 'sent') {
@@ -138,6 +144,16 @@ async function buildAndSeal(
   return options.run === null ? work(new AbortController().signal) : interruptible(work);
 }
 
+/** What the ticket says of its project. */
+function rulesOf({ project, approval, log }: Ticket): TicketRules {
+  return {
+    name: project,
+    policy: DEFAULT_POLICY,
+    log: { ...log, key: parseVerifierKey(log.key) },
+    vouched: approval,
+  };
+}
+
 async function runBuild(
   { run, runAs, environment }: AttestOptions,
   source: TicketSource,
@@ -152,7 +168,7 @@ async function runBuild(
     report({ kind: 'warning', text });
   }
   report({ kind: 'running', command: run });
-  await source.file?.withdraw();
+  await source.file?.withdraw(user);
   await runCommand(run, user, environment, signal);
 }
 

@@ -8,10 +8,11 @@ import { formatDuration, parseDuration } from '../policy/duration.ts';
 import type { Project } from '../policy/project.ts';
 import type { Approval } from '../records/approval.ts';
 import { timestampDate } from '../records/names.ts';
+import { locationUrl } from '../tree/location.ts';
 import type { Depot } from '../tree/tree.ts';
 import { parseCount, parseSize } from './values.ts';
 import { command, wrongUse } from './command.ts';
-import { depotUrl, loadProject, openDepot } from './config.ts';
+import { depotLocation, loadProject, openDepot, rulesOf } from './config.ts';
 import { EXIT } from './exit-status.ts';
 import { requireAnswer } from './question.ts';
 import { keyRows, sourceRow } from './rows.ts';
@@ -64,6 +65,7 @@ The ticket is secret: hand it to the builder and to nobody else.`,
   async run({ flags, globals, operands: [version = ''], terminal }) {
     if (flags.tickets === undefined) throw wrongUse('approve', '--tickets DIR is missing');
     const { project } = loadProject(globals);
+    const location = depotLocation(project, globals);
     const prepared = await prepareApproval(project, {
       version,
       source: flags.source ?? null,
@@ -79,17 +81,17 @@ The ticket is secret: hand it to the builder and to nobody else.`,
       lifetime: optional(flags.expires, '--expires', parseDuration),
       approver: flags.approver ?? null,
       expect: flags.expect ?? null,
-      depot: depotUrl(project, globals),
+      depot: locationUrl(location),
       now: now(),
     });
     await requireNoTickets(prepared, flags.tickets);
-    const depot = openDepot(project, globals);
+    const depot = await openDepot(rulesOf(project), location, { make: true });
     try {
       requireAnswer(terminal, flags.yes);
-      const taken = await whyTaken(project, depot, prepared.summary.approval);
+      const taken = await takenWarning(project, depot, prepared.summary.approval);
       showSummary(prepared.summary, flags.yes === true, terminal);
       for (const warning of prepared.summary.warnings) terminal.warn(warning);
-      if (taken !== null) terminal.warn(`the signer will refuse this: ${taken}`);
+      if (taken !== null) terminal.warn(taken);
       if (flags.yes !== true && !(await terminal.confirm('allow this build?')))
         throw refused('declined', 'the answer was no: nothing is allowed');
       const submitted = await submitApproval(project, prepared, {
@@ -108,13 +110,15 @@ The ticket is secret: hand it to the builder and to nobody else.`,
   },
 });
 
-/** Null also where the depot can't be asked: it will say so itself when the approval is sent. */
-async function whyTaken(project: Project, depot: Depot, { version }: Approval): Promise<string | null> {
+/** A warning; null also where the depot can't be asked: it will say so itself when the approval is sent. */
+async function takenWarning(project: Project, depot: Depot, { version }: Approval): Promise<string | null> {
   try {
-    return await versionTaken(project, depot, version, now());
+    const taken = await versionTaken(project, depot, version, now());
+    return taken && `the signer will refuse this: ${taken}`;
   } catch (error) {
-    if (error instanceof Failure) return null;
-    throw error;
+    if (!(error instanceof Failure)) throw error;
+    const unseen = ['depot-listing', 'look-too-long'].includes(error.code);
+    return unseen ? `whether another build has ${version} was not seen: ${error.message}` : null;
   }
 }
 

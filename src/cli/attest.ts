@@ -2,8 +2,9 @@
 import { now } from '../host/clock.ts';
 import { attest } from '../builder/attest.ts';
 import type { AttestEvent } from '../builder/attest.ts';
-import { HttpDepot } from '../tree/http.ts';
+import { parseLocation } from '../tree/location.ts';
 import { command } from './command.ts';
+import { openDepot } from './config.ts';
 import { EXIT } from './exit-status.ts';
 import { Progress } from './progress.ts';
 import type { Terminal } from './terminal.ts';
@@ -46,12 +47,11 @@ A ticket signs once: run again after a failure, it sends the same statement for 
         environment: process.env,
         stdin: process.stdin,
         now,
-        connect: (ticket) =>
-          new HttpDepot({
-            url: globals.depot ?? ticket.url,
-            token: ticket.token,
-            insecureHttp: ticket.insecureHttp,
-          }),
+        connect: async (ticket) => {
+          const location = parseLocation(globals.depot ?? ticket.url);
+          const { token, insecureHttp, rules } = ticket;
+          return openDepot({ rules, insecureHttp }, location, { token });
+        },
       },
       report,
     );

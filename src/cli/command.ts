@@ -33,7 +33,7 @@ export const GLOBAL_FLAGS = {
     short: 'c',
     help: 'project file; else $COUNTERSIGN_CONFIG, else ./countersign.toml',
   },
-  depot: { value: 'URL', help: 'the depot, instead of the one in the project file' },
+  depot: { value: 'URL|DIR', help: 'the depot, instead of the one in the project file' },
   json: { help: 'JSON lines on standard output' },
   quiet: { short: 'q', help: 'say less' },
   verbose: { short: 'v', help: 'say more' },

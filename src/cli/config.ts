@@ -2,9 +2,15 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { unable, usage } from '../failure.ts';
+import type { GateRules } from '../policy/gate/rules.ts';
 import { parseProject } from '../policy/project.ts';
 import type { Project } from '../policy/project.ts';
+import { now } from '../host/clock.ts';
+import { DirectoryTree } from '../tree/directory.ts';
+import { GatedDepot } from '../tree/gated.ts';
 import { HttpDepot } from '../tree/http.ts';
+import { parseLocation } from '../tree/location.ts';
+import type { Location } from '../tree/location.ts';
 import type { Depot } from '../tree/tree.ts';
 import type { Globals } from './command.ts';
 
@@ -63,14 +69,34 @@ export function readSmallFile(file: string, hint = 'check the path'): Buffer {
   }
 }
 
-/** The depot's URL: `--depot`, else the project's. Throws usage. */
-export function depotUrl(project: Project, globals: Globals): string {
-  const url = globals.depot ?? project.depot;
-  if (url === null) throw usage('no-depot', 'the project file names no depot', 'give it with --depot URL');
-  return url;
+/** Where the depot is: `--depot`, else what the project says. Throws usage. */
+export function depotLocation(project: Project, globals: Globals): Location {
+  const depot = globals.depot ?? project.depot;
+  if (depot === null)
+    throw usage('no-depot', 'the project file names no depot', 'give it with --depot URL|DIR');
+  return parseLocation(depot);
 }
 
-/** Opens the depot that `--depot` or the project names, with a token where there is one. Throws usage. */
-export function openDepot(project: Project, globals: Globals, token: Buffer | null = null): Depot {
-  return new HttpDepot({ url: depotUrl(project, globals), token, insecureHttp: project.insecureHttp });
+export interface DepotRules {
+  /** What a depot in a directory is written by. */
+  readonly rules: GateRules;
+  /** Tokens may travel over plain HTTP to other hosts. */
+  readonly insecureHttp: boolean;
+}
+
+/** What a project file says to that. */
+export const rulesOf = (project: Project): DepotRules => ({
+  rules: project,
+  insecureHttp: project.insecureHttp,
+});
+
+/** Opens a depot, with a token where there is one; a directory must be there unless `make` says to make it. Throws usage, unable. */
+export async function openDepot(
+  { rules, insecureHttp }: DepotRules,
+  location: Location,
+  { token = null, make = false }: { readonly token?: Buffer | null; readonly make?: boolean } = {},
+): Promise<Depot> {
+  if (location.kind === 'url') return new HttpDepot({ url: location.url, token, insecureHttp });
+  const tree = await (make ? DirectoryTree.make(location.directory) : DirectoryTree.open(location.directory));
+  return GatedDepot.over({ tree, rules, now }).as(token);
 }

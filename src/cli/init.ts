@@ -1,10 +1,12 @@
 /** `countersign init`: a new project, on the signer's host. */
+import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { now } from '../host/clock.ts';
 import { usage } from '../failure.ts';
 import { keyFact } from '../openpgp/key-fact.ts';
 import { initProject } from '../setup/init.ts';
 import { loadCertificate } from '../setup/keys.ts';
+import { parseLocation } from '../tree/location.ts';
 import { command } from './command.ts';
 import { EXIT } from './exit-status.ts';
 import type { Terminal } from './terminal.ts';
@@ -58,7 +60,7 @@ for what is missing.`,
       approvers,
       signerKey: flags['signer-key'] ?? null,
       threshold,
-      depot,
+      depot: depot === null ? null : depotPlace(depot),
       patterns: flags.artifact ?? [],
       now: now(),
     });
@@ -101,7 +103,21 @@ async function askFor(terminal: Terminal, flag: string, question: string, fallba
 /** Not needed to make a project, so no answer is one; null then, and where nobody can be asked. */
 async function askForDepot(terminal: Terminal): Promise<string | null> {
   if (!terminal.interactive) return null;
-  return (await terminal.ask('URL of the depot [every command is told one]:')) || null;
+  return (await terminal.ask('URL or directory of the depot [every command is told one]:')) || null;
+}
+
+/** A directory by its absolute path, as the project file lies on every host; a URL as it is. Throws usage. */
+function depotPlace(depot: string): string {
+  const location = parseLocation(depot);
+  if (location.kind === 'url') return depot;
+  // else a URL without its https:// would be a directory that nobody meant
+  if (/^(?:file:|\.{0,2}\/|\.{1,2}$)/.test(depot) || existsSync(location.directory))
+    return location.directory;
+  throw usage(
+    'depot-url',
+    `init: ${depot} is neither a URL nor a directory here`,
+    'like https://depot.example.org, /srv/depot or ./depot',
+  );
 }
 
 /** A key that is there: said at once, not after all other questions. */

@@ -10,7 +10,7 @@ import { openState } from '../signer/state.ts';
 import { watch } from '../signer/watch.ts';
 import { parseBuildId } from './values.ts';
 import { command, wrongUse } from './command.ts';
-import { loadProject, openDepot, readGuardedFile } from './config.ts';
+import { depotLocation, loadProject, openDepot, readGuardedFile, rulesOf } from './config.ts';
 import { EXIT } from './exit-status.ts';
 import { Progress } from './progress.ts';
 import { requireAnswer } from './question.ts';
@@ -49,8 +49,10 @@ only. Whatever the depot or the network spoilt is tried again on the next run.`,
     const { project, directory } = loadProject(globals, readGuardedFile);
     // once there is something to ask would be late for a service
     if (flags.watch === true) requireAnswer(terminal, flags.yes);
+    const location = depotLocation(project, globals);
+    const publicDepot = await openDepot(rulesOf(project), location);
     const state = await openState(resolve(flags.state ?? join(directory, 'signer')), project);
-    const [depot, publicDepot] = [openDepot(project, globals, state.token), openDepot(project, globals)];
+    const depot = await openDepot(rulesOf(project), location, { token: state.token });
     const signer: Signer = {
       loadProject: async () => loadProject(globals, readGuardedFile).project,
       depot,

@@ -5,7 +5,7 @@ import { listStatus } from '../operator/status.ts';
 import type { BuildStatus } from '../operator/status.ts';
 import { isBuildId, isVersion } from '../records/names.ts';
 import { command } from './command.ts';
-import { loadProject, openDepot } from './config.ts';
+import { depotLocation, loadProject, openDepot, rulesOf } from './config.ts';
 import { EXIT } from './exit-status.ts';
 import { sourceRow } from './rows.ts';
 import type { Terminal } from './terminal.ts';
@@ -31,7 +31,7 @@ those of a version. What the depot says is believed only as far as signatures an
     const version = wanted !== undefined && !isBuildId(wanted) && isVersion(wanted) ? wanted : null;
     const build = wanted === undefined || version !== null ? null : parseBuildId(wanted);
     const { project } = loadProject(globals);
-    const depot = openDepot(project, globals);
+    const depot = await openDepot(rulesOf(project), depotLocation(project, globals));
     try {
       const shown: BuildStatus[] = [];
       for await (const each of listStatus(project, depot, { build, now: now() })) {

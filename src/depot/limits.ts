@@ -24,7 +24,10 @@ export async function bodyLimits(question: {
   const { project, tree, build, token, now } = question;
   const known =
     matchesDigest(token, project.signerTokenSha256) ||
-    (await judgeUpload({ project, build, token, view: tree, now: now() })).allow;
+    isBuilder(await judgeUpload({ rules: project, build, bearer: token, view: tree, now: now() }));
   const bytes = known ? LARGE_WRITE_MAX : SMALL_WRITE_MAX;
   return { files: known ? MAX_SUBJECTS + 1 : 1000, fileBytes: bytes, bytes };
 }
+
+const isBuilder = (upload: Awaited<ReturnType<typeof judgeUpload>>): boolean =>
+  upload.allow && upload.limits !== null;

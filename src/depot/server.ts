@@ -30,8 +30,8 @@ const GRACE_MS = 5_000;
  */
 export async function startServer(options: ServerOptions): Promise<{ url: string; close(): Promise<void> }> {
   const { project, data, listen, tls, log } = options;
-  const tree = await DirectoryTree.open(data);
-  const depot = GatedDepot.over({ tree, project, now });
+  const tree = await DirectoryTree.make(data);
+  const depot = GatedDepot.over({ tree, rules: project, now });
   const listener = requestListener({ project, tree, depot, now, log });
 
   // requestTimeout would end a large upload that is well under way; the idle bound ends one that is not.

@@ -3,7 +3,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { link, mkdir, open, rename, rm } from 'node:fs/promises';
+import { link, lstat, mkdir, open, rename, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Failure, refused, unable } from '../failure.ts';
@@ -39,9 +39,17 @@ export async function readHandle(file: FileHandle, path: string, max: number): P
   }
 }
 
-/** Replaces the file in one step: a reader, or a crash, sees the old bytes or the new. Throws unable('disk'). */
-export async function writeFileDurably(path: string, bytes: Buffer, mode: number): Promise<void> {
-  await viaTemporary(path, bytes, mode, (temporary) => rename(temporary, path));
+/**
+ * Replaces the file in one step: a reader, or a crash, sees the old bytes or the new. What a crash leaves lies in
+ * `scratch`, a directory of the same file system: beside the file unless told. Throws unable('disk').
+ */
+export async function writeFileDurably(
+  path: string,
+  bytes: Buffer,
+  mode: number,
+  scratch = dirname(path),
+): Promise<void> {
+  await viaTemporary({ path, scratch, mode }, bytes, (temporary) => rename(temporary, path));
 }
 
 /**
@@ -49,7 +57,9 @@ export async function writeFileDurably(path: string, bytes: Buffer, mode: number
  * Throws refused('conflict') if others were, unable('disk').
  */
 export async function createOnce(path: string, bytes: Buffer, mode = 0o644): Promise<'new' | 'same'> {
-  return viaTemporary(path, bytes, mode, (temporary) => linkOnce(temporary, path, path));
+  return viaTemporary({ path, scratch: dirname(path), mode }, bytes, (temporary) =>
+    linkOnce(temporary, path, path),
+  );
 }
 
 /**
@@ -64,8 +74,21 @@ export async function linkOnce(from: string, to: string, shown: string): Promise
     if (errorCode(error) !== 'EEXIST') throw error;
   }
   if (await sameFile(from, to)) return 'same';
-  throw refused('conflict', `${shown} is there already with other bytes`, 'nothing is ever replaced');
+  throw takenBy(shown);
 }
+
+/** `linkOnce` for a file system without hard links; nobody else may be naming files in that directory. */
+export async function renameOnce(from: string, to: string, shown: string): Promise<'new' | 'same'> {
+  if ((await orNull(lstat(to), `look at ${to}`)) === null) {
+    await rename(from, to);
+    return 'new';
+  }
+  if (await sameFile(from, to)) return 'same';
+  throw takenBy(shown);
+}
+
+const takenBy = (shown: string): Failure =>
+  refused('conflict', `${shown} is there already with other bytes`, 'nothing is ever replaced');
 
 /** Appends all of `bytes`; the disk has them when it returns. Throws unable('disk'): a part may be there. */
 export async function appendDurably(file: FileHandle, bytes: Buffer): Promise<void> {
@@ -107,6 +130,8 @@ export async function syncDirectory(path: string): Promise<void> {
 /** A name that nobody else uses: should it be taken all the same, `wx` makes that an error. */
 export const temporaryName = (): string => `.${randomBytes(12).toString('hex')}.tmp`;
 
+export const isTemporaryName = (name: string): boolean => /^\.[0-9a-f]{24}\.tmp$/.test(name);
+
 export const tooLarge = (path: string, max: number): Failure =>
   unable('too-large', `${path} is larger than ${max} bytes`);
 
@@ -133,12 +158,11 @@ export function diskFailure(error: unknown, doing: string): unknown {
 }
 
 async function viaTemporary<T>(
-  path: string,
+  { path, scratch, mode }: { readonly path: string; readonly scratch: string; readonly mode: number },
   bytes: Buffer,
-  mode: number,
   place: (temporary: string) => Promise<T>,
 ): Promise<T> {
-  const temporary = join(dirname(path), temporaryName());
+  const temporary = join(scratch, temporaryName());
   try {
     const file = await open(temporary, 'wx', mode);
     try {
@@ -153,7 +177,8 @@ async function viaTemporary<T>(
   } catch (error) {
     throw diskFailure(error, `write ${path}`);
   } finally {
-    await rm(temporary, { force: true });
+    // the file is there or it is not: litter changes nothing about that
+    await rm(temporary, { force: true }).catch(() => {});
   }
 }
 

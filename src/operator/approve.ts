@@ -45,8 +45,8 @@ export interface ApprovalRequest {
   readonly approver: string | null;
   /** `--expect`, the terms. */
   readonly expect: string | null;
-  /** The depot the ticket will name: `--depot`, else the project's. */
-  readonly depot: string | null;
+  /** URL of the depot, which the ticket will name. */
+  readonly depot: string;
   readonly now: Date;
 }
 
@@ -90,13 +90,7 @@ const DEFAULT_LIFETIME = 4 * 3600;
  */
 export async function prepareApproval(project: Project, request: ApprovalRequest): Promise<PreparedApproval> {
   const version = checkRequest(request);
-  const depot = (request.depot ?? project.depot)?.replace(/\/+$/, '');
-  if (depot === undefined)
-    throw usage(
-      'depot-missing',
-      'no depot is known',
-      'write depot = "https://…" into the project file, or give --depot',
-    );
+  const { depot } = request;
   const approver = await chooseApprover(project, request.approver);
   const source =
     request.source === null ? await sourceOfCheckout(request.directory) : parseSourceFlag(request.source);

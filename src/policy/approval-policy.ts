@@ -14,17 +14,20 @@ import { attempt } from './attempt.ts';
 import { builderCertificate, ephemeralCreation, slotsOf } from './builder-key.ts';
 import { formatDuration } from './duration.ts';
 import { projectSigningKeys } from './project.ts';
-import type { Project } from './project.ts';
+import type { Project, ProjectPolicy } from './project.ts';
 
 /** Whether the approval has ended at `now`: nothing new is taken for it. */
 export const isExpired = (approval: Approval, now: Date): boolean => now >= timestampDate(approval.expires);
 
 /** What bounds the artifacts: the lower of the approval's limits and the project's, whose file may have changed since. */
-export function effectiveLimits(project: Project, { artifacts }: Approval): Omit<ArtifactLimits, 'patterns'> {
+export function effectiveLimits(
+  policy: ProjectPolicy,
+  { artifacts }: Approval,
+): Omit<ArtifactLimits, 'patterns'> {
   return {
-    maxCount: Math.min(artifacts.maxCount, project.policy.maxCount),
-    maxBytes: Math.min(artifacts.maxBytes, project.policy.maxBytes),
-    maxTotalBytes: Math.min(artifacts.maxTotalBytes, project.policy.maxTotalBytes),
+    maxCount: Math.min(artifacts.maxCount, policy.maxCount),
+    maxBytes: Math.min(artifacts.maxBytes, policy.maxBytes),
+    maxTotalBytes: Math.min(artifacts.maxTotalBytes, policy.maxTotalBytes),
   };
 }
 

@@ -8,6 +8,9 @@
  *     refusal                   a log proof of type `refusal` that names it                gate/proven.ts
  *     release and signatures    a log proof of type `release`, then digest by digest       gate/proven.ts
  *
+ * What the log has decided (gate/decided.ts) needs no token and has no end: approval, statement and blobs that a
+ * logged release names by their digests.
+ *
  * One pure function of the write and the tree. It belongs to no role: the depot runs it for HTTP, whoever
  * writes into a directory runs it there.
  */
@@ -20,12 +23,13 @@ import type { BuildFile } from '../records/paths.ts';
 import { PROOF_MAX } from '../tlog/proof.ts';
 import { judgeApprovalWrite } from './gate/approval.ts';
 import { judgeRefusalWrite, judgeReleaseWrite } from './gate/proven.ts';
+import type { GateRules } from './gate/rules.ts';
 import { judgeStatementWrite } from './gate/statement.ts';
+import type { Bearer } from './gate/token.ts';
 import { allowed, denied } from './gate/verdict.ts';
 import type { Denied, GateVerdict } from './gate/verdict.ts';
 import { compare } from './gate/write.ts';
 import type { Write } from './gate/write.ts';
-import type { Project } from './project.ts';
 import { below, overlay } from './view.ts';
 import type { View } from './view.ts';
 
@@ -34,12 +38,11 @@ export { judgeBlob, judgeUpload } from './gate/blob.ts';
 export { judgeRead } from './gate/read.ts';
 
 export interface RecordsWrite {
-  readonly project: Project;
+  readonly rules: GateRules;
   readonly build: BuildId;
   /** By path below `builds/<build>/`: a map, or the entries of an archive, which may name a file twice. */
   readonly files: Iterable<readonly [string, Buffer]>;
-  /** The token that came with the write, decoded; null for none. */
-  readonly token: Buffer | null;
+  readonly bearer: Bearer;
   /** The whole tree. */
   readonly view: View;
   /** By the clock of whoever keeps the tree. */
@@ -51,7 +54,7 @@ export interface RecordsWrite {
  * is kept. Throws only what `view` throws.
  */
 export async function judgeRecords(question: RecordsWrite): Promise<GateVerdict> {
-  const { project, build, token, now } = question;
+  const { rules, build, bearer, now } = question;
 
   // 1. Each a file that a build has, once, within its size.
   const groups = sortOut(question.files);
@@ -60,14 +63,14 @@ export async function judgeRecords(question: RecordsWrite): Promise<GateVerdict>
   // 2. Judged in the presence of each other.
   const files = new Map([...groups.values()].flatMap((group) => [...group]));
   const before = below(question.view, buildPath(build));
-  const write: Write = { project, build, token, now, files, before, after: overlay(before, files) };
+  const write: Write = { rules, build, bearer, now, files, before, after: overlay(before, files) };
 
   // 3. Each record with its authenticators, by its rule. What is there already with these bytes needs no
   //    authority: nothing is written.
   const taken: (readonly [string, Buffer])[] = [];
-  for (const [rule, group] of groups) {
+  for (const [judge, group] of groups) {
     if (await isThere(before, group)) continue;
-    const verdict = await rule({ ...write, files: group });
+    const verdict = await judge({ ...write, files: group });
     if (!verdict.allow) return verdict;
     taken.push(...verdict.files);
   }

@@ -13,7 +13,7 @@ import { boolean, closedObject, integer, listOf, malformed, nullOr, oneOf, text 
 import { MAX_SUBJECTS } from '../records/canonical.ts';
 import { toProjectName, toSha256 } from '../records/names.ts';
 import type { Fingerprint, ProjectName, Sha256 } from '../records/names.ts';
-import { toPattern } from '../records/pattern.ts';
+import { toPatterns } from '../records/pattern.ts';
 import { parseVerifierKey } from '../tlog/note.ts';
 import type { VerifierKey } from '../tlog/note.ts';
 import { attempt } from './attempt.ts';
@@ -35,7 +35,7 @@ export interface Project {
   readonly name: ProjectName;
   /** How many persons must have signed an approval. */
   readonly threshold: number;
-  /** Base URL without a slash at its end; null where every command is told one. */
+  /** Base URL without a slash at its end, or the absolute path of a directory; null where every command is told one. */
   readonly depot: string | null;
   /** Tokens may travel over plain HTTP to hosts other than this one. */
   readonly insecureHttp: boolean;
@@ -70,7 +70,6 @@ const TOP_LEVEL = [
 ] as const;
 
 const MAX_APPROVERS = 64;
-const MAX_PATTERNS = 64;
 const MAX_LIFETIME = 365 * 86_400;
 
 /**
@@ -130,7 +129,7 @@ function readProject(table: unknown, readKey: (relativePath: string) => Buffer):
     name: toProjectName(top.project, 'project'),
     // A threshold that the approvers cannot reach would refuse every build, and only once there is one.
     threshold: integer(top.threshold, 'threshold', { min: 1, max: approvers.length }),
-    depot: nullOr(top.depot, 'depot', depotUrl),
+    depot: nullOr(top.depot, 'depot', depotPlace),
     insecureHttp: boolean(top['insecure-http'], 'insecure-http'),
     log: readLog(log.origin, log.key),
     signerTokenSha256: toSha256(signer['token-sha256'], '[signer] token-sha256'),
@@ -169,7 +168,7 @@ function readPolicy(value: unknown): ProjectPolicy {
   if (maxLifetime === null || maxLifetime > MAX_LIFETIME)
     throw malformed('[policy] max-lifetime', 'not a length of time like 10m, 4h or 1d, of at most 365d');
   return {
-    patterns: listOf(policy.artifacts, '[policy] artifacts', { min: 1, max: MAX_PATTERNS }, toPattern),
+    patterns: toPatterns(policy.artifacts, '[policy] artifacts'),
     maxCount: integer(policy['max-count'], '[policy] max-count', { min: 1, max: MAX_SUBJECTS }),
     maxBytes: integer(policy['max-size'], '[policy] max-size', { min: 1 }),
     maxTotalBytes: integer(policy['max-total'], '[policy] max-total', { min: 1 }),
@@ -189,8 +188,9 @@ function keyPath(value: unknown, where: string): string {
   return path;
 }
 
-function depotUrl(value: unknown, where: string): string {
+function depotPlace(value: unknown, where: string): string {
   const url = text(value, where, 1024);
+  if (/^\/[^\0-\x1f\x7f]*$/.test(url)) return url;
   // Printable and plain: it goes into tickets and statements, and tokens are sent to it.
   const parsed = /^https?:\/\/[\x21-\x7e]+$/.test(url) && URL.canParse(url) ? new URL(url) : null;
   if (
@@ -200,7 +200,10 @@ function depotUrl(value: unknown, where: string): string {
     parsed.search !== '' ||
     parsed.hash !== ''
   )
-    throw malformed(where, 'not an http or https URL without user, query and fragment');
+    throw malformed(
+      where,
+      'neither an http or https URL without user, query and fragment nor an absolute path',
+    );
   return url.replace(/\/+$/, '');
 }
 

@@ -11,19 +11,19 @@ import type { Approval, Source } from '../records/approval.ts';
 import { timestampDate } from '../records/names.ts';
 import type { Sha256, Slot } from '../records/names.ts';
 import { statementFile } from '../records/paths.ts';
-import { hasWildcard, matchesAny } from '../records/pattern.ts';
+import { hasWildcard, matcherOf } from '../records/pattern.ts';
 import type { Reason, ReasonCode } from '../records/refusal.ts';
 import { parseStatement } from '../records/statement.ts';
 import type { Statement } from '../records/statement.ts';
 import { attempt } from './attempt.ts';
 import { effectiveLimits, isExpired } from './approval-policy.ts';
 import { builderCertificate } from './builder-key.ts';
-import type { Project } from './project.ts';
+import type { ProjectPolicy } from './project.ts';
 import { verifiedRecord } from './verified.ts';
 import type { Verified } from './verified.ts';
 
 export interface StatementQuestion {
-  readonly project: Project;
+  readonly policy: ProjectPolicy;
   readonly approval: Verified<Approval>;
   /** SHA-256 of the approval's bytes. */
   readonly approvalDigest: Sha256;
@@ -45,7 +45,7 @@ export type StatementVerdict =
 
 /** The verdict, with all its reasons. */
 export function judgeStatement(question: StatementQuestion): StatementVerdict {
-  const { project, approval, slot, firstSeen } = question;
+  const { policy, approval, slot, firstSeen } = question;
 
   // 1. Authenticator, before anything is read: the slot's ephemeral key signed these bytes, and not after now.
   const unsigned = authenticatorProblem(question);
@@ -60,8 +60,8 @@ export function judgeStatement(question: StatementQuestion): StatementVerdict {
   const reasons = [
     ...bindingProblems(question, statement),
     ...timeProblems(question, firstSeen),
-    ...nameProblems(project, approval, statement),
-    ...sizeProblems(project, approval, slot, statement),
+    ...nameProblems(policy, approval, statement),
+    ...sizeProblems(policy, approval, slot, statement),
   ];
   return reasons.length === 0 ? { verdict: 'accept', statement } : { verdict: 'refuse', reasons };
 }
@@ -122,13 +122,14 @@ function timeProblems({ approval, slot, signature }: StatementQuestion, firstSee
 }
 
 /** Each name matches a pattern of the approval and one of the policy; each pattern without wildcards is there. */
-function nameProblems(project: Project, approval: Approval, { subjects }: Statement): Reason[] {
+function nameProblems(policy: ProjectPolicy, approval: Approval, { subjects }: Statement): Reason[] {
   const reasons: Reason[] = [];
   const { patterns } = approval.artifacts;
+  const [isApproved, isAllowed] = [matcherOf(patterns), matcherOf(policy.patterns)];
   for (const { name } of subjects) {
-    if (!matchesAny(patterns, name))
+    if (!isApproved(name))
       reasons.push({ code: 'name-not-allowed', where: name, text: 'the approval has no pattern for it' });
-    else if (!matchesAny(project.policy.patterns, name))
+    else if (!isAllowed(name))
       reasons.push({
         code: 'name-not-allowed',
         where: name,
@@ -142,9 +143,14 @@ function nameProblems(project: Project, approval: Approval, { subjects }: Statem
   return reasons;
 }
 
-function sizeProblems(project: Project, approval: Approval, slot: Slot, { subjects }: Statement): Reason[] {
+function sizeProblems(
+  policy: ProjectPolicy,
+  approval: Approval,
+  slot: Slot,
+  { subjects }: Statement,
+): Reason[] {
   const reasons: Reason[] = [];
-  const { maxCount, maxBytes, maxTotalBytes } = effectiveLimits(project, approval);
+  const { maxCount, maxBytes, maxTotalBytes } = effectiveLimits(policy, approval);
   const reason = (code: ReasonCode, where: string, text: string): number =>
     reasons.push({ code, where, text });
   if (subjects.length > maxCount)

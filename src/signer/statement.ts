@@ -56,7 +56,7 @@ export async function sealingStatement(round: Round, approved: Approved): Promis
 
   // Step 3, authenticator, binding and time; step 4, names, counts and sizes. By when it was first seen.
   const verdict = judgeStatement({
-    project: round.project,
+    policy: round.project.policy,
     approval,
     approvalDigest: approved.sha256,
     slot,

@@ -2,22 +2,23 @@
  * A tree in a directory. Protocol §3.
  *
  * A file lies under `.tmp/` until it is whole and on the disk; then link(2), which never replaces, gives it its
- * name.
+ * name; where there are no hard links (a USB stick), `naming.ts` does.
  */
 import { constants } from 'node:fs';
-import { lstat, open, readdir, rm } from 'node:fs/promises';
+import { lstat, open, readdir, rm, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { refused, unable } from '../failure.ts';
 import { now } from '../host/clock.ts';
-import { diskFailure, errorCode, linkOnce, orNull, readHandle } from '../host/files.ts';
-import { temporaryName, writeFully } from '../host/files.ts';
+import { diskFailure, errorCode, makeDirectory, orNull, readHandle } from '../host/files.ts';
+import { isTemporaryName, temporaryName, writeFully } from '../host/files.ts';
 import { ENVELOPE_MAX } from '../records/dsse.ts';
 import { isBuildId } from '../records/names.ts';
 import type { BuildId } from '../records/names.ts';
 import { approvalFile, buildPath, isTreePath } from '../records/paths.ts';
 import { DirectoryAssembly } from './assembly.ts';
 import { Inside } from './inside.ts';
+import { Naming } from './naming.ts';
 import type { Assembly, ByteRange, OpenFile, Stage, Tree, Written } from './tree.ts';
 
 const TEMPORARY = '.tmp';
@@ -27,21 +28,27 @@ const CHUNK = 1024 * 1024;
 
 export class DirectoryTree implements Tree {
   readonly #inside: Inside;
-  readonly #temporary: string;
+  readonly #naming = new Naming();
   /** Builds that were looked into before: what has begun stays. */
   readonly #begun = new Set<BuildId>();
+  #temporary: Promise<string> | null = null;
 
-  private constructor(inside: Inside, temporary: string) {
+  private constructor(inside: Inside) {
     this.#inside = inside;
-    this.#temporary = temporary;
   }
 
-  /** Opens the directory, made if needed, and drops what a crash left half-written. Throws unable('disk'). */
+  /** Opens the directory; writes nothing. Throws unable: `no-depot` if it is not there, `disk`. */
   static async open(directory: string): Promise<DirectoryTree> {
-    const inside = await Inside.of(directory);
-    const temporary = await inside.makeDirectory(TEMPORARY);
-    await dropAbandoned(temporary);
-    return new DirectoryTree(inside, temporary);
+    const status = await orNull(stat(directory), `look at ${directory}`);
+    if (status?.isDirectory() !== true)
+      throw unable('no-depot', `there is no directory ${directory}`, 'is it mounted? is the path right?');
+    return new DirectoryTree(await Inside.of(directory));
+  }
+
+  /** As `open`, and makes the directory if it is not there. */
+  static async make(directory: string): Promise<DirectoryTree> {
+    await makeDirectory(directory, 0o755);
+    return DirectoryTree.open(directory);
   }
 
   async read(path: string, maxBytes = ENVELOPE_MAX): Promise<Buffer | null> {
@@ -94,11 +101,28 @@ export class DirectoryTree implements Tree {
   }
 
   async stage(): Promise<Stage> {
-    return DirectoryStage.open(this.#inside, join(this.#temporary, temporaryName()));
+    return DirectoryStage.open(this.#inside, this.#naming, await this.#temporaryFile());
   }
 
   async assemble(path: string): Promise<Assembly> {
-    return DirectoryAssembly.open(this.#inside, join(this.#temporary, temporaryName()), path);
+    return DirectoryAssembly.open(this.#inside, await this.#temporaryFile(), path);
+  }
+
+  /** A place for what is not whole yet. The first time what a crash left half-written is dropped. */
+  async #temporaryFile(): Promise<string> {
+    this.#temporary ??= this.#openTemporary();
+    return join(await this.#temporary, temporaryName());
+  }
+
+  async #openTemporary(): Promise<string> {
+    try {
+      const temporary = await this.#inside.makeDirectory(TEMPORARY);
+      await dropAbandoned(temporary);
+      return temporary;
+    } catch (error) {
+      this.#temporary = null;
+      throw diskFailure(error, `write ${TEMPORARY}`);
+    }
   }
 
   /** False for what a crash leaves in the middle of an approval: nothing, or a signature without its record. */
@@ -130,18 +154,20 @@ export class DirectoryTree implements Tree {
 
 class DirectoryStage implements Stage {
   readonly #inside: Inside;
+  readonly #naming: Naming;
   readonly #temporary: string;
   #file: FileHandle | null;
 
-  private constructor(inside: Inside, temporary: string, file: FileHandle) {
+  private constructor(inside: Inside, naming: Naming, temporary: string, file: FileHandle) {
     this.#inside = inside;
+    this.#naming = naming;
     this.#temporary = temporary;
     this.#file = file;
   }
 
-  static async open(inside: Inside, temporary: string): Promise<DirectoryStage> {
+  static async open(inside: Inside, naming: Naming, temporary: string): Promise<DirectoryStage> {
     try {
-      return new DirectoryStage(inside, temporary, await open(temporary, 'wx', 0o644));
+      return new DirectoryStage(inside, naming, temporary, await open(temporary, 'wx', 0o644));
     } catch (error) {
       throw diskFailure(error, `write ${temporary}`);
     }
@@ -160,7 +186,7 @@ class DirectoryStage implements Stage {
     try {
       await file.sync();
       const place = await this.#inside.makeRoom(path);
-      const written = await linkOnce(this.#temporary, place, path);
+      const written = await this.#naming.name(this.#temporary, place, path);
       // also for `same`: whoever wrote it may not have come this far yet
       await this.#inside.sync(dirname(place));
       return written;
@@ -187,6 +213,7 @@ class DirectoryStage implements Stage {
 
 async function dropAbandoned(temporary: string): Promise<void> {
   for (const name of await readdir(temporary)) {
+    if (!isTemporaryName(name)) continue;
     const path = join(temporary, name);
     const status = await orNull(lstat(path), `look at ${path}`);
     if (status && now().getTime() - status.mtimeMs > ABANDONED_MS)

@@ -7,15 +7,19 @@ import { Failure, refused } from '../failure.ts';
 import { judgeBlob, judgeRead, judgeRecords, judgeUpload } from '../policy/gate.ts';
 import type { Denied } from '../policy/gate.ts';
 import type { Upload } from '../policy/gate/blob.ts';
-import type { Project } from '../policy/project.ts';
+import { isProject } from '../policy/gate/rules.ts';
+import type { GateRules } from '../policy/gate/rules.ts';
+import { CARRIER } from '../policy/gate/token.ts';
+import type { Bearer } from '../policy/gate/token.ts';
 import type { BuildId, Sha256 } from '../records/names.ts';
-import { blobFile, buildPath } from '../records/paths.ts';
+import { VARIANTS, blobFile, buildPath } from '../records/paths.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import { KeyedMutex } from './mutex.ts';
 import { inParallel } from './parallel.ts';
 import { publish } from './publish.ts';
 import { Quotas } from './quota.ts';
 import type { Quota } from './quota.ts';
+import { SharedWork } from './shared-work.ts';
 import { BATCH } from './tree.ts';
 import type { Blob, BlobRef, ByteRange, Depot, OpenFile, Tree, Written } from './tree.ts';
 
@@ -31,7 +35,7 @@ export class DeniedFailure extends Failure {
 
 export interface GatedDepotOptions {
   readonly tree: Tree;
-  readonly project: Project;
+  readonly rules: GateRules;
   readonly now: () => Date;
 }
 
@@ -39,6 +43,8 @@ export interface GatedDepotOptions {
 interface Shared extends GatedDepotOptions {
   readonly locks: KeyedMutex;
   readonly quotas: Quotas;
+  /** Verifying takes minutes: however many ask, there is one run, and one that waits. */
+  readonly publishing: SharedWork<BuildId>;
 }
 
 type Source<T> = Iterable<T> | AsyncIterable<T>;
@@ -48,21 +54,32 @@ const WRITERS = 8;
 
 export class GatedDepot implements Depot {
   readonly #shared: Shared;
-  readonly #token: Buffer | null;
+  readonly #bearer: Bearer;
 
-  private constructor(shared: Shared, token: Buffer | null) {
+  private constructor(shared: Shared, bearer: Bearer) {
     this.#shared = shared;
-    this.#token = token;
+    this.#bearer = bearer;
   }
 
   /** One for each tree in a process: its locks and counts are its own. */
   static over(options: GatedDepotOptions): GatedDepot {
-    return new GatedDepot({ ...options, locks: new KeyedMutex(), quotas: new Quotas(options.tree) }, null);
+    const { tree, rules, now } = options;
+    const publishing = new SharedWork<BuildId>(async (build) => {
+      if (!isProject(rules)) throw refused('publish-refused', 'a ticket publishes nothing');
+      await publish({ tree, project: rules, build, now: now() });
+    });
+    const shared = { ...options, locks: new KeyedMutex(), quotas: new Quotas(tree), publishing };
+    return new GatedDepot(shared, null);
   }
 
   /** The same depot as someone with this token sees it. */
   as(token: Buffer | null): GatedDepot {
     return new GatedDepot(this.#shared, token);
+  }
+
+  /** The same depot for whoever keeps it and copies into it from another one. */
+  asCarrier(): GatedDepot {
+    return new GatedDepot(this.#shared, CARRIER);
   }
 
   async read(path: string, maxBytes: number): Promise<Buffer | null> {
@@ -138,43 +155,67 @@ export class GatedDepot implements Depot {
   }
 
   async publish(build: BuildId): Promise<void> {
-    const { tree, project, now, locks } = this.#shared;
-    // not the build's lock: verifying takes minutes, in which others may write
-    await locks.run(`publish ${build}`, () => publish({ tree, project, build, now: now() }));
+    // not under the build's lock: others may write meanwhile
+    await this.#shared.publishing.run(build);
   }
 
   close(): void {}
 
   /** False if the gate says that there is no such file. Throws its other denials. */
   async #readable(path: string, head: boolean): Promise<boolean> {
-    const { tree: view, project, now } = this.#shared;
-    const denied = await judgeRead({ project, path, head, token: this.#token, view, now: now() });
+    const { tree: view, rules, now } = this.#shared;
+    const denied = await judgeRead({ rules, path, head, bearer: this.#bearer, view, now: now() });
     if (denied && denied.status !== 404) throw new DeniedFailure(denied);
     return denied === null;
   }
 
-  /** Records and their authenticators: judged whole, then written, before the next write to the build is judged. */
+  /**
+   * Records and their authenticators: judged whole, then written, before the next write of this process to the build
+   * is judged. Where another process was faster they are judged again, in the presence of what it wrote.
+   */
   async #submit(
     build: BuildId,
     files: Iterable<readonly [string, Buffer]>,
     writers: number,
   ): Promise<Written> {
-    const { tree, project, now, locks } = this.#shared;
-    return locks.run(build, async () => {
-      const question = { project, build, files, token: this.#token, view: tree, now: now() };
-      const verdict = await judgeRecords(question);
-      if (!verdict.allow) throw new DeniedFailure(verdict);
-      let written: Written = 'same';
-      await inParallel(verdict.files, writers, async ([file, bytes]) => {
-        if ((await tree.write(buildPath(build, file), bytes)) === 'new') written = 'new';
-      });
-      return written;
+    return this.#shared.locks.run(build, async () => {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await this.#judgeAndWrite(build, files, writers);
+        } catch (error) {
+          const lost =
+            error instanceof Failure && !(error instanceof DeniedFailure) && error.code === 'conflict';
+          if (!lost || attempt > VARIANTS.length) throw error;
+        }
+      }
     });
   }
 
+  async #judgeAndWrite(
+    build: BuildId,
+    files: Iterable<readonly [string, Buffer]>,
+    writers: number,
+  ): Promise<Written> {
+    const { tree, rules, now } = this.#shared;
+    const verdict = await judgeRecords({
+      rules,
+      build,
+      files,
+      bearer: this.#bearer,
+      view: tree,
+      now: now(),
+    });
+    if (!verdict.allow) throw new DeniedFailure(verdict);
+    let written: Written = 'same';
+    await inParallel(verdict.files, writers, async ([file, bytes]) => {
+      if ((await tree.write(buildPath(build, file), bytes)) === 'new') written = 'new';
+    });
+    return written;
+  }
+
   async #judgeUpload(build: BuildId): Promise<Upload> {
-    const { tree: view, project, now } = this.#shared;
-    const upload = await judgeUpload({ project, build, token: this.#token, view, now: now() });
+    const { tree: view, rules, now } = this.#shared;
+    const upload = await judgeUpload({ rules, build, bearer: this.#bearer, view, now: now() });
     if (!upload.allow) throw new DeniedFailure(upload);
     return upload;
   }
@@ -188,7 +229,9 @@ export class GatedDepot implements Depot {
   ): Promise<Written> {
     const { tree, locks, quotas } = this.#shared;
     const quota = await locks.run(build, async (): Promise<Quota | null> => {
-      if ((await tree.size(buildPath(build, blobFile(blob.sha256)))) !== null) return null;
+      const present = await tree.size(buildPath(build, blobFile(blob.sha256)));
+      if (present === blob.size) return null;
+      if (present !== null) throw otherSize(build, blob, present);
       const counted = await quotas.of(build);
       const denied = judgeBlob(upload, blob, counted.totals);
       if (denied) throw new DeniedFailure(denied);
@@ -226,6 +269,14 @@ export class GatedDepot implements Depot {
     }
   }
 }
+
+/** A lie, or what a copy past the gate or a failing disk left behind. */
+const otherSize = (build: BuildId, { sha256, size }: BlobRef, present: number): Failure =>
+  refused(
+    'blob-mismatch',
+    `${buildPath(build, blobFile(sha256))} is there with ${present} bytes, not ${size}`,
+    'if the depot has a broken copy, remove that file there and send it again',
+  );
 
 const mismatch = (sha256: Sha256, how: string): Failure =>
   refused('blob-mismatch', `what came as blob ${sha256} has ${how}`);

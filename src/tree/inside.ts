@@ -8,22 +8,25 @@
 import { lstat, mkdir, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { refused, unable } from '../failure.ts';
-import { errorCode, makeDirectory, orNull } from '../host/files.ts';
+import { diskFailure, errorCode, orNull, syncDirectory } from '../host/files.ts';
 import { isTreePath } from '../records/paths.ts';
-import { SharedSync } from './shared-sync.ts';
+import { SharedWork } from './shared-work.ts';
 
 export class Inside {
   readonly #root: string;
-  readonly #syncs = new SharedSync();
+  readonly #syncs = new SharedWork(syncDirectory);
 
   private constructor(root: string) {
     this.#root = root;
   }
 
-  /** The directory itself may be reached through links; it is made if it is not there. Throws unable('disk'). */
+  /** The directory itself may be reached through links. Throws unable('disk'). */
   static async of(directory: string): Promise<Inside> {
-    await makeDirectory(directory, 0o755);
-    return new Inside(await realpath(directory));
+    try {
+      return new Inside(await realpath(directory));
+    } catch (error) {
+      throw diskFailure(error, `find ${directory}`);
+    }
   }
 
   /**
@@ -67,6 +70,6 @@ export class Inside {
 
   /** Makes the names in a directory last. */
   sync(place: string): Promise<void> {
-    return this.#syncs.sync(place);
+    return this.#syncs.run(place);
   }
 }

@@ -9,6 +9,7 @@ import type { ReleaseFiles, VerifiedRelease } from '../policy/release-chain.ts';
 import type { BuildId } from '../records/names.ts';
 import { blobFile, buildPath, logEntryFile, manifestFile, releaseDir } from '../records/paths.ts';
 import { releaseFile, releaseProofFile, signatureFile, signaturesListFile } from '../records/paths.ts';
+import { parseRelease } from '../records/release.ts';
 import { CHECKSUMS_FILE } from '../records/signatures-list.ts';
 import { inParallel } from './parallel.ts';
 import { BuildFiles, readRecords } from './publish-records.ts';
@@ -30,25 +31,26 @@ const READERS = 4;
  * Throws refused('release-incomplete' | 'version-taken' | …: what a check finds), unable('disk' | 'gpgv-…' | …).
  */
 export async function publish({ tree, project, build, now }: Publication): Promise<Written> {
-  // 1. The chain from the log key to the list of signatures, of this build and project.
+  // 1. Visible already: that is all that was asked for. Anybody may ask again and again, so before anything large is read.
   const files = new BuildFiles(tree, build);
-  const chain = await readChain(files);
-  const verified = verifyReleaseChain(chain, project.log);
-  const { release, manifest } = verified;
-  const { certificate } = project.release;
-  if (release.build !== build || release.project !== project.name) {
+  const bytes = await files.need(releaseFile);
+  const release = parseRelease(bytes);
+  if (release.build !== build || release.project !== project.name)
     throw refused('build-mismatch', `the release is of ${release.project} build ${release.build}`);
-  }
+  const target = releaseDir(release.project, release.version);
+  if (await isPublished(tree, target, bytes)) return 'same';
+
+  // 2. The chain from the log key to the list of signatures, by the project's release key.
+  const chain = await readChain(files, bytes);
+  const verified = verifyReleaseChain(chain, project.log);
+  const { manifest } = verified;
+  const { certificate } = project.release;
   if (manifest.releaseKey !== certificate.primary.fingerprint) {
     throw refused(
       'release-key',
       `the release is by ${manifest.releaseKey}, which is not the project's release key`,
     );
   }
-
-  // 2. Visible already: that is all that was asked for.
-  const target = releaseDir(release.project, release.version);
-  if (await isPublished(tree, target, chain.release)) return 'same';
 
   // 3. Approval and statements, with the authority behind them.
   const records = await readRecords(files, verified, project);
@@ -78,11 +80,11 @@ export async function publish({ tree, project, build, now }: Publication): Promi
   );
 }
 
-async function readChain(files: BuildFiles): Promise<ReleaseFiles> {
+async function readChain(files: BuildFiles, release: Buffer): Promise<ReleaseFiles> {
   return {
     proof: await files.need(releaseProofFile),
     logEntry: await files.need(logEntryFile),
-    release: await files.need(releaseFile),
+    release,
     manifest: await files.need(manifestFile),
     signaturesList: await files.need(signaturesListFile),
   };

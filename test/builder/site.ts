@@ -85,8 +85,8 @@ export class Site {
       approval: sha256Hex(encodeApproval(record)),
     };
     const depotDirectory = mkdtempSync(join(tmpdir(), 'cs-depot-'));
-    const tree = await DirectoryTree.open(depotDirectory);
-    const depot = GatedDepot.over({ tree, project, now: () => now });
+    const tree = await DirectoryTree.make(depotDirectory);
+    const depot = GatedDepot.over({ tree, rules: project, now: () => now });
     await depot.submit(build, approvalFiles(record));
     return new Site(depot, depotDirectory, record, ticket);
   }

@@ -38,8 +38,8 @@ afterAll(() => {
 });
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'cs-approve-'));
-  const tree = await DirectoryTree.open(join(directory, 'depot'));
-  depot = GatedDepot.over({ tree, project, now: () => new Date() });
+  const tree = await DirectoryTree.make(join(directory, 'depot'));
+  depot = GatedDepot.over({ tree, rules: project, now: () => new Date() });
   return () => rmSync(directory, { recursive: true, force: true });
 });
 
@@ -58,7 +58,7 @@ const request = (more: Partial<ApprovalRequest> = {}): ApprovalRequest => ({
   lifetime: null,
   approver: null,
   expect: null,
-  depot: null,
+  depot: 'https://depot.example.org',
   now: new Date(),
   ...more,
 });
@@ -267,12 +267,6 @@ describe('what can not be approved is said before anybody signs', () => {
     ],
   ])('%s', async (_, more, kind, code) => {
     await expect(prepareApproval(project, request(more))).rejects.toMatchObject({ kind, code });
-  });
-
-  test('without a depot', async () => {
-    await expect(prepareApproval({ ...project, depot: null }, request())).rejects.toMatchObject({
-      code: 'depot-missing',
-    });
   });
 
   test('a name that the policy does not allow', async () => {

@@ -30,7 +30,7 @@ import type { Files } from '../policy/scene.ts';
 let tree: DirectoryTree;
 beforeEach(async () => {
   const directory = mkdtempSync(join(tmpdir(), 'cs-status-'));
-  tree = await DirectoryTree.open(directory);
+  tree = await DirectoryTree.make(directory);
   return () => rmSync(directory, { recursive: true, force: true });
 });
 
@@ -44,7 +44,7 @@ async function list(
   at = now,
   trusted: Project = project,
 ): Promise<BuildStatus[]> {
-  const depot = GatedDepot.over({ tree, project: trusted, now: () => at });
+  const depot = GatedDepot.over({ tree, rules: trusted, now: () => at });
   const all: BuildStatus[] = [];
   for await (const each of listStatus(trusted, depot, { build: wanted, now: at })) all.push(each);
   return all;

@@ -30,7 +30,7 @@ const approval = { ...sample, build };
 let tree: DirectoryTree;
 beforeEach(async () => {
   const directory = mkdtempSync(join(tmpdir(), 'cs-taken-'));
-  tree = await DirectoryTree.open(directory);
+  tree = await DirectoryTree.make(directory);
   return () => rmSync(directory, { recursive: true, force: true });
 });
 
@@ -39,7 +39,7 @@ async function put(files: Files, below = `builds/${build}`): Promise<void> {
 }
 
 const taken = (version = approval.version, at = now) =>
-  versionTaken(project, GatedDepot.over({ tree, project, now: () => at }), version, at);
+  versionTaken(project, GatedDepot.over({ tree, rules: project, now: () => at }), version, at);
 
 describe('a version is taken', () => {
   test('when it is released', async () => {

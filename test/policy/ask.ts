@@ -9,7 +9,7 @@ export async function ask(
   files: RecordsWrite['files'],
   more: Partial<RecordsWrite> = {},
 ): Promise<string> {
-  const verdict = await judgeRecords({ project, build, files, token: null, view, now, ...more });
+  const verdict = await judgeRecords({ rules: project, build, files, bearer: null, view, now, ...more });
   if (verdict.allow) return ['allow', ...verdict.files.keys()].join(' ');
   return `${verdict.status} ${verdict.code}`;
 }
@@ -20,6 +20,6 @@ export async function messageOf(
   files: RecordsWrite['files'],
   more: Partial<RecordsWrite> = {},
 ): Promise<string> {
-  const verdict = await judgeRecords({ project, build, files, token: null, view, now, ...more });
+  const verdict = await judgeRecords({ rules: project, build, files, bearer: null, view, now, ...more });
   return verdict.allow ? '' : verdict.message;
 }

@@ -113,11 +113,9 @@ describe('a build has one approval, and each approver one signature', () => {
   });
   test('an approver who has left the project file opens nothing any more', async () => {
     const left = { ...project, approvers: [bob.certificate] };
-    expect(await ask(approved(), approvalFiles(approval, [ada]), { project: left })).toBe('allow');
-    expect(await ask(approved(), [endorsement(bytes, ada, minutes(-1))], { project: left })).toMatch(/^4/);
-    expect(await ask(empty(), approvalFiles(approval, [ada]), { project: left })).toBe(
-      '403 approver-unknown',
-    );
+    expect(await ask(approved(), approvalFiles(approval, [ada]), { rules: left })).toBe('allow');
+    expect(await ask(approved(), [endorsement(bytes, ada, minutes(-1))], { rules: left })).toMatch(/^4/);
+    expect(await ask(empty(), approvalFiles(approval, [ada]), { rules: left })).toBe('403 approver-unknown');
   });
 });
 
@@ -154,8 +152,8 @@ describe('an approval that the signer could never accept is not kept', () => {
     const strict = { ...project, policy };
     const longest = toTimestamp('2026-11-22T20:00:00Z', 'test');
     const base = { ...approval, artifacts, expires: longest };
-    expect(await ask(empty(), approvalFiles(base), { project: strict })).toMatch(/^allow/);
-    expect(await ask(empty(), approvalFiles({ ...base, ...change }), { project: strict })).toBe(answer);
+    expect(await ask(empty(), approvalFiles(base), { rules: strict })).toMatch(/^allow/);
+    expect(await ask(empty(), approvalFiles({ ...base, ...change }), { rules: strict })).toBe(answer);
   });
 
   test('expired, by the clock of the depot', async () => {

@@ -19,31 +19,31 @@ import {
   tokens,
 } from './scene.ts';
 
-const token = tokens.b1;
+const bearer = tokens.b1;
 const sha256 = sha256Hex('a blob');
 const none = { count: 0, bytes: 0 };
 
 describe('blobs are sent by a builder, by its upload token', () => {
   const open = async (more: Partial<Parameters<typeof judgeUpload>[0]> = {}) => {
-    const verdict = await judgeUpload({ project, build, token, view: approvedView(), now, ...more });
-    return verdict.allow ? `allow ${verdict.slot}` : `${verdict.status} ${verdict.code}`;
+    const verdict = await judgeUpload({ rules: project, build, bearer, view: approvedView(), now, ...more });
+    return verdict.allow ? 'allow' : `${verdict.status} ${verdict.code}`;
   };
 
   test('before `expires`, by the clock of the depot', async () => {
-    expect(await open()).toBe('allow b1');
-    expect(await open({ now: minutes(3.5 * 60 - 1) })).toBe('allow b1');
+    expect(await open()).toBe('allow');
+    expect(await open({ now: minutes(3.5 * 60 - 1) })).toBe('allow');
     expect(await open({ now: minutes(3.5 * 60) })).toBe('403 expired');
   });
   test('each builder by its own', async () => {
     const pair = { ...approval, builders: { [b1]: builderEntry('b1'), [b2]: builderEntry('b2') } };
-    expect(await open({ view: approvedView(pair), token: tokens.b2 })).toBe('allow b2');
-    expect(await open({ token: tokens.b2 })).toBe('403 token-unknown');
+    expect(await open({ view: approvedView(pair), bearer: tokens.b2 })).toBe('allow');
+    expect(await open({ bearer: tokens.b2 })).toBe('403 token-unknown');
   });
   test('no token, a short one, a wrong one, the signer’s', async () => {
-    expect(await open({ token: null })).toBe('401 token-missing');
-    expect(await open({ token: token.subarray(0, 31) })).toBe('401 token-malformed');
-    expect(await open({ token: Buffer.alloc(32) })).toBe('403 token-unknown');
-    expect(await open({ token: signerToken })).toBe('403 token-unknown');
+    expect(await open({ bearer: null })).toBe('401 token-missing');
+    expect(await open({ bearer: bearer.subarray(0, 31) })).toBe('401 token-malformed');
+    expect(await open({ bearer: Buffer.alloc(32) })).toBe('403 token-unknown');
+    expect(await open({ bearer: signerToken })).toBe('403 token-unknown');
   });
   test('of a build that nobody approved', async () => {
     expect(await open({ build: otherBuild })).toBe('404 build-unknown');
@@ -53,7 +53,7 @@ describe('blobs are sent by a builder, by its upload token', () => {
 
 describe('as many and as large as the approval allows', () => {
   const judge = async (size: number, present: { count: number; bytes: number }, record = approval) => {
-    const upload = await judgeUpload({ project, build, token, view: approvedView(record), now });
+    const upload = await judgeUpload({ rules: project, build, bearer, view: approvedView(record), now });
     if (!upload.allow) throw new Error(upload.message);
     const denied = judgeBlob(upload, { sha256, size }, present);
     return denied === null ? 'fits' : `${denied.status} ${denied.code}`;
@@ -86,10 +86,10 @@ describe('who reads what', () => {
   const blob = `${buildPath(build)}/${blobFile(subjects[0]?.sha256 ?? sha256)}`;
   const read = async (path: string, more: Partial<Parameters<typeof judgeRead>[0]> = {}) => {
     const denied = await judgeRead({
-      project,
+      rules: project,
       path,
       head: false,
-      token: null,
+      bearer: null,
       view: approvedView(),
       now,
       ...more,
@@ -102,18 +102,18 @@ describe('who reads what', () => {
     expect(await read(`${buildPath(build)}/statements/b1.json`)).toBe('may');
   });
   test('artifacts are in quarantine: the signer reads them', async () => {
-    expect(await read(blob, { token: signerToken })).toBe('may');
+    expect(await read(blob, { bearer: signerToken })).toBe('may');
     expect(await read(blob)).toBe('401 token-missing');
-    expect(await read(blob, { token: Buffer.alloc(32) })).toBe('403 quarantined');
-    expect(await read(blob, { token: signerToken.subarray(1) })).toBe('403 quarantined');
+    expect(await read(blob, { bearer: Buffer.alloc(32) })).toBe('403 quarantined');
+    expect(await read(blob, { bearer: signerToken.subarray(1) })).toBe('403 quarantined');
   });
   test('a builder learns which are there, and reads none', async () => {
-    expect(await read(blob, { token, head: true })).toBe('may');
-    expect(await read(blob, { token })).toBe('403 quarantined');
+    expect(await read(blob, { bearer, head: true })).toBe('may');
+    expect(await read(blob, { bearer })).toBe('403 quarantined');
     expect(await read(blob, { head: true })).toBe('401 token-missing');
-    expect(await read(blob, { token: tokens.b2, head: true })).toBe('403 token-unknown');
+    expect(await read(blob, { bearer: tokens.b2, head: true })).toBe('403 token-unknown');
     const elsewhere = blob.replace(build, otherBuild);
-    expect(await read(elsewhere, { token, head: true })).toBe('404 build-unknown');
+    expect(await read(elsewhere, { bearer, head: true })).toBe('404 build-unknown');
   });
   test('a release is there if its proof is', async () => {
     const view = approvedView().put('releases/hello/1.0', [['hello.tar.gz', Buffer.from('half')]]);
@@ -134,6 +134,6 @@ describe('who reads what', () => {
     'builds//x',
     '',
   ])('nothing at %j', async (path) => {
-    expect(await read(path, { token: signerToken })).toBe('404 not-found');
+    expect(await read(path, { bearer: signerToken })).toBe('404 not-found');
   });
 });

@@ -25,7 +25,7 @@ async function flipsTaken(view: MemoryView, files: Files): Promise<string[]> {
     for (let at = 0; at < bytes.length; at += 1) {
       const flipped = Buffer.from(bytes);
       flipped.writeUInt8(flipped.readUInt8(at) ^ (1 << (at % 8)), at);
-      const answer = await ask(view, new Map(files).set(name, flipped), { token: tokens.b1 });
+      const answer = await ask(view, new Map(files).set(name, flipped), { bearer: tokens.b1 });
       if (/^4\d\d /.test(answer) || (name.endsWith('.sig') && sameSignature(bytes, flipped))) continue;
       taken.push(`${name}[${at}]: ${answer}`);
     }
@@ -44,7 +44,7 @@ describe('no byte of a write can be changed on its way', () => {
     ],
   ];
   test.each(writes)('%s', async (_, view, files) => {
-    expect(await ask(view(), files(), { token: tokens.b1 })).toMatch(/^allow /);
+    expect(await ask(view(), files(), { bearer: tokens.b1 })).toMatch(/^allow /);
     expect(await flipsTaken(view(), files())).toEqual([]);
   });
 });

@@ -53,7 +53,7 @@ describe("a refusal is written on the word of the signer's log", () => {
     );
     expect(await ask(approvedView(), refusalFiles(), { build: otherBuild })).toBe('403 build-mismatch');
     const other = { ...project, name: toProjectName('other', 'test') };
-    expect(await ask(approvedView(), refusalFiles(), { project: other })).toBe('403 build-mismatch');
+    expect(await ask(approvedView(), refusalFiles(), { rules: other })).toBe('403 build-mismatch');
   });
   test('it is final', async () => {
     const view = approvedView().put(buildPath(build), refusalFiles());
@@ -139,7 +139,7 @@ describe('a release is written link by link, the proof first', () => {
       '403 chain-broken',
     );
     const other = { ...project, name: toProjectName('other', 'test') };
-    expect(await ask(approvedView(), release, { project: other })).toBe('403 build-mismatch');
+    expect(await ask(approvedView(), release, { rules: other })).toBe('403 build-mismatch');
   });
   test.each(['release.json', 'manifest.json', 'signatures.list'])(
     '%s with other bytes than were logged',

@@ -36,7 +36,7 @@ import {
   without,
 } from './scene.ts';
 
-const token = tokens.b1;
+const bearer = tokens.b1;
 const record = statementFile(b1);
 const signature = statementSignatureFile(b1);
 const envelope = statementEnvelopeFile(b1);
@@ -48,10 +48,10 @@ const asVariant = (n: number) =>
 
 describe('a statement is written by its builder: upload token and signature', () => {
   test('with both, and every artifact there: authenticators first, the record last', async () => {
-    expect(await ask(approvedView(), statementFiles(), { token })).toBe(all);
+    expect(await ask(approvedView(), statementFiles(), { bearer })).toBe(all);
   });
   test('without an envelope, which nothing relies on', async () => {
-    expect(await ask(approvedView(), without(statementFiles(), envelope), { token })).toBe(
+    expect(await ask(approvedView(), without(statementFiles(), envelope), { bearer })).toBe(
       `allow ${signature} ${record}`,
     );
   });
@@ -59,42 +59,42 @@ describe('a statement is written by its builder: upload token and signature', ()
     expect(await ask(approvedView(), statementFiles())).toBe('401 token-missing');
   });
   test('with a token that is too short or too long', async () => {
-    expect(await ask(approvedView(), statementFiles(), { token: token.subarray(1) })).toBe(
+    expect(await ask(approvedView(), statementFiles(), { bearer: bearer.subarray(1) })).toBe(
       '401 token-malformed',
     );
-    const long = Buffer.concat([token, Buffer.from([0])]);
-    expect(await ask(approvedView(), statementFiles(), { token: long })).toBe('401 token-malformed');
+    const long = Buffer.concat([bearer, Buffer.from([0])]);
+    expect(await ask(approvedView(), statementFiles(), { bearer: long })).toBe('401 token-malformed');
   });
   test("with a token of nobody's, and with the signer's", async () => {
-    expect(await ask(approvedView(), statementFiles(), { token: Buffer.alloc(32) })).toBe(
+    expect(await ask(approvedView(), statementFiles(), { bearer: Buffer.alloc(32) })).toBe(
       '403 token-unknown',
     );
-    expect(await ask(approvedView(), statementFiles(), { token: signerToken })).toBe('403 token-unknown');
+    expect(await ask(approvedView(), statementFiles(), { bearer: signerToken })).toBe('403 token-unknown');
   });
   test('the record without its signature', async () => {
-    expect(await ask(approvedView(), [[record, encodeStatement(statement)]], { token })).toBe(
+    expect(await ask(approvedView(), [[record, encodeStatement(statement)]], { bearer })).toBe(
       '403 write-needs-authenticator',
     );
-    expect(await ask(approvedView(), without(statementFiles(), signature), { token })).toBe(
+    expect(await ask(approvedView(), without(statementFiles(), signature), { bearer })).toBe(
       '403 write-needs-authenticator',
     );
   });
   test('signature and envelope without the record', async () => {
-    expect(await ask(approvedView(), without(statementFiles(), record), { token })).toBe(
+    expect(await ask(approvedView(), without(statementFiles(), record), { bearer })).toBe(
       '422 record-missing',
     );
   });
   test('of a build that nobody has approved', async () => {
-    expect(await ask(new MemoryView(), statementFiles(), { token })).toBe('404 build-unknown');
+    expect(await ask(new MemoryView(), statementFiles(), { bearer })).toBe('404 build-unknown');
   });
   test('of a build whose approval is there without a signature', async () => {
     const view = approvedView();
     for (const path of view.files.keys()) if (path.includes('approval.json.')) view.files.delete(path);
-    expect(await ask(view, statementFiles(), { token })).toBe('403 write-needs-authenticator');
+    expect(await ask(view, statementFiles(), { bearer })).toBe('403 write-needs-authenticator');
   });
   test('in one write with its approval', async () => {
     const view = new MemoryView().put(buildPath(build), blobFiles());
-    expect(await ask(view, [...approvalFiles(), ...statementFiles()], { token })).toMatch(
+    expect(await ask(view, [...approvalFiles(), ...statementFiles()], { bearer })).toMatch(
       /^allow approval.* statements/,
     );
   });
@@ -105,30 +105,30 @@ describe('a builder speaks for its own slot, by its own key', () => {
   const bound = { ...statement, approval: sha256Hex(approvalFiles(pair).get('approval.json') ?? '') };
 
   test('each with its own token', async () => {
-    expect(await ask(approvedView(pair), statementFiles(bound), { token })).toBe(all);
+    expect(await ask(approvedView(pair), statementFiles(bound), { bearer })).toBe(all);
     const second = statementFiles({ ...bound, slot: b2 }, builderSecrets.b2);
-    expect(await ask(approvedView(pair), second, { token: tokens.b2 })).toMatch(/^allow statements\/b2/);
+    expect(await ask(approvedView(pair), second, { bearer: tokens.b2 })).toMatch(/^allow statements\/b2/);
   });
   test('the token of b1 writes nothing of b2, nor of a slot that is not there', async () => {
     const second = statementFiles({ ...bound, slot: b2 }, builderSecrets.b2);
-    expect(await ask(approvedView(pair), second, { token })).toBe('403 token-of-another-slot');
+    expect(await ask(approvedView(pair), second, { bearer })).toBe('403 token-of-another-slot');
     const both = [...statementFiles(bound), ...second];
-    expect(await ask(approvedView(pair), both, { token })).toBe('403 token-of-another-slot');
+    expect(await ask(approvedView(pair), both, { bearer })).toBe('403 token-of-another-slot');
     const third = statementFiles({ ...bound, slot: toSlot('b3', 'test') });
-    expect(await ask(approvedView(pair), third, { token })).toBe('403 token-of-another-slot');
+    expect(await ask(approvedView(pair), third, { bearer })).toBe('403 token-of-another-slot');
   });
   test('signed by the key of b2, by an approver, or over other bytes', async () => {
     const view = approvedView(pair);
-    expect(await ask(view, statementFiles(bound, builderSecrets.b2), { token })).toBe(
+    expect(await ask(view, statementFiles(bound, builderSecrets.b2), { bearer })).toBe(
       '403 signature-invalid',
     );
-    expect(await ask(view, statementFiles(bound, ada.secret), { token })).toBe('403 signature-invalid');
+    expect(await ask(view, statementFiles(bound, ada.secret), { bearer })).toBe('403 signature-invalid');
     const swapped = statementFiles(bound).set(record, encodeStatement(another(1)));
-    expect(await ask(view, swapped, { token })).toBe('403 signature-invalid');
+    expect(await ask(view, swapped, { bearer })).toBe('403 signature-invalid');
   });
   test("b2's statement under the name of b1, signed by b1", async () => {
     const files = sealed(encodeStatement({ ...bound, slot: b2 }), b1, builderSecrets.b1);
-    expect(await ask(approvedView(pair), files, { token })).toBe('422 statement-binding');
+    expect(await ask(approvedView(pair), files, { bearer })).toBe('422 statement-binding');
   });
 });
 
@@ -138,17 +138,17 @@ describe('a statement answers this approval, in time', () => {
     ['another build', { build: otherBuild }],
     ['another source', { source: null }],
   ])('%s', async (_, change) => {
-    expect(await ask(approvedView(), statementFiles({ ...statement, ...change }), { token })).toBe(
+    expect(await ask(approvedView(), statementFiles({ ...statement, ...change }), { bearer })).toBe(
       '422 statement-binding',
     );
   });
   test("before `expires` by the depot's clock, not at it", async () => {
     const last = minutes(3.5 * 60 - 1);
     expect(
-      await ask(approvedView(), statementFiles(statement, builderSecrets.b1, last), { token, now: last }),
+      await ask(approvedView(), statementFiles(statement, builderSecrets.b1, last), { bearer, now: last }),
     ).toBe(all);
     const end = minutes(3.5 * 60);
-    expect(await ask(approvedView(), statementFiles(), { token, now: end })).toBe('403 expired');
+    expect(await ask(approvedView(), statementFiles(), { bearer, now: end })).toBe('403 expired');
   });
   test('sent again after `expires`, as the answer was lost: there is nothing to write', async () => {
     const view = approvedView().put(buildPath(build), statementFiles());
@@ -156,18 +156,18 @@ describe('a statement answers this approval, in time', () => {
   });
   test('the signature is dated at most ten minutes outside [notBefore, now]', async () => {
     const dated = (at: Date) => statementFiles(statement, builderSecrets.b1, at);
-    expect(await ask(approvedView(), dated(minutes(10)), { token })).toBe(all);
-    expect(await ask(approvedView(), dated(minutes(11)), { token })).toBe('403 signature-invalid');
-    expect(await ask(approvedView(), dated(minutes(-40)), { token })).toBe(all);
-    expect(await ask(approvedView(), dated(minutes(-41)), { token })).toBe('422 statement-time');
+    expect(await ask(approvedView(), dated(minutes(10)), { bearer })).toBe(all);
+    expect(await ask(approvedView(), dated(minutes(11)), { bearer })).toBe('403 signature-invalid');
+    expect(await ask(approvedView(), dated(minutes(-40)), { bearer })).toBe(all);
+    expect(await ask(approvedView(), dated(minutes(-41)), { bearer })).toBe('422 statement-time');
   });
   test('signed, but no statement', async () => {
     const files = sealed(Buffer.from('{}'), b1, builderSecrets.b1);
-    expect(await ask(approvedView(), files, { token })).toBe('422 statement-malformed');
+    expect(await ask(approvedView(), files, { bearer })).toBe('422 statement-malformed');
   });
   test('an approval offered as a statement, signed by the builder', async () => {
     const bytes = approvalFiles().get('approval.json') ?? Buffer.alloc(0);
-    expect(await ask(approvedView(), sealed(bytes, b1, builderSecrets.b1), { token })).toBe(
+    expect(await ask(approvedView(), sealed(bytes, b1, builderSecrets.b1), { bearer })).toBe(
       '422 statement-malformed',
     );
   });
@@ -178,12 +178,12 @@ describe('every artifact is there before the seal', () => {
     const view = approvedView();
     const [first, second] = subjects;
     view.files.delete(`${buildPath(build)}/${blobFile(first?.sha256 ?? sha256Hex(''))}`);
-    expect(await ask(view, statementFiles(), { token })).toBe('422 blobs-missing');
+    expect(await ask(view, statementFiles(), { bearer })).toBe('422 blobs-missing');
     const lying = {
       ...statement,
       subjects: subjects.map((subject) => ({ ...subject, size: subject.size + 1 })),
     };
-    const text = await messageOf(approvedView(), statementFiles(lying), { token });
+    const text = await messageOf(approvedView(), statementFiles(lying), { bearer });
     expect(text).toContain(first?.name);
     expect(text).toContain(second?.name);
     expect(text).not.toContain('more');
@@ -195,7 +195,9 @@ describe('every artifact is there before the seal', () => {
       sha256: first?.sha256 ?? sha256Hex(''),
       size: first?.size ?? 0,
     }));
-    expect(await ask(approvedView(), statementFiles({ ...statement, subjects: twice }), { token })).toBe(all);
+    expect(await ask(approvedView(), statementFiles({ ...statement, subjects: twice }), { bearer })).toBe(
+      all,
+    );
   });
   test('of very many missing ones some are named and all counted', async () => {
     const many = { ...approval, artifacts: { ...approval.artifacts, maxCount: 300, maxTotalBytes: 3000 } };
@@ -209,7 +211,7 @@ describe('every artifact is there before the seal', () => {
         size: 1,
       })),
     });
-    const text = await messageOf(approvedView(many), files, { token });
+    const text = await messageOf(approvedView(many), files, { bearer });
     expect(text).toContain('file-009');
     expect(text).not.toContain('file-010');
     expect(text).toContain('and 290 more');
@@ -231,7 +233,7 @@ describe('the envelope says the same as the statement', () => {
     ['a signature of no length', wrap(bytes, Buffer.alloc(64))],
     ['no envelope', Buffer.from('{}')],
   ])('%s', async (_, dsse) => {
-    expect(await ask(approvedView(), statementFiles().set(envelope, dsse), { token })).toBe(
+    expect(await ask(approvedView(), statementFiles().set(envelope, dsse), { bearer })).toBe(
       '422 envelope-mismatch',
     );
   });
@@ -256,32 +258,32 @@ describe('a second, different statement is kept beside the first, for the signer
 
   test('as .2, .3 and .4; a fifth is one too many', async () => {
     for (const n of [2, 3, 4])
-      expect(await ask(withStatements(n - 1), statementFiles(another(n)), { token })).toBe(asVariant(n));
-    expect(await ask(withStatements(4), statementFiles(another(5)), { token })).toBe('409 variants-full');
+      expect(await ask(withStatements(n - 1), statementFiles(another(n)), { bearer })).toBe(asVariant(n));
+    expect(await ask(withStatements(4), statementFiles(another(5)), { bearer })).toBe('409 variants-full');
   });
   test('sent again it is found where it was put', async () => {
-    expect(await ask(withStatements(4), statementFiles(another(3)), { token })).toBe(asVariant(3));
+    expect(await ask(withStatements(4), statementFiles(another(3)), { bearer })).toBe(asVariant(3));
   });
   test('without its artifacts, and whatever it says', async () => {
     const absent = [{ name: toArtifactName('x', 'test'), sha256: sha256Hex('x'), size: 1 }];
     const view = withStatements(1);
-    expect(await ask(view, statementFiles({ ...another(2), subjects: absent }), { token })).toBe(
+    expect(await ask(view, statementFiles({ ...another(2), subjects: absent }), { bearer })).toBe(
       asVariant(2),
     );
-    expect(await ask(view, statementFiles({ ...another(2), build: otherBuild }), { token })).toBe(
+    expect(await ask(view, statementFiles({ ...another(2), build: otherBuild }), { bearer })).toBe(
       asVariant(2),
     );
   });
   test('but with token and signature, in time, and readable', async () => {
     const view = withStatements(1);
     expect(await ask(view, statementFiles(another(2)))).toBe('401 token-missing');
-    expect(await ask(view, statementFiles(another(2), ada.secret), { token })).toBe('403 signature-invalid');
-    expect(await ask(view, statementFiles(another(2)), { token, now: minutes(600) })).toBe('403 expired');
+    expect(await ask(view, statementFiles(another(2), ada.secret), { bearer })).toBe('403 signature-invalid');
+    expect(await ask(view, statementFiles(another(2)), { bearer, now: minutes(600) })).toBe('403 expired');
     const unreadable = sealed(Buffer.from('{}'), b1, builderSecrets.b1);
-    expect(await ask(view, unreadable, { token })).toBe('422 record-malformed');
+    expect(await ask(view, unreadable, { bearer })).toBe('422 record-malformed');
   });
   test('alone, without an authenticator: it is not the file that is there', async () => {
-    expect(await ask(withStatements(1), [[record, encodeStatement(another(2))]], { token })).toBe(
+    expect(await ask(withStatements(1), [[record, encodeStatement(another(2))]], { bearer })).toBe(
       '409 conflict',
     );
   });
@@ -298,12 +300,12 @@ describe('a second, different statement is kept beside the first, for the signer
   });
   test('the same statement with another signature replaces nothing', async () => {
     const again = statementFiles(statement, builderSecrets.b1, minutes(-1));
-    expect(await ask(withStatements(1), again, { token })).toBe('409 conflict');
+    expect(await ask(withStatements(1), again, { bearer })).toBe('409 conflict');
   });
   test('what a crash left is completed', async () => {
     const view = approvedView();
     view.put(buildPath(build), without(statementFiles(), record));
-    expect(await ask(view, statementFiles(), { token, now })).toBe(all);
-    expect(await ask(view, statementFiles(another(2)), { token })).toBe(asVariant(2));
+    expect(await ask(view, statementFiles(), { bearer, now })).toBe(all);
+    expect(await ask(view, statementFiles(another(2)), { bearer })).toBe(asVariant(2));
   });
 });

@@ -122,6 +122,10 @@ describe('what init writes is what everybody reads', () => {
   test('the longest lifetime is a year', () => {
     expect(read(edited('"1d"', '"365d"')).policy.maxLifetime).toBe(365 * 86_400);
   });
+  test('a depot may be a directory, by its absolute path', () => {
+    expect(read(edited('https://depot.example.org/hello', '/srv/my depot')).depot).toBe('/srv/my depot');
+  });
+
   test('a slash at the end of the depot URL means nothing', () => {
     expect(read(edited('org/hello"', 'org/hello/"')).depot).toBe('https://depot.example.org/hello');
   });
@@ -149,10 +153,15 @@ describe('what is not known, missing or wrong is named', () => {
       '[approvers]\ncertificate = "keys/ada.pgp"\n[policy]',
       /\[\[approvers\]\]: not an array/,
     ],
-    ['a depot that is a directory', 'https://depot.example.org/hello', '/srv/depot', /depot: not an http/],
-    ['a depot with a password', 'https://depot', 'https://ada:secret@depot', /depot: not an http/],
-    ['a depot with a query', 'org/hello', 'org/hello?x=1', /depot: not an http/],
-    ['a depot of another scheme', 'https://', 'ftp://', /depot: not an http/],
+    [
+      'a depot in a directory of who knows where',
+      'https://depot.example.org/hello',
+      'srv/depot',
+      /depot: neither/,
+    ],
+    ['a depot with a password', 'https://depot', 'https://ada:secret@depot', /depot: neither/],
+    ['a depot with a query', 'org/hello', 'org/hello?x=1', /depot: neither/],
+    ['a depot of another scheme', 'https://', 'ftp://', /depot: neither/],
     [
       'insecure in words',
       '# insecure-http = true',

@@ -34,7 +34,7 @@ const bad: SignatureVerdict = { ok: false, code: 'signature-bad', reason: 'it do
 
 const verdictOf = (change: Partial<StatementQuestion>) =>
   judgeStatement({
-    project,
+    policy: project.policy,
     approval: verifiedRecord(approval),
     approvalDigest: sha256Hex(encodeApproval(approval)),
     slot: b1,
@@ -124,9 +124,7 @@ describe('names, counts and sizes against approval and policy', () => {
       'refuse name-not-allowed:b.txt',
     );
     const policy = { ...project.policy, patterns: ['*.txt'] };
-    expect(line({ ...ofArtifacts({ 'a.gz': 1, 'b.txt': 1 }), project: { ...project, policy } })).toBe(
-      'refuse name-not-allowed:a.gz',
-    );
+    expect(line({ ...ofArtifacts({ 'a.gz': 1, 'b.txt': 1 }), policy })).toBe('refuse name-not-allowed:a.gz');
     expect(line(ofArtifacts({ 'dist/a.gz': 1 }, { patterns: ['*.gz'] }))).toBe(
       'refuse name-not-allowed:dist/a.gz',
     );
@@ -155,15 +153,14 @@ describe('names, counts and sizes against approval and policy', () => {
     const huge = Number.MAX_SAFE_INTEGER;
     const limits = { maxBytes: huge, maxTotalBytes: huge };
     const policy = { ...project.policy, maxBytes: huge, maxTotalBytes: huge };
-    const open = { ...project, policy };
-    expect(line({ ...ofArtifacts({ a: huge }, limits), project: open })).toBe('accept');
-    expect(line({ ...ofArtifacts({ a: huge, b: 1 }, limits), project: open })).toBe(
+    expect(line({ ...ofArtifacts({ a: huge }, limits), policy })).toBe('accept');
+    expect(line({ ...ofArtifacts({ a: huge, b: 1 }, limits), policy })).toBe(
       'refuse total-too-large:statements/b1.json',
     );
   });
   test('the project file of this moment bounds an approval of an earlier one', () => {
     const policy = { ...project.policy, maxCount: 1, maxBytes: 10, maxTotalBytes: 10 };
-    expect(line({ ...ofArtifacts({ a: 9, b: 11 }), project: { ...project, policy } })).toBe(
+    expect(line({ ...ofArtifacts({ a: 9, b: 11 }), policy })).toBe(
       'refuse too-many:statements/b1.json too-large:b total-too-large:statements/b1.json',
     );
   });

@@ -137,8 +137,8 @@ export class Scene {
   /** An empty depot in place of the one there is. */
   async newDepot(): Promise<void> {
     await rm(join(this.directory, 'depot'), { recursive: true, force: true });
-    this.tree = await DirectoryTree.open(join(this.directory, 'depot'));
-    this.depot = GatedDepot.over({ tree: this.tree, project: this.project, now: this.now });
+    this.tree = await DirectoryTree.make(join(this.directory, 'depot'));
+    this.depot = GatedDepot.over({ tree: this.tree, rules: this.project, now: this.now });
   }
 
   /** `approve`: for four hours, signed by Ada unless told. `terms` changes what is approved. */

@@ -41,8 +41,8 @@ export interface DepotOnDisk {
 
 export async function makeDepot(changes: Partial<Project> = {}, time = { now }): Promise<DepotOnDisk> {
   const directory = await mkdtemp(join(tmpdir(), 'depot-'));
-  const tree = await DirectoryTree.open(directory);
-  const depot = GatedDepot.over({ tree, project: { ...project, ...changes }, now: () => time.now });
+  const tree = await DirectoryTree.make(directory);
+  const depot = GatedDepot.over({ tree, rules: { ...project, ...changes }, now: () => time.now });
   const remove = (): Promise<void> => rm(directory, { recursive: true });
   return { directory, tree, depot, builder: depot.as(tokens.b1), remove };
 }

@@ -16,6 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { temporaryName } from '../../src/host/files.ts';
 import { newBuildId } from '../../src/records/names.ts';
 import { DirectoryTree } from '../../src/tree/directory.ts';
 
@@ -23,7 +24,7 @@ let root: string;
 let tree: DirectoryTree;
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'tree-'));
-  tree = await DirectoryTree.open(join(root, 'data'));
+  tree = await DirectoryTree.make(join(root, 'data'));
 });
 afterEach(() => rm(root, { recursive: true }));
 
@@ -263,18 +264,20 @@ describe('a directory becomes visible whole', () => {
 
 test('what a crash left half-written is dropped after a day', async () => {
   const yesterday = Date.now() / 1000 - 25 * 3600;
-  await writeFile(data('.tmp/.old.tmp'), 'half');
-  await writeFile(data('.tmp/.new.tmp'), 'half');
-  await mkdir(data('.tmp/.olddir.tmp/releases'), { recursive: true });
-  for (const name of ['.old.tmp', '.olddir.tmp']) await utimes(data(`.tmp/${name}`), yesterday, yesterday);
-  await DirectoryTree.open(join(root, 'data'));
-  expect(await readdir(data('.tmp'))).toEqual(['.new.tmp']);
+  const [old, fresh, directory] = [temporaryName(), temporaryName(), temporaryName()];
+  await mkdir(data(`.tmp/${directory}/releases`), { recursive: true });
+  for (const name of [old, fresh, 'lock']) await writeFile(data(`.tmp/${name}`), 'half');
+  for (const name of [old, directory, 'lock']) await utimes(data(`.tmp/${name}`), yesterday, yesterday);
+  await tree.read('builds/x/a');
+  expect(await readdir(data('.tmp'))).toHaveLength(4);
+  await tree.write('builds/x/a', text('a'));
+  expect((await readdir(data('.tmp'))).sort()).toEqual([fresh, 'lock'].sort());
 });
 
 test('the data directory itself may be reached through a link', async () => {
   await symlink(join(root, 'data'), join(root, 'link'));
   await tree.write('builds/x/a', text('a'));
-  const other = await DirectoryTree.open(join(root, 'link'));
+  const other = await DirectoryTree.make(join(root, 'link'));
   expect(await other.read('builds/x/a')).toEqual(text('a'));
 });
 

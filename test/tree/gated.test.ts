@@ -157,7 +157,7 @@ describe('limits of a build', () => {
   test('count what was there before the process began', async () => {
     for (const bytes of some(10)) await put(here.builder, bytes);
     const { tree } = here;
-    const restarted = GatedDepot.over({ tree, project, now: () => now });
+    const restarted = GatedDepot.over({ tree, rules: project, now: () => now });
     const more = put(restarted.as(tokens.b1), Buffer.from('one more'));
     await expect(more).rejects.toMatchObject(denied(413, 'too-many'));
   });

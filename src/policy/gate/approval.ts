@@ -18,6 +18,9 @@ import type { Project } from '../project.ts';
 import { verifiedRecord } from '../verified.ts';
 import type { Verified } from '../verified.ts';
 import type { View } from '../view.ts';
+import { readDecided } from './decided.ts';
+import { isProject } from './rules.ts';
+import type { GateRules } from './rules.ts';
 import { allowed, denied, deniedBy, deniedFor } from './verdict.ts';
 import type { Denied, GateVerdict } from './verdict.ts';
 import { otherBytes } from './write.ts';
@@ -32,31 +35,35 @@ export interface SignedApproval {
 
 /** Whether the write's approval and approver signatures are taken. */
 export async function judgeApprovalWrite(write: Write): Promise<GateVerdict> {
-  const { project, now } = write;
+  const { rules, build, now } = write;
+  if (!isProject(rules)) return denied(403, 'approver-unknown', 'a ticket approves nothing');
 
   // 1. One approval a build, and one signature a person: other bytes never replace.
   const conflict = await otherBytes(write, write.files);
   if (conflict !== null) return conflict;
 
-  // 2. Every signature in the write counts, or nothing is kept.
+  // 2. Every signature in the write counts, or nothing is kept. Once the log has decided, keys are judged as of then.
+  const decided = await readDecided(rules, build, write.after);
+  const at = decided?.at ?? now;
   const bytes = await write.after.read(approvalFile);
-  if (bytes === null) return unknownBuild(write.build);
+  if (bytes === null) return unknownBuild(build);
   for (const [name, signature] of write.files) {
     const file = parseBuildFile(name);
     if (file?.kind !== 'approval-signature') continue;
-    const certificate = approverCertificate(project, file.approver);
+    const certificate = approverCertificate(rules, file.approver);
     if (certificate === undefined)
       return denied(403, 'approver-unknown', `${name}: no approver of the project`);
-    const verdict = verifyDetached(signature, bytes, certificate, now);
+    const verdict = verifyDetached(signature, bytes, certificate, at);
     if (!verdict.ok) return denied(403, 'signature-invalid', `${name}: ${verdict.reason}`);
   }
 
   // 3. With those of the tree there is at least one; only now is the approval read.
-  const signed = await signedApproval(project, write.build, write.after, now);
+  const signed = await signedApproval(rules, build, write.after, at);
   if ('allow' in signed) return signed;
 
-  // 4. It is one that the signer could accept: this project's, within the policy, not expired by our clock.
-  const problems = approvalProblems(project, signed.approval, now);
+  // 4. It is one that the signer could accept: this project's, within the policy, not expired by our clock; or one
+  //    that it has acted on.
+  const problems = decided?.approval === signed.digest ? [] : approvalProblems(rules, signed.approval, now);
   if (problems.length > 0) return deniedFor(422, problems);
   // The record last: whoever sees it finds its authenticator.
   return allowed(
@@ -64,9 +71,9 @@ export async function judgeApprovalWrite(write: Write): Promise<GateVerdict> {
   );
 }
 
-/** The build's approval, if an approver of the project file signed it; else 404, 403 or 422. */
+/** The build's approval, if an approver of the project file signed it, or the ticket stands for that; else 404, 403 or 422. */
 export async function signedApproval(
-  project: Project,
+  rules: GateRules,
   build: BuildId,
   directory: Pick<View, 'read'>,
   now: Date,
@@ -74,13 +81,8 @@ export async function signedApproval(
   // 1. Signatures first: one by each approver at most, over these bytes.
   const bytes = await directory.read(approvalFile);
   if (bytes === null) return unknownBuild(build);
-  const verdicts = new Map<Fingerprint, SignatureVerdict>();
-  for (const certificate of project.approvers) {
-    const { fingerprint } = certificate.primary;
-    const signature = await directory.read(approvalSignatureFile(fingerprint));
-    if (signature !== null) verdicts.set(fingerprint, verifyDetached(signature, bytes, certificate, now));
-  }
-  if (countApprovers(project, verdicts).length === 0)
+  const digest = sha256Hex(bytes);
+  if (!(isProject(rules) ? await isSigned(rules, bytes, directory, now) : digest === rules.vouched))
     return denied(
       403,
       'write-needs-authenticator',
@@ -92,7 +94,22 @@ export async function signedApproval(
   if (approval instanceof Failure) return deniedBy(approval, 422);
   if (approval.build !== build)
     return denied(422, 'build-mismatch', `${approvalFile} is that of build ${approval.build}, not ${build}`);
-  return { approval: verifiedRecord(approval), digest: sha256Hex(bytes) };
+  return { approval: verifiedRecord(approval), digest };
+}
+
+async function isSigned(
+  project: Project,
+  bytes: Buffer,
+  directory: Pick<View, 'read'>,
+  now: Date,
+): Promise<boolean> {
+  const verdicts = new Map<Fingerprint, SignatureVerdict>();
+  for (const certificate of project.approvers) {
+    const { fingerprint } = certificate.primary;
+    const signature = await directory.read(approvalSignatureFile(fingerprint));
+    if (signature !== null) verdicts.set(fingerprint, verifyDetached(signature, bytes, certificate, now));
+  }
+  return countApprovers(project, verdicts).length > 0;
 }
 
 const unknownBuild = (build: BuildId): Denied =>

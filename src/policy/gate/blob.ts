@@ -1,34 +1,37 @@
-/** Who may write a blob: a builder, by its upload token, within the approval's counts and sizes (protocol §4). */
-import type { Approval } from '../../records/approval.ts';
-import type { BuildId, Sha256, Slot } from '../../records/names.ts';
+/**
+ * Who may write a blob: a builder, by its upload token, within the approval's counts and sizes (protocol §4); and
+ * anybody one that a logged release names.
+ */
+import type { BuildId, Sha256 } from '../../records/names.ts';
 import { buildPath } from '../../records/paths.ts';
 import { effectiveLimits, isExpired } from '../approval-policy.ts';
 import { slotsOf } from '../builder-key.ts';
-import type { Project } from '../project.ts';
-import type { Verified } from '../verified.ts';
 import { below } from '../view.ts';
 import type { View } from '../view.ts';
 import { signedApproval } from './approval.ts';
-import { tokenSlot } from './token.ts';
+import { readDecided } from './decided.ts';
+import type { GateRules } from './rules.ts';
+import { CARRIER, tokenSlot } from './token.ts';
+import type { Bearer } from './token.ts';
 import { denied } from './verdict.ts';
 import type { Denied } from './verdict.ts';
 
 export interface UploadQuestion {
-  readonly project: Project;
+  readonly rules: GateRules;
   readonly build: BuildId;
-  /** Decoded; null for none. */
-  readonly token: Buffer | null;
+  readonly bearer: Bearer;
   /** The whole tree. */
   readonly view: View;
   readonly now: Date;
 }
 
-/** The right of one builder to send blobs: good for as many as come in one request. */
+/** The right to send blobs: good for as many as come in one request. */
 export interface Upload {
   readonly allow: true;
-  readonly approval: Verified<Approval>;
-  readonly slot: Slot;
-  readonly limits: BlobLimits;
+  /** A builder's; null for whoever may send only what is logged. */
+  readonly limits: BlobLimits | null;
+  /** Blobs that a logged release names, with their sizes: taken from anybody. */
+  readonly logged: ReadonlyMap<Sha256, number>;
 }
 
 export interface BlobLimits {
@@ -45,23 +48,31 @@ export interface BlobTotals {
   readonly bytes: number;
 }
 
-/** Whether the token opens the build for blobs now: 404, 401 and 403 if not. */
+/** Whether the build is open for blobs now, for this bearer: 404, 401 and 403 if not. */
 export async function judgeUpload(question: UploadQuestion): Promise<Upload | Denied> {
-  const { project, build, now } = question;
+  const { rules, build, view } = question;
+  const limits = await judgeBuilder(question);
+  const decided = await readDecided(rules, build, below(view, buildPath(build)));
+  const logged = decided?.artifacts ?? new Map<Sha256, number>();
+  if (!('allow' in limits)) return { allow: true, limits, logged };
+  return logged.size > 0 ? { allow: true, limits: null, logged } : limits;
+}
+
+async function judgeBuilder(question: UploadQuestion): Promise<BlobLimits | Denied> {
+  const { rules, build, bearer, now } = question;
   // 1. The build is approved.
-  const signed = await signedApproval(project, build, below(question.view, buildPath(build)), now);
+  const signed = await signedApproval(rules, build, below(question.view, buildPath(build)), now);
   if ('allow' in signed) return signed;
   const { approval } = signed;
   // 2. The token is one of its builders'.
-  const slot = tokenSlot(approval, question.token);
+  const slot = bearer === CARRIER ? bearer : tokenSlot(approval, bearer);
   if (typeof slot !== 'string') return slot;
   // 3. Before `expires`; after the seal too, as another builder's statement may need what this one has.
   if (isExpired(approval, now)) return denied(403, 'expired', `build ${build} ended at ${approval.expires}`);
 
-  const { maxCount, maxBytes, maxTotalBytes } = effectiveLimits(project, approval);
+  const { maxCount, maxBytes, maxTotalBytes } = effectiveLimits(rules.policy, approval);
   const builders = slotsOf(approval).length;
-  const limits = { maxBytes, maxCount: maxCount * builders, maxTotalBytes: maxTotalBytes * builders };
-  return { allow: true, approval, slot, limits };
+  return { maxBytes, maxCount: maxCount * builders, maxTotalBytes: maxTotalBytes * builders };
 }
 
 /**
@@ -69,10 +80,13 @@ export async function judgeUpload(question: UploadQuestion): Promise<Upload | De
  * just receiving, without this one. That its bytes have the digest in its name is for whoever receives them.
  */
 export function judgeBlob(
-  { limits }: Upload,
+  { limits, logged }: Upload,
   blob: { readonly sha256: Sha256; readonly size: number },
   present: BlobTotals,
 ): Denied | null {
+  if (logged.get(blob.sha256) === blob.size) return null;
+  if (limits === null)
+    return denied(401, 'token-missing', `the release has no artifact ${blob.sha256} of ${blob.size} bytes`);
   if (blob.size > limits.maxBytes)
     return denied(
       413,

@@ -42,7 +42,7 @@ export async function judgeRefusalWrite(write: Write): Promise<GateVerdict> {
     return denied(403, 'write-needs-authenticator', `${refusalFile} came without ${refusalProofFile}`);
 
   // 3. The log names this record, for this build.
-  const proven = attempt(() => verifyRefusal(proof, record, write.project.log));
+  const proven = attempt(() => verifyRefusal(proof, record, write.rules.log));
   if (proven instanceof Failure) return deniedBy(proven, 403);
   return (
     otherBuild(write, proven.entry) ??
@@ -55,7 +55,7 @@ export async function judgeRefusalWrite(write: Write): Promise<GateVerdict> {
 
 /** Whether the write's release records and signatures are taken: each by its digest in the one before. */
 export async function judgeReleaseWrite(write: Write): Promise<GateVerdict> {
-  const { files, after, project } = write;
+  const { files, after, rules } = write;
   // 1. Write-once.
   const conflict = await otherBytes(write, files);
   if (conflict !== null) return conflict;
@@ -66,7 +66,7 @@ export async function judgeReleaseWrite(write: Write): Promise<GateVerdict> {
   if (proof === null) return denied(403, 'write-needs-authenticator', `there is no ${releaseProofFile} yet`);
   if (logEntry === null)
     return denied(422, 'record-missing', `${releaseProofFile} came without ${logEntryFile}`);
-  const proven = attempt(() => verifyReleaseEntry(proof, logEntry, project.log));
+  const proven = attempt(() => verifyReleaseEntry(proof, logEntry, rules.log));
   if (proven instanceof Failure) return deniedBy(proven, 403);
   const stranger = otherBuild(write, proven.entry);
   if (stranger !== null) return stranger;
@@ -109,10 +109,10 @@ const tooEarly = (name: string): Denied =>
   denied(403, 'write-needs-authenticator', `there is no ${name} yet`);
 
 /** A proof of one build authorises nothing in another. */
-function otherBuild({ build, project }: Write, entry: LogEntry): Denied | null {
-  if (entry.build === build && entry.project === project.name) return null;
+function otherBuild({ build, rules }: Write, entry: LogEntry): Denied | null {
+  if (entry.build === build && entry.project === rules.name) return null;
   const text = `the log entry is of ${entry.project} build ${entry.build}`;
-  return denied(403, 'build-mismatch', `${text}, not of ${project.name} build ${build}`);
+  return denied(403, 'build-mismatch', `${text}, not of ${rules.name} build ${build}`);
 }
 
 /** What each file rests on is written before it. */

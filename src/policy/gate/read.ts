@@ -1,23 +1,24 @@
 /** Who may read what: everything is public but blobs, which are in quarantine, and releases that are not whole (protocol §3, §4). */
 import { isBuildId, isProjectName, isVersion } from '../../records/names.ts';
 import { buildPath, isTreePath, releaseDir } from '../../records/paths.ts';
-import type { Project } from '../project.ts';
 import { matchesDigest } from '../token.ts';
 import { below } from '../view.ts';
 import type { View } from '../view.ts';
 import { signedApproval } from './approval.ts';
-import { tokenSlot } from './token.ts';
+import { isProject } from './rules.ts';
+import type { GateRules } from './rules.ts';
+import { CARRIER, tokenSlot } from './token.ts';
+import type { Bearer } from './token.ts';
 import { denied } from './verdict.ts';
 import type { Denied } from './verdict.ts';
 
 export interface ReadQuestion {
-  readonly project: Project;
+  readonly rules: GateRules;
   /** A tree path. */
   readonly path: string;
   /** Only whether it is there, and its size. */
   readonly head: boolean;
-  /** Decoded; null for none. */
-  readonly token: Buffer | null;
+  readonly bearer: Bearer;
   /** The whole tree. */
   readonly view: View;
   readonly now: Date;
@@ -41,18 +42,19 @@ export async function judgeRead(question: ReadQuestion): Promise<Denied | null> 
   return root === 'builds' && isBuildId(first) ? null : notFound;
 }
 
-/** The signer reads artifacts before they are published; a builder learns what it need not send again. */
+/** The signer reads artifacts before they are published, and whoever keeps them; a builder learns what it need not send again. */
 async function judgeQuarantine(question: ReadQuestion, build: string): Promise<Denied | null> {
-  const { project, token, view, now } = question;
+  const { rules, bearer, view, now } = question;
   if (!isBuildId(build)) return denied(404, 'not-found', 'there is no such file');
-  if (token === null)
+  if (bearer === CARRIER) return null;
+  if (bearer === null)
     return denied(401, 'token-missing', 'artifacts of a build are in quarantine until they are published');
-  if (matchesDigest(token, project.signerTokenSha256)) return null;
+  if (isProject(rules) && matchesDigest(bearer, rules.signerTokenSha256)) return null;
   if (!question.head)
     return denied(403, 'quarantined', 'only the signer reads artifacts before they are published');
 
-  const signed = await signedApproval(project, build, below(view, buildPath(build)), now);
+  const signed = await signedApproval(rules, build, below(view, buildPath(build)), now);
   if ('allow' in signed) return signed;
-  const slot = tokenSlot(signed.approval, token);
+  const slot = tokenSlot(signed.approval, bearer);
   return typeof slot === 'string' ? null : slot;
 }

@@ -1,6 +1,6 @@
 /**
  * Who may write a statement: the builder, by its upload token and by the signature of its ephemeral key
- * (protocol §4).
+ * (protocol §4); and anybody one that a logged release rests on.
  */
 import { Failure } from '../../failure.ts';
 import { verifyDetached } from '../../openpgp/verify.ts';
@@ -14,6 +14,7 @@ import {
   statementSignatureFile,
 } from '../../records/paths.ts';
 import type { Variant } from '../../records/paths.ts';
+import { sha256Hex } from '../../records/sha256.ts';
 import { parseStatement } from '../../records/statement.ts';
 import type { Subject } from '../../records/statement.ts';
 import { isExpired } from '../approval-policy.ts';
@@ -23,7 +24,9 @@ import { envelopeProblem } from '../envelope.ts';
 import { authenticatorProblem, judgeStatement } from '../statement-verdict.ts';
 import type { StatementQuestion } from '../statement-verdict.ts';
 import { signedApproval } from './approval.ts';
-import { tokenSlot } from './token.ts';
+import { readDecided } from './decided.ts';
+import type { Decided } from './decided.ts';
+import { CARRIER, tokenSlot } from './token.ts';
 import { allowed, denied, deniedBy, deniedFor } from './verdict.ts';
 import type { Denied, GateVerdict } from './verdict.ts';
 import { otherBytes } from './write.ts';
@@ -31,15 +34,18 @@ import type { Write } from './write.ts';
 
 /** Whether the write's statement is taken, and as which variant. */
 export async function judgeStatementWrite(write: Write): Promise<GateVerdict> {
-  const { project, build, now, files } = write;
+  const { rules, build, files } = write;
 
-  // 1. The build is approved.
-  const signed = await signedApproval(project, build, write.after, now);
+  // 1. The build is approved. What the log has decided is judged as of then.
+  const decided = await readDecided(rules, build, write.after);
+  const signed = await signedApproval(rules, build, write.after, decided?.at ?? write.now);
   if ('allow' in signed) return signed;
   const { approval, digest } = signed;
+  const logged = loggedBy(files, decided);
+  const now = logged ? logged.at : write.now;
 
-  // 2. Upload token: of the slot that is written, not merely of this build.
-  const slot = tokenSlot(approval, write.token);
+  // 2. Upload token: of the slot that is written, not merely of this build. The log needs none, nor the carrier.
+  const slot = logged || write.bearer === CARRIER ? slotOfFiles(files) : tokenSlot(approval, write.bearer);
   if (typeof slot !== 'string') return slot;
   for (const name of files.keys())
     if (slotOfFile(name) !== slot)
@@ -60,7 +66,7 @@ export async function judgeStatementWrite(write: Write): Promise<GateVerdict> {
   if (certificate instanceof Failure) return deniedBy(certificate, 422);
   const verdict = verifyDetached(signature, bytes, certificate, now);
   const question = {
-    project,
+    policy: rules.policy,
     approval,
     approvalDigest: digest,
     slot,
@@ -77,15 +83,29 @@ export async function judgeStatementWrite(write: Write): Promise<GateVerdict> {
     return denied(422, 'envelope-mismatch', `${statementEnvelopeFile(slot)}: ${mismatch}`);
 
   // 5. Before `expires`.
-  if (isExpired(approval, now)) return denied(403, 'expired', `build ${build} ended at ${approval.expires}`);
+  if (!logged && isExpired(approval, now))
+    return denied(403, 'expired', `build ${build} ended at ${approval.expires}`);
 
   // 6. The first is one that the signer could accept, with all its blobs. A second, different one is kept
   //    beside it, whatever it says, for the signer to decide: two signatures of one ephemeral key are news.
   const variant = await findVariant(write, slot, bytes);
   if (typeof variant !== 'number') return variant;
-  const problem = variant === 1 ? await firstProblem(write, question) : readProblem(bytes);
+  const problem = variant === 1 && !logged ? await firstProblem(write, question) : readProblem(bytes);
   return problem ?? allowed(filesAs(write, slot, variant));
 }
+
+/** What the log decided, if the write's statement is one that the signer believed; else null. */
+function loggedBy(files: Write['files'], decided: Decided | null): Decided | null {
+  for (const [name, bytes] of files) {
+    const file = parseBuildFile(name);
+    if (file?.kind === 'statement' && decided?.statements[file.slot] === sha256Hex(bytes)) return decided;
+  }
+  return null;
+}
+
+/** The slot that all of the write is of, if it is one. */
+const slotOfFiles = (files: Write['files']): Slot | Denied =>
+  [...files.keys()].map(slotOfFile)[0] ?? denied(422, 'write-empty', 'there is nothing in the write');
 
 function slotOfFile(name: string): Slot | null {
   const file = parseBuildFile(name);

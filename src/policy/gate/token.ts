@@ -7,8 +7,20 @@ import type { Verified } from '../verified.ts';
 import { denied } from './verdict.ts';
 import type { Denied } from './verdict.ts';
 
+/**
+ * Whoever keeps a tree and copies into it what another depot holds. It has no builder's token: there the builder's
+ * signature, or the approval's limits, are all that a write needs.
+ */
+export const CARRIER = 'carrier';
+
+/** Who asks: the holder of these bytes, the carrier, or anybody. */
+export type Bearer = Buffer | typeof CARRIER | null;
+
 /** The slot of the build whose token this is; else 401 for none or one of another length, 403 for a stranger's. */
-export function tokenSlot(approval: Verified<Approval>, token: Buffer | null): Slot | Denied {
+export function tokenSlot(
+  approval: Verified<Approval>,
+  token: Exclude<Bearer, typeof CARRIER>,
+): Slot | Denied {
   if (token === null)
     return denied(401, 'token-missing', 'an upload token is needed', 'send the one in the ticket');
   if (token.length !== TOKEN_BYTES) return denied(401, 'token-malformed', `a token has ${TOKEN_BYTES} bytes`);

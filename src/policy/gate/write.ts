@@ -1,17 +1,17 @@
 /** A write as every rule of the gate is asked about it. */
 import type { BuildId } from '../../records/names.ts';
-import type { Project } from '../project.ts';
 import type { View } from '../view.ts';
+import type { GateRules } from './rules.ts';
+import type { Bearer } from './token.ts';
 import { denied } from './verdict.ts';
 import type { Denied } from './verdict.ts';
 
 export interface Write {
-  readonly project: Project;
+  readonly rules: GateRules;
   readonly build: BuildId;
   /** The files of the write that the rule is asked about, by path below `builds/<build>/`. */
   readonly files: ReadonlyMap<string, Buffer>;
-  /** The upload token that came with it, decoded. */
-  readonly token: Buffer | null;
+  readonly bearer: Bearer;
   /** The build's directory as it is. */
   readonly before: View;
   /** The build's directory as it would be with the whole write in it. */
