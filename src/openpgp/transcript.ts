@@ -46,7 +46,7 @@ export function transcriptProblem({ code, killed, status }: Ending, expected: Ex
   const verdict = lines
     .map((line) => line.split(' ')[1] ?? '')
     .filter((keyword) => VERDICT.includes(keyword));
-  if (verdict.join() !== VERDICT.join()) return `gpgv said ${verdict.join(', ') || 'nothing'}`;
+  if (verdict.join() !== VERDICT.join()) return `gpgv said ${short(verdict.join(', ')) || 'nothing'}`;
   if (code !== 0) return `gpgv ended with status ${code}`;
   return null;
 }
@@ -77,4 +77,7 @@ function lineForms(expected: Expected): Map<string, RegExp> {
 const unexpected = (keyword: string): string =>
   keyword === ''
     ? 'gpgv wrote something that is not a status line'
-    : `gpgv said ${keyword}, which a good signature does not cause`;
+    : `gpgv said ${short(keyword)}, which a good signature does not cause`;
+
+/** Something that is no gpgv may say 64 KiB of it. */
+const short = (text: string): string => (text.length > 100 ? `${text.slice(0, 100)}…` : text);

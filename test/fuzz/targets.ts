@@ -1,0 +1,13 @@
+/** Everything that reads foreign bytes. */
+import type { Target } from './fuzz.ts';
+import { logTargets } from './log.ts';
+import { openpgpTargets } from './openpgp.ts';
+import { recordTargets } from './records.ts';
+import { wireTargets } from './wire.ts';
+
+export const targets: readonly Target[] = [
+  ...recordTargets,
+  ...openpgpTargets,
+  ...logTargets,
+  ...wireTargets,
+];
