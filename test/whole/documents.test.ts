@@ -5,23 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { shellBlocks } from '../harness/document.ts';
 import { PROGRAM } from '../harness/program.ts';
 import { World, freePort } from '../harness/world.ts';
 
 const run = promisify(execFile);
-const root = new URL('../../', import.meta.url);
 
-/** The shell blocks of a section, from its heading to the next of the same level. */
-async function commands(file: string, heading: string): Promise<string> {
-  const text = await readFile(new URL(file, root), 'utf8');
-  const start = text.indexOf(`\n## ${heading}\n`);
-  if (start < 0) throw new Error(`${file} has no section "${heading}"`);
-  const end = text.indexOf('\n## ', start + 1);
-  const section = text.slice(start, end < 0 ? undefined : end);
-  const blocks = [...section.matchAll(/```sh\n([^]*?)```/g)].map((match) => match[1] ?? '');
-  if (blocks.length === 0) throw new Error(`${file}, "${heading}", has no commands`);
-  return blocks.join('\n');
-}
+/** All commands of a section. */
+const commands = async (file: string, heading: string): Promise<string> =>
+  (await shellBlocks(file, heading)).join('\n');
 
 const bash = (script: string, cwd: string, env: Record<string, string> = {}) =>
   run('bash', ['-eo', 'pipefail', '-c', script], {
