@@ -18,7 +18,7 @@ import type { Project } from '../project.ts';
 import { verifiedRecord } from '../verified.ts';
 import type { Verified } from '../verified.ts';
 import type { View } from '../view.ts';
-import { readDecided } from './decided.ts';
+import { judgedAt, readDecided } from './decided.ts';
 import { isProject } from './rules.ts';
 import type { GateRules } from './rules.ts';
 import { allowed, denied, deniedBy, deniedFor } from './verdict.ts';
@@ -43,10 +43,10 @@ export async function judgeApprovalWrite(write: Write): Promise<GateVerdict> {
   if (conflict !== null) return conflict;
 
   // 2. Every signature in the write counts, or nothing is kept. Once the log has decided, keys are judged as of then.
-  const decided = await readDecided(rules, build, write.after);
-  const at = decided?.at ?? now;
   const bytes = await write.after.read(approvalFile);
   if (bytes === null) return unknownBuild(build);
+  const decided = await readDecided(rules, build, write.after);
+  const at = judgedAt(decided, sha256Hex(bytes), now);
   for (const [name, signature] of write.files) {
     const file = parseBuildFile(name);
     if (file?.kind !== 'approval-signature') continue;

@@ -26,6 +26,10 @@ export interface Decided {
   readonly at: Date;
 }
 
+/** When signatures under this approval count as made: when the log decided on it, else now. */
+export const judgedAt = (decided: Decided | null, approval: Sha256, now: Date): Date =>
+  decided?.approval === approval ? decided.at : now;
+
 /** What the log's proofs in the build's directory establish; null while there are none that verify. */
 export async function readDecided(
   rules: GateRules,

@@ -37,12 +37,11 @@ export async function judgeStatementWrite(write: Write): Promise<GateVerdict> {
   const { rules, build, files } = write;
 
   // 1. The build is approved. What the log has decided is judged as of then.
-  const decided = await readDecided(rules, build, write.after);
-  const signed = await signedApproval(rules, build, write.after, decided?.at ?? write.now);
+  const logged = loggedBy(files, await readDecided(rules, build, write.after));
+  const now = logged?.at ?? write.now;
+  const signed = await signedApproval(rules, build, write.after, now);
   if ('allow' in signed) return signed;
   const { approval, digest } = signed;
-  const logged = loggedBy(files, decided);
-  const now = logged ? logged.at : write.now;
 
   // 2. Upload token: of the slot that is written, not merely of this build. The log needs none, nor the carrier.
   const slot = logged || write.bearer === CARRIER ? slotOfFiles(files) : tokenSlot(approval, write.bearer);
