@@ -17,6 +17,7 @@ import { timestampDate } from '../records/names.ts';
 import type { BuildId, Fingerprint, Timestamp } from '../records/names.ts';
 import { approvalFile, buildPath, statementFile } from '../records/paths.ts';
 import type { Reason } from '../records/refusal.ts';
+import { listBuilds } from '../tree/builds.ts';
 import type { Depot } from '../tree/tree.ts';
 import { gatherEvidence } from './evidence.ts';
 import type { Evidence } from './evidence.ts';
@@ -48,9 +49,12 @@ export interface BuildStatus {
   readonly logIndex: number | null;
 }
 
+/** So many builds are years of them; whoever has more names the build. */
+const LISTED_MAX = 100_000;
+
 /**
  * All builds of the depot in ascending order, or the one asked for.
- * Throws refused `build-unknown`, unable when the depot can't be read.
+ * Throws refused `build-unknown`, unable when the depot can't be read or lists too many.
  */
 export async function* listStatus(
   project: Project,
@@ -69,13 +73,10 @@ export async function* listStatus(
     yield status;
     return;
   }
-  let after: BuildId | null = null;
-  do {
-    const page: Awaited<ReturnType<Depot['builds']>> = await depot.builds(after);
-    for (const each of page.builds)
-      yield (await statusOf(project, depot, each, now)) ?? unreadable(project, each, 'it has no approval');
-    after = page.next;
-  } while (after !== null);
+  const listed: BuildId[] = [];
+  for await (const each of listBuilds(depot, LISTED_MAX)) listed.push(each);
+  for (const each of listed)
+    yield (await statusOf(project, depot, each, now)) ?? unreadable(project, each, 'it has no approval');
 }
 
 /** Null without an approval. */

@@ -1,5 +1,5 @@
 /** Whether a version can still be had: the signer refuses an approval of one that another build has. */
-import { Failure } from '../failure.ts';
+import { Failure, unable } from '../failure.ts';
 import { attempt } from '../policy/attempt.ts';
 import type { Project } from '../policy/project.ts';
 import { verifyReleaseEntry } from '../policy/release-chain.ts';
@@ -10,6 +10,7 @@ import { newBuildId } from '../records/names.ts';
 import type { BuildId, Version } from '../records/names.ts';
 import { approvalFile, buildPath, logEntryFile, releaseDir, releaseProofFile } from '../records/paths.ts';
 import { PROOF_MAX } from '../tlog/proof.ts';
+import { listBuilds } from '../tree/builds.ts';
 import type { Depot } from '../tree/tree.ts';
 import { gatherEvidence } from './evidence.ts';
 
@@ -29,10 +30,14 @@ export async function releasedBuild(
   return name === project.name && released === version ? build : null;
 }
 
+/** What a look at the depot may cost an approver: a depot that lists more, or takes longer, is not asked on. */
+const LOOKED_AT_MAX = 1000;
+const LOOK_MS = 30_000;
+
 /**
  * Why the signer would refuse another approval of this version, in a sentence; null if the depot shows nothing
- * that speaks against it. Looks at builds that can't have expired, as the policy limits their time. Throws what
- * the depot throws.
+ * that speaks against it. Looks at builds that can't have expired, as the policy limits their time.
+ * Throws unable `look-too-long`, and what the depot throws.
  */
 export async function versionTaken(
   project: Project,
@@ -40,19 +45,18 @@ export async function versionTaken(
   version: Version,
   now: Date,
 ): Promise<string | null> {
+  const began = performance.now();
   const what = `${project.name} ${version}`;
   const released = await releasedBuild(project, depot, version);
   if (released !== null) return `${what} is released, by build ${released}: approve another version`;
   const oldest = new Date(now.getTime() - project.policy.maxLifetime * 1000);
-  let after: BuildId | null = newBuildId(oldest, Buffer.alloc(10));
-  do {
-    const page: Awaited<ReturnType<Depot['builds']>> = await depot.builds(after);
-    for (const build of page.builds) {
-      const why = await whyHeld(project, depot, { build, version }, now);
-      if (why !== null) return `${what} is that of build ${build}, ${why}`;
-    }
-    after = page.next;
-  } while (after !== null);
+  const after = newBuildId(oldest, Buffer.alloc(10));
+  for await (const build of listBuilds(depot, LOOKED_AT_MAX, after)) {
+    const why = await whyHeld(project, depot, { build, version }, now);
+    if (why !== null) return `${what} is that of build ${build}, ${why}`;
+    if (performance.now() - began > LOOK_MS)
+      throw unable('look-too-long', `the depot takes longer than ${LOOK_MS / 1000} s to show its builds`);
+  }
   return null;
 }
 
