@@ -2,14 +2,16 @@
  * The signed statement on its way: written before anything leaves, kept until the depot has it, so that a slot
  * signs once however often the network fails. Protocol §2 ("Sent again it must be the same bytes").
  */
-import { mkdir, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { refused, unable } from '../failure.ts';
 import {
   diskFailure,
+  isTemporaryName,
   makeDirectory,
   readFileBounded,
   syncDirectory,
+  temporaryName,
   writeFileDurably,
 } from '../host/files.ts';
 import { LARGE_RECORD_MAX } from '../records/canonical.ts';
@@ -58,10 +60,9 @@ export async function readPending(directory: string, ticket: Ticket): Promise<Pe
 
 /** Writes it whole or not at all. Throws unable('disk'); nothing has left then, and the key may sign again. */
 export async function savePending(directory: string, sealed: Sealed): Promise<void> {
-  const fresh = `${directory}.${process.pid}.tmp`;
+  const fresh = `${directory}${temporaryName()}`;
   try {
     await makeDirectory(dirname(directory), 0o700);
-    await rm(fresh, { recursive: true, force: true });
     await mkdir(fresh, { mode: 0o700 });
     await writeFileDurably(join(fresh, SIGNATURE), sealed.signature, 0o600);
     await writeFileDurably(join(fresh, ENVELOPE), sealed.envelope, 0o600);
@@ -69,14 +70,22 @@ export async function savePending(directory: string, sealed: Sealed): Promise<vo
     await rename(fresh, directory);
     await syncDirectory(dirname(directory));
   } catch (error) {
-    await rm(fresh, { recursive: true, force: true });
+    await rm(fresh, { recursive: true, force: true }).catch(() => {}); // what is said is why it failed
     throw diskFailure(error, `keep the signed statement in ${directory}`);
   }
 }
 
-/** The depot has it. With `remember` the digest stays, for a ticket that can't be taken away. */
+/**
+ * The depot has it: it goes, and what killed runs left half-written. With `remember` the digest stays, for a ticket that
+ * can't be taken away.
+ */
 export async function dropPending(directory: string, remember: Sha256 | null): Promise<void> {
+  const [above, own] = [dirname(directory), basename(directory)];
   try {
+    for (const name of await readdir(above)) {
+      if (name.startsWith(own) && isTemporaryName(name.slice(own.length)))
+        await rm(join(above, name), { recursive: true, force: true });
+    }
     if (remember === null) {
       await rm(directory, { recursive: true, force: true });
       return;

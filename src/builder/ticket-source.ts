@@ -130,8 +130,14 @@ export class TicketFile {
     this.#ticket = ticket;
   }
 
-  /** Takes the file away while a command runs that must not read it. */
-  async withdraw(): Promise<void> {
+  /**
+   * Takes the file away while a command runs that must not read it. One that is ours alone, mode 0600, is out of the
+   * reach of another `user` where it lies: there it outlives a crash.
+   */
+  async withdraw(user: { readonly uid: number } | null): Promise<void> {
+    const { mode, uid } = await stat(this.path);
+    const ours = uid === process.geteuid?.() && (mode & 0o077) === 0;
+    if (user !== null && user.uid !== uid && user.uid !== 0 && ours) return;
     await unlink(this.path);
     this.#withdrawn = true;
   }

@@ -8,11 +8,7 @@ import type { ExitStatus } from './exit-status.ts';
 import { nearest } from './nearest.ts';
 import { Terminal } from './terminal.ts';
 import { wrapText } from './text.ts';
-
-declare const COUNTERSIGN_VERSION: string | undefined;
-
-/** The version of package.json, put in by the build. */
-const VERSION = typeof COUNTERSIGN_VERSION === 'string' ? COUNTERSIGN_VERSION : 'development';
+import { VERSION } from './version.ts';
 
 export interface Verb {
   readonly name: string;
@@ -36,17 +32,27 @@ export async function runProgram(sections: readonly Section[], args: readonly st
     verbose: switches.has('verbose'),
   });
   try {
-    if (verb === undefined) return withoutVerb(sections, switches, terminal);
-    if (verb === 'help') return await help(sections, rest, terminal);
-    const command = await load(sections, verb);
-    if (!switches.has('help')) return await command.run(rest, terminal);
-    terminal.page(command.help);
-    return EXIT.done;
+    const status = await runVerb(sections, { switches, verb, rest }, terminal);
+    await terminal.flush();
+    return status;
   } catch (thrown) {
     const failure = asFailure(thrown);
     terminal.fail(failure);
     return exitStatusOf(failure);
   }
+}
+
+async function runVerb(
+  sections: readonly Section[],
+  { switches, verb, rest }: Split,
+  terminal: Terminal,
+): Promise<ExitStatus> {
+  if (verb === undefined) return withoutVerb(sections, switches, terminal);
+  if (verb === 'help') return help(sections, rest, terminal);
+  const command = await load(sections, verb);
+  if (!switches.has('help')) return command.run(rest, terminal);
+  terminal.page(command.help);
+  return EXIT.done;
 }
 
 /** `countersign`, `countersign --version`, `countersign --help`. */

@@ -11,6 +11,7 @@
  * - Colour and progress are for a terminal only, colour never with NO_COLOR.
  */
 import { createInterface } from 'node:readline';
+import { unable } from '../failure.ts';
 import type { Failure } from '../failure.ts';
 import { dim, jsonLine, red, renderLine, WIDTH, wrapParts, yellow } from './text.ts';
 import type { Part } from './text.ts';
@@ -27,15 +28,19 @@ export class Terminal {
   readonly #verbose: boolean;
   readonly #noColour: boolean;
   #statusShown = false;
+  /** Why a part of the result is lost. */
+  #lost: Error | null = null;
 
   constructor(options: TerminalOptions, environment: Readonly<NodeJS.ProcessEnv> = process.env) {
     this.json = options.json;
     this.#quiet = options.quiet;
     this.#verbose = options.verbose;
     this.#noColour = (environment['NO_COLOR'] ?? '') !== '' || environment['TERM'] === 'dumb';
-    // a reader that went away (`| head`) is no fault of ours
-    process.stdout.on('error', ignore);
-    process.stderr.on('error', ignore);
+    process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+      // a reader that went away (`| head`) is no fault of ours
+      if (error.code !== 'EPIPE') this.#lost ??= error;
+    });
+    process.stderr.on('error', () => {});
   }
 
   /** True if a person can be asked: there is a terminal to read from and one to show the question on. */
@@ -87,6 +92,14 @@ export class Terminal {
     }
   }
 
+  /** Returns when the result has left. Throws unable('output') if it could not: its reader's disk is full, say. */
+  async flush(): Promise<void> {
+    await new Promise<void>((resolve) => process.stdout.write('', () => resolve()));
+    if (this.#lost === null) return;
+    const message = `the result could not be written to standard output: ${this.#lost.message}`;
+    throw unable('output', message, 'what was done is done: countersign status shows it', this.#lost);
+  }
+
   /** Our own text of many lines (help), to standard output whatever the flags. */
   page(text: string): void {
     for (const line of text.split('\n')) this.#write(process.stdout, [line]);
@@ -127,5 +140,3 @@ export class Terminal {
     for (const line of lines) stream.write(`${renderLine(line, stream.isTTY && !this.#noColour)}\n`);
   }
 }
-
-function ignore(): void {}

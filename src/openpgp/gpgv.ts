@@ -6,11 +6,13 @@
  * says about a good signature. Times and the state of the key are judged by us, before it is asked.
  */
 import { constants } from 'node:fs';
-import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
+import { open, unlink } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { refused, unable } from '../failure.ts';
 import type { Failure } from '../failure.ts';
+import { temporaryName, writeFully } from '../host/files.ts';
 import { run } from '../host/process.ts';
 import type { ChildInput, RunResult } from '../host/process.ts';
 import type { Certificate } from './certificate.ts';
@@ -37,6 +39,8 @@ const OUTPUT_MAX = 64 * 1024;
 /** gpgv reads 280 MB a second: a tenth of that is a machine in trouble. */
 const DEADLINE_MS = 20_000;
 const BYTES_A_MS = 28_000;
+/** Nothing is there: no configuration, no keyring of somebody else's. */
+const NO_HOME = '/proc/self/fd/6/no-home';
 
 /**
  * Whether `signature` is a good one over `data` by a key of `certificate` that may sign, as gpgv and we see it.
@@ -84,12 +88,12 @@ function expectation({ signature, key }: Examined, certificate: Certificate): Ex
 /** Runs gpgv over an examined signature; what it said is returned, not judged. */
 export async function askGpgv(examined: Examined, question: Question): Promise<RunResult> {
   const { data, certificate, gpgv = 'gpgv' } = question;
-  return withKeyring(certificate, (keyring, home) =>
+  return withKeyring(certificate, (keyring) =>
     withDescriptor(data, (input, size) => {
-      const ring = ['--homedir', home, '--keyring', keyring];
+      const ring = ['--homedir', NO_HOME, '--keyring', '/proc/self/fd/6'];
       const files = ['--status-fd', '3', '--enable-special-filenames', '--', '-&4', '-&5'];
       return run(gpgv, [...ring, ...files], {
-        fds: [examined.signature.rewritten, input],
+        fds: [examined.signature.rewritten, input, keyring],
         timeoutMs: DEADLINE_MS + size / BYTES_A_MS,
         maxOutput: OUTPUT_MAX,
       });
@@ -97,30 +101,23 @@ export async function askGpgv(examined: Examined, question: Question): Promise<R
   );
 }
 
-/** A keyring of one certificate, and a home that does not exist, in a directory of our own that goes afterwards. */
-async function withKeyring<T>(
-  certificate: Certificate,
-  use: (keyring: string, home: string) => Promise<T>,
-): Promise<T> {
-  const noRoom = (cause: unknown): Failure =>
-    unable(
-      'gpgv-failed',
-      'the keyring for gpgv could not be written',
-      `see whether ${tmpdir()} has room`,
-      cause,
-    );
-  // absolute: gpgv looks a name without a slash up in its home
-  const directory = await mkdtemp(join(resolve(tmpdir()), 'countersign-gpgv-')).catch((cause: unknown) => {
-    throw noRoom(cause);
-  });
+/** A keyring of one certificate: an open file without a name, so that nothing of it stays however we end. */
+async function withKeyring<T>(certificate: Certificate, use: (keyring: number) => Promise<T>): Promise<T> {
+  const path = join(resolve(tmpdir()), `countersign-gpgv${temporaryName()}`);
+  let file: FileHandle | undefined;
   try {
-    const keyring = join(directory, 'certificate.pgp');
-    await writeFile(keyring, certificate.bytes, { flag: 'wx', mode: 0o600 }).catch((cause: unknown) => {
-      throw noRoom(cause);
-    });
-    return await use(keyring, join(directory, 'no-such-home'));
+    file = await open(path, 'wx', 0o600);
+    await unlink(path);
+    await writeFully(file, certificate.bytes);
+  } catch (cause) {
+    await file?.close();
+    const hint = `see whether ${tmpdir()} has room`;
+    throw unable('gpgv-failed', 'the keyring for gpgv could not be written', hint, cause);
+  }
+  try {
+    return await use(file.fd);
   } finally {
-    await rm(directory, { recursive: true, force: true });
+    await file.close();
   }
 }
 

@@ -1,9 +1,9 @@
 /** `init`: a new project on the signer's host. Protocol §8. */
 import { randomBytes } from 'node:crypto';
-import { lstat } from 'node:fs/promises';
+import { lstat, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Failure, usage } from '../failure.ts';
-import { createOnce, makeDirectory, orNull } from '../host/files.ts';
+import { createOnce, makeDirectory, orNull, readFileBounded } from '../host/files.ts';
 import { signingKeys } from '../openpgp/certificate.ts';
 import type { Certificate } from '../openpgp/certificate.ts';
 import { secretKeys } from '../openpgp/gpg.ts';
@@ -14,7 +14,7 @@ import { formatProject } from '../policy/project-text.ts';
 import type { ProjectText } from '../policy/project-text.ts';
 import { isProjectName } from '../records/names.ts';
 import { sha256Hex } from '../records/sha256.ts';
-import { createState } from '../signer/state.ts';
+import { createState, removeState } from '../signer/state.ts';
 import { generateNoteKey } from '../tlog/note.ts';
 import { checkCanEncrypt, checkCanSign, loadCertificate } from './keys.ts';
 
@@ -51,7 +51,11 @@ export async function initProject(options: InitOptions): Promise<NewProject> {
   const directory = resolve(options.directory);
   const file = join(directory, 'countersign.toml');
   const state = join(directory, 'signer');
-  for (const path of [file, state]) await refuseExisting(path);
+  await refuseExisting(file, 'nothing is overwritten: choose another --dir');
+  await refuseExisting(
+    state,
+    `nothing is overwritten: choose another --dir; if an init that was killed left it, and ${file} never was, remove it`,
+  );
 
   if (!isProjectName(options.name))
     throw usage(
@@ -79,16 +83,29 @@ export async function initProject(options: InitOptions): Promise<NewProject> {
   checkFacts(() => parseProject(text(generateNoteKey(origin).verifier, sha256Hex(Buffer.alloc(0))), readKey));
 
   await makeDirectory(join(directory, 'keys'), 0o755);
-  const { logKey, tokenSha256 } = await createState(state, origin);
   for (const [path, { bytes }] of certificates.files) await createOnce(join(directory, path), bytes);
+  const { logKey, tokenSha256 } = await createState(state, origin);
   const toml = text(logKey, tokenSha256);
-  await createOnce(file, Buffer.from(toml));
+  await writeProjectFile(file, toml, state);
   return {
     project: parseProject(toml, readKey),
     file,
     state,
     warnings: [...(await keyWarnings(certificates.release)), ...factWarnings(options)],
   };
+}
+
+/** Writes the project file. If that fails the state goes too: nobody has seen its keys, and init can be repeated. */
+async function writeProjectFile(file: string, text: string, state: string): Promise<void> {
+  const bytes = Buffer.from(text);
+  try {
+    await createOnce(file, bytes);
+  } catch (error) {
+    const written = await readFileBounded(file, bytes.length).catch(() => null);
+    if (written?.equals(bytes) === true) await rm(file, { force: true });
+    await removeState(state);
+    throw error;
+  }
 }
 
 /** Names, limits and roles are checked the way every command will, before there is a real log key. */
@@ -114,9 +131,9 @@ function factWarnings({ depot, threshold }: InitOptions): string[] {
   ];
 }
 
-async function refuseExisting(path: string): Promise<void> {
+async function refuseExisting(path: string, hint: string): Promise<void> {
   if ((await orNull(lstat(path), `look at ${path}`)) === null) return;
-  throw usage('project-exists', `${path} is there already`, 'nothing is overwritten: choose another --dir');
+  throw usage('project-exists', `${path} is there already`, hint);
 }
 
 interface ProjectCertificates {

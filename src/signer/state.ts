@@ -4,10 +4,17 @@
  * a record is on the disk before the entry with its digest.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, stat } from 'node:fs/promises';
+import { mkdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { unable, usage } from '../failure.ts';
-import { errorCode, makeDirectory, readFileBounded, syncDirectory, writeFileDurably } from '../host/files.ts';
+import {
+  diskFailure,
+  errorCode,
+  makeDirectory,
+  readFileBounded,
+  syncDirectory,
+  writeFileDurably,
+} from '../host/files.ts';
 import { LineFile } from '../host/line-file.ts';
 import { takeLock } from '../host/lock.ts';
 import type { Lock } from '../host/lock.ts';
@@ -20,12 +27,14 @@ import { sha256Hex } from '../records/sha256.ts';
 import { generateNoteKey, parseSignerKey } from '../tlog/note.ts';
 import { Journal } from './journal.ts';
 
-const LOG_KEY = 'log-key';
-const TOKEN = 'signer-token';
-const JOURNAL = 'journal';
+export const LOG_KEY = 'log-key';
+export const TOKEN = 'signer-token';
+export const JOURNAL = 'journal';
 const CHECKPOINT = 'checkpoint';
 const LOCK = 'lock';
 const BUILDS = 'builds';
+/** What is being written, until it has its name. */
+const SCRATCH = 'tmp';
 const SECRET_MAX = 4096;
 
 const SETTLED = 'settled';
@@ -43,7 +52,7 @@ export interface NewState {
  */
 export async function createState(directory: string, origin: string): Promise<NewState> {
   await mkdir(directory, { mode: 0o700 }).catch((cause: unknown) => {
-    if (errorCode(cause) !== 'EEXIST') throw cause;
+    if (errorCode(cause) !== 'EEXIST') throw diskFailure(cause, `make ${directory}`);
     throw usage(
       'state-exists',
       `${directory} is there already`,
@@ -51,6 +60,15 @@ export async function createState(directory: string, origin: string): Promise<Ne
       cause,
     );
   });
+  try {
+    return await fillState(directory, origin);
+  } catch (error) {
+    await removeState(directory);
+    throw error;
+  }
+}
+
+async function fillState(directory: string, origin: string): Promise<NewState> {
   const logKey = generateNoteKey(origin);
   const token = randomBytes(TOKEN_BYTES);
   await writeFileDurably(join(directory, '.gitignore'), Buffer.from('*\n'), 0o600);
@@ -59,6 +77,11 @@ export async function createState(directory: string, origin: string): Promise<Ne
   await makeDirectory(join(directory, BUILDS), 0o700);
   await syncDirectory(dirname(directory));
   return { logKey: logKey.verifier, tokenSha256: sha256Hex(token) };
+}
+
+/** Takes a new directory away again whose keys nobody has seen. What can't be removed stays: why it goes is said. */
+export async function removeState(directory: string): Promise<void> {
+  await rm(directory, { recursive: true, force: true }).catch(() => {});
 }
 
 /**
@@ -76,6 +99,7 @@ export async function openState(directory: string, project: Project): Promise<Si
     if (sha256Hex(token) !== project.signerTokenSha256) throw foreign(directory, 'signer token');
     const signed = await readFileBounded(join(directory, CHECKPOINT), SECRET_MAX);
     const journal = await Journal.open(join(directory, JOURNAL), logKey, signed);
+    await clearScratch(join(directory, SCRATCH));
     return new SignerState({ journal, token, directory, lock });
   } catch (error) {
     await lock.release();
@@ -120,7 +144,7 @@ export class SignerState {
   async write(build: BuildId, file: string, bytes: Buffer): Promise<void> {
     const path = this.#path(build, file);
     await makeDirectory(dirname(path), 0o700);
-    await writeFileDurably(path, bytes, 0o600);
+    await writeFileDurably(path, bytes, 0o600, join(this.#directory, SCRATCH));
   }
 
   /** Whether nothing is left to do for the build. Throws unable(`disk`). */
@@ -140,7 +164,8 @@ export class SignerState {
    */
   async prove(index: number, extra: Buffer | null): Promise<Buffer> {
     const [proof, checkpoint] = [this.journal.proof(index, extra), this.journal.checkpoint()];
-    await writeFileDurably(join(this.#directory, CHECKPOINT), Buffer.from(checkpoint), 0o600);
+    const path = join(this.#directory, CHECKPOINT);
+    await writeFileDurably(path, Buffer.from(checkpoint), 0o600, join(this.#directory, SCRATCH));
     return proof;
   }
 
@@ -168,6 +193,16 @@ const foreign = (directory: string, what: string) =>
     `the ${what} in ${directory} is not the project file's`,
     'check --config and --state',
   );
+
+/** Drops what a killed signer was writing: whoever holds the lock is the only one who writes here. */
+async function clearScratch(path: string): Promise<void> {
+  try {
+    await rm(path, { recursive: true, force: true });
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    throw diskFailure(error, `clear ${path}`);
+  }
+}
 
 async function readSecret(path: string): Promise<string> {
   await checkPrivate(path);

@@ -28,6 +28,8 @@ export interface RunOptions {
   readonly cwd: string;
   readonly input?: string | Buffer;
   readonly program?: string;
+  /** A command that runs the program, with its arguments: strace. */
+  readonly under?: readonly string[];
   /** Ends the child so long after its start; it then has no code. */
   readonly timeoutMs?: number;
   /** Ends the child with SIGKILL, as a power cut would; it then has no code. */
@@ -36,7 +38,8 @@ export interface RunOptions {
 
 /** Runs the program to its end. Asynchronous, because servers of the test may live in this process. */
 export async function runProgram(args: readonly string[], options: RunOptions): Promise<Ran> {
-  const child = spawn(process.execPath, [options.program ?? PROGRAM, ...args], {
+  const [command, ...before] = [...(options.under ?? []), process.execPath];
+  const child = spawn(command, [...before, options.program ?? PROGRAM, ...args], {
     cwd: options.cwd,
     env: options.env,
     stdio: 'pipe',
