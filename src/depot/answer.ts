@@ -34,7 +34,8 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
 /** The status of a failure: the gate's own, else by its code; a fault of ours is 500, whose cause another try at once would meet again. */
 const statusOf = (failure: Failure): number => {
   if (failure instanceof DeniedFailure) return failure.status;
-  return failure.kind === 'refused' ? (STATUS_OF_CODE[failure.code] ?? 422) : 500;
+  if (failure.kind === 'refused') return STATUS_OF_CODE[failure.code] ?? 422;
+  return failure.code === 'busy' ? 503 : 500;
 };
 
 /** Answers with a whole body. */

@@ -25,28 +25,16 @@ export const bearerToken = (request: IncomingMessage): Buffer | null => {
 
 /**
  * The length that a body claims. Throws refused('length-required') without exactly one Content-Length: a body that ends
- * where the connection does is no body.
+ * where the connection does is no body; refused('too-large') over `maxBytes`.
  */
-export const contentLength = (request: IncomingMessage): number => {
-  const length = request.headers['content-length'];
-  if (
-    request.headers['transfer-encoding'] !== undefined ||
-    length === undefined ||
-    !/^\d{1,15}$/.test(length)
-  ) {
+export const contentLength = (request: IncomingMessage, maxBytes: number): number => {
+  const text = request.headers['content-length'];
+  if (request.headers['transfer-encoding'] !== undefined || text === undefined || !/^\d{1,15}$/.test(text)) {
     throw refused('length-required', 'a body needs a Content-Length', 'send the length, not chunks');
   }
-  return Number(length);
-};
-
-/** The whole body, exactly as long as it says. Throws refused('too-large'), or when the client goes away. */
-export const readBody = async (request: IncomingMessage, maxBytes: number): Promise<Buffer> => {
-  const length = contentLength(request);
-  if (length > maxBytes)
-    throw refused('too-large', `a body of ${length} bytes; at most ${maxBytes} are taken here`);
-  const chunks: Buffer[] = [];
-  for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
-  return Buffer.concat(chunks);
+  const length = Number(text);
+  if (length <= maxBytes) return length;
+  throw refused('too-large', `a body of ${length} bytes; at most ${maxBytes} are taken here`);
 };
 
 /**

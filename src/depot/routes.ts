@@ -21,16 +21,17 @@ import { toBuildId, toProjectName, toSha256, toVersion } from '../records/names.
 import type { BuildId } from '../records/names.ts';
 import { buildPath, isTreePath, parseBuildFile } from '../records/paths.ts';
 import type { GatedDepot } from '../tree/gated.ts';
-import { packTar, tarEntries } from '../tree/tar.ts';
+import { packTar } from '../tree/tar.ts';
 import type { TarEntry } from '../tree/tar.ts';
 import { BATCH } from '../tree/tree.ts';
 import type { Blob, Tree, Written } from '../tree/tree.ts';
 import { JSON_TYPE, SMALL_BODY_MAX, TAR_TYPE, parseDigests } from '../tree/wire.ts';
 import { sendBytes, sendFailure, sendFile } from './answer.ts';
-import { SMALL_WRITE_MAX, bodyLimits } from './limits.ts';
+import { Bodies, SMALL_WRITE_MAX } from './bodies.ts';
 import { listBuild, listReleases, readRelease } from './listing.ts';
 import { buildPage, buildsPage, frontPage, releasePage, releasesPage } from './pages.ts';
-import { bearerToken, contentLength, isTarget, readBody, wantsPage } from './request.ts';
+import { inTurn } from './turns.ts';
+import { bearerToken, contentLength, isTarget, wantsPage } from './request.ts';
 
 export interface Served {
   readonly project: Project;
@@ -59,7 +60,7 @@ const JSON_HEADERS = { 'content-type': JSON_TYPE };
 /** Answers every request; what goes wrong is answered as `{code, message, hint}`. */
 export function requestListener(served: Served): RequestListener {
   const listener = getRequestListener(routes(served).fetch, { overrideGlobalObjects: false });
-  return (request, response) => {
+  return inTurn((request, response) => {
     if (isTarget(request.url)) void listener(request, response);
     else {
       const error = refused(
@@ -69,11 +70,12 @@ export function requestListener(served: Served): RequestListener {
       );
       sendFailure(response, error, served.log);
     }
-  };
+  });
 }
 
 function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
   const app = new Hono<{ Bindings: HttpBindings }>();
+  const bodies = new Bodies(served);
   const handle = (method: string, path: string, handler: Handler): void => {
     app.on(method, path, async (context) => {
       const { incoming: request, outgoing: response } = context.env;
@@ -107,33 +109,40 @@ function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
     const sha256 = toSha256(name('sha256'), 'the name of a blob');
     sendWritten(
       response,
-      await depot.putBlob(pathBuild(name), sha256, contentLength(request), () => request),
+      await depot.putBlob(
+        pathBuild(name),
+        sha256,
+        contentLength(request, Number.MAX_SAFE_INTEGER),
+        () => request,
+      ),
     );
   });
-  handle('PUT', '*', (exchange) => putRecord(exchange));
+  handle('PUT', '*', (exchange) => putRecord(bodies, exchange));
 
   handle('POST', '/builds/:build', async (exchange, name) => {
     const build = pathBuild(name);
-    const files = await readTar(served, exchange, build);
+    const files = await bodies.files(exchange.request, build, exchange.token);
     const named = new Map(files.map(({ name: file, bytes }) => [file, bytes]));
     if (named.size !== files.length) throw refused('duplicate-name', 'a file is in the tar twice');
     sendWritten(exchange.response, await exchange.depot.submit(build, named));
   });
   handle('POST', '/builds/:build/blobs', async (exchange, name) => {
     const build = pathBuild(name);
-    const blobs: Blob[] = (await readTar(served, exchange, build)).map(({ name: sha256, bytes }) => ({
-      sha256: toSha256(sha256, 'the name of a blob'),
-      bytes,
-    }));
+    const blobs: Blob[] = (await bodies.files(exchange.request, build, exchange.token)).map(
+      ({ name: sha256, bytes }) => ({
+        sha256: toSha256(sha256, 'the name of a blob'),
+        bytes,
+      }),
+    );
     await exchange.depot.putBlobs(build, blobs);
     sendWritten(exchange.response, 'new');
   });
   handle('POST', '/builds/:build/signatures', async (exchange, name) => {
     const build = pathBuild(name);
-    await exchange.depot.putSignatures(build, await readTar(served, exchange, build));
+    await exchange.depot.putSignatures(build, await bodies.files(exchange.request, build, exchange.token));
     sendWritten(exchange.response, 'new');
   });
-  handle('POST', '/builds/:build/fetch', (exchange, name) => answerBlobs(exchange, pathBuild(name)));
+  handle('POST', '/builds/:build/fetch', (exchange, name) => answerBlobs(bodies, exchange, pathBuild(name)));
   handle('POST', '/builds/:build/publish', async ({ response, depot }, name) => {
     const build = pathBuild(name);
     // Verifying takes as long as reading all of it: nothing moves on the connection meanwhile.
@@ -217,13 +226,16 @@ async function showRelease({ tree }: Served, exchange: Exchange, name: (p: strin
  * A record alone: only as a repetition. A record and its authenticators are one write, which is a POST; so a PUT can say
  * no more than that these bytes are there already, or that others are.
  */
-async function putRecord({ request, response, path: absolute, depot }: Exchange): Promise<void> {
+async function putRecord(
+  bodies: Bodies,
+  { request, response, path: absolute, depot }: Exchange,
+): Promise<void> {
   const path = absolute.slice(1);
   const [root = '', build = '', ...rest] = path.split('/');
   const known = isTreePath(path) && root === 'builds' && parseBuildFile(rest.join('/')) !== null;
   if (!known) throw refused('method-not-allowed', `nothing is written at ${absolute}`);
   toBuildId(build, 'the build in the path');
-  const bytes = await readBody(request, SMALL_WRITE_MAX);
+  const bytes = await bodies.small(request, SMALL_WRITE_MAX);
   const existing = await depot.read(path, SMALL_WRITE_MAX);
   if (existing === null) {
     const body = {
@@ -236,21 +248,13 @@ async function putRecord({ request, response, path: absolute, depot }: Exchange)
   else throw refused('conflict', `${absolute} is there with other bytes`, 'nothing is ever replaced');
 }
 
-/** The files of a tar in the body. Who has no token of the build sends little. */
-async function readTar(served: Served, exchange: Exchange, build: BuildId): Promise<TarEntry[]> {
-  const { request, token } = exchange;
-  const limits = await bodyLimits({ ...served, build, token });
-  const length = contentLength(request);
-  if (length > limits.bytes)
-    throw refused('too-large', `a body of ${length} bytes; at most ${limits.bytes} are taken here`);
-  const files: TarEntry[] = [];
-  for await (const entry of tarEntries(request, limits)) files.push(entry);
-  return files;
-}
-
 /** Many small blobs in one answer, for the signer. */
-async function answerBlobs({ request, response, depot }: Exchange, build: BuildId): Promise<void> {
-  const digests = parseDigests(await readBody(request, SMALL_BODY_MAX));
+async function answerBlobs(
+  bodies: Bodies,
+  { request, response, depot }: Exchange,
+  build: BuildId,
+): Promise<void> {
+  const digests = parseDigests(await bodies.small(request, SMALL_BODY_MAX));
   const files: TarEntry[] = [];
   let bytes = 0;
   for (const sha256 of digests) {

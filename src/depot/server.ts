@@ -22,6 +22,8 @@ export interface ServerOptions {
 /** A request's headers must be there by then; a connection on which nothing moves ends. */
 const HEADERS_MS = 20_000;
 const IDLE_MS = 120_000;
+/** An idle one takes a few kilobytes. How many of them one address may have is for a proxy in front. */
+const CONNECTIONS_MAX = 10_000;
 /** How long requests under way may take once the server is to end. */
 const GRACE_MS = 5_000;
 
@@ -35,9 +37,15 @@ export async function startServer(options: ServerOptions): Promise<{ url: string
   const listener = requestListener({ project, tree, depot, now, log });
 
   // requestTimeout would end a large upload that is well under way; the idle bound ends one that is not.
-  const settings = { headersTimeout: HEADERS_MS, requestTimeout: 0, keepAliveTimeout: 30_000 };
+  const settings = {
+    headersTimeout: HEADERS_MS,
+    connectionsCheckingInterval: 5_000,
+    requestTimeout: 0,
+    keepAliveTimeout: 30_000,
+  };
   const server = tls ? createTlsServer({ ...settings, ...tls }, listener) : createServer(settings, listener);
   server.setTimeout(IDLE_MS);
+  server.maxConnections = CONNECTIONS_MAX;
 
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) =>

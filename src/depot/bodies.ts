@@ -1,0 +1,96 @@
+/** Bodies that are received into memory: how large each may be, how much they may take together, and for how long. */
+import type { IncomingMessage } from 'node:http';
+import { buffer } from 'node:stream/consumers';
+import { unable } from '../failure.ts';
+import { judgeUpload } from '../policy/gate.ts';
+import type { Project } from '../policy/project.ts';
+import { matchesDigest } from '../policy/token.ts';
+import type { View } from '../policy/view.ts';
+import { LARGE_RECORD_MAX, MAX_SUBJECTS } from '../records/canonical.ts';
+import type { BuildId } from '../records/names.ts';
+import { tarEntries } from '../tree/tar.ts';
+import type { TarEntry, TarLimits } from '../tree/tar.ts';
+import { contentLength } from './request.ts';
+
+const MIB = 1024 * 1024;
+/** An approval, a refusal, a proof: all that is written without a token fits. */
+export const SMALL_WRITE_MAX = MIB;
+/** A statement of the largest size, its envelope, which holds it again in base64, and what else comes in a tar. */
+const LARGE_WRITE_MAX = 3 * LARGE_RECORD_MAX;
+
+/** What may be in memory at a time: of strangers, and of the signer and builders. */
+const STRANGERS_TOGETHER = 64 * MIB;
+const KNOWN_TOGETHER = LARGE_WRITE_MAX + 64 * MIB;
+
+/** How long a body may take: this, and its bytes at this rate. */
+const GRACE_MS = 20_000;
+const BYTES_PER_MS = 16;
+
+export class Bodies {
+  readonly #project: Project;
+  readonly #tree: View;
+  readonly #now: () => Date;
+  readonly #strangers = new Room(STRANGERS_TOGETHER);
+  readonly #known = new Room(KNOWN_TOGETHER);
+
+  constructor({ project, tree, now }: { project: Project; tree: View; now: () => Date }) {
+    this.#project = project;
+    this.#tree = tree;
+    this.#now = now;
+  }
+
+  /** The whole body, of whoever sends it. Throws refused('length-required' | 'too-large'), unable('busy'). */
+  small(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+    return this.#strangers.take(request, maxBytes, () => buffer(request));
+  }
+
+  /**
+   * The files of a tar for a build: many for the signer and the builders of the build, few for everybody else.
+   * Throws as `small`, refused('tar-malformed' | 'tar-too-large').
+   */
+  async files(request: IncomingMessage, build: BuildId, token: Buffer | null): Promise<TarEntry[]> {
+    const known = await this.#isKnown(build, token);
+    const bytes = known ? LARGE_WRITE_MAX : SMALL_WRITE_MAX;
+    const limits: TarLimits = { files: known ? MAX_SUBJECTS + 1 : 1000, fileBytes: bytes, bytes };
+    return (known ? this.#known : this.#strangers).take(request, bytes, async () => {
+      const files: TarEntry[] = [];
+      for await (const entry of tarEntries(request, limits)) files.push(entry);
+      return files;
+    });
+  }
+
+  async #isKnown(build: BuildId, token: Buffer | null): Promise<boolean> {
+    if (matchesDigest(token, this.#project.signerTokenSha256)) return true;
+    const question = { rules: this.#project, build, bearer: token, view: this.#tree, now: this.#now() };
+    const upload = await judgeUpload(question);
+    return upload.allow && upload.limits !== null;
+  }
+}
+
+/** So many bytes at a time; who comes when it is full may come again. */
+class Room {
+  readonly #bytes: number;
+  #taken = 0;
+
+  constructor(bytes: number) {
+    this.#bytes = bytes;
+  }
+
+  /** What `read` makes of the body. The connection ends when it takes too long to come. */
+  async take<T>(request: IncomingMessage, maxBytes: number, read: () => Promise<T>): Promise<T> {
+    const length = contentLength(request, maxBytes);
+    if (this.#taken + length > this.#bytes)
+      throw unable('busy', 'the depot is receiving as much as it can hold', 'try again in a minute');
+    this.#taken += length;
+    const late = setTimeout(
+      () => request.destroy(new Error('the body came too slowly')),
+      GRACE_MS + length / BYTES_PER_MS,
+    );
+    try {
+      return await read();
+    } finally {
+      clearTimeout(late);
+      this.#taken -= length;
+    }
+  }
+}
