@@ -5,15 +5,17 @@
 import { readlinkSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { unable } from '../failure.ts';
+import type { Failure } from '../failure.ts';
 import { run, withoutOurs } from '../host/process.ts';
 import type { Environment } from '../host/process.ts';
 import { AssuanConnection, escapeParameter } from './assuan.ts';
-import { gpgFailure } from './gpg-error.ts';
+import type { Answer } from './assuan.ts';
+import { agentLate, cardLocked, cardMissing, gpgFailure, isUnasked } from './gpg-error.ts';
 import { signatureIntegers } from './sexp.ts';
 
 const ANSWER_MS = 30_000;
-/** A person may be looking for the card, or for the passphrase. */
-const SIGNATURE_MS = 10 * 60_000;
+/** `ask`: a person may be looking for the passphrase; `error`: nobody is asked, but a key may be slow, or want a touch. */
+const SIGNATURE_MS = { ask: 10 * 60_000, error: 60_000 } as const;
 const KEYGRIP = /^[0-9A-F]{40}$/;
 const DIGEST_LENGTH = { sha256: 32, sha512: 64 } as const;
 
@@ -36,9 +38,13 @@ const PROMPT_VARIABLES = [
   'INSIDE_EMACS',
 ] as const;
 
+/** Whether the agent may `ask` a person for a passphrase or PIN, or is to say that it would have to. */
+export type PinentryMode = 'ask' | 'error';
+
 export class Agent {
   readonly #connection: AssuanConnection;
   #keygrip = '';
+  #pinentry: PinentryMode = 'ask';
   #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(connection: AssuanConnection) {
@@ -61,17 +67,24 @@ export class Agent {
 
   /**
    * Signs `digest`, which must be of our own packet: whoever could choose it freely could have anything
-   * signed. `what` it is of stands in the passphrase prompt. Calls are served one after the other, over the one connection, which is never renewed in silence.
+   * signed. `what` it is of stands in the passphrase prompt, if one may be shown. Calls are served one after the
+   * other, over the one connection, which is never renewed in silence.
    *
    * Returns the integers of the signature packet in its order, big-endian, without their length; r and s of
-   * Ed25519 are 32 bytes. Throws `unable` (`agent-no-key`, `agent-locked`, `agent-cancelled`, `agent-card`,
+   * Ed25519 are 32 bytes. Throws `unable` (`agent-no-key`, `agent-locked`, `agent-cancelled`, `agent-no-card`,
    * `agent-lost`, …); that the right key signed is for the caller to check, with the public key, and so
    * is what the key is for: the agent signs with an encryption key too.
    */
-  async sign(keygrip: string, hash: 'sha256' | 'sha512', digest: Buffer, what: string): Promise<Buffer[]> {
+  async sign(
+    keygrip: string,
+    hash: 'sha256' | 'sha512',
+    digest: Buffer,
+    what: string,
+    pinentry: PinentryMode = 'ask',
+  ): Promise<Buffer[]> {
     if (!KEYGRIP.test(keygrip) || digest.length !== DIGEST_LENGTH[hash])
       throw new Error('not a keygrip and a digest');
-    const signature = this.#turn.then(() => this.#sign(keygrip, hash, digest, what));
+    const signature = this.#turn.then(() => this.#sign(keygrip, hash, digest, what, pinentry));
     this.#turn = signature.catch(() => {});
     return signature;
   }
@@ -81,7 +94,17 @@ export class Agent {
     this.#connection.close();
   }
 
-  async #sign(keygrip: string, hash: string, digest: Buffer, what: string): Promise<Buffer[]> {
+  async #sign(
+    keygrip: string,
+    hash: string,
+    digest: Buffer,
+    what: string,
+    pinentry: PinentryMode,
+  ): Promise<Buffer[]> {
+    if (this.#pinentry !== pinentry) {
+      await this.#ask(`OPTION pinentry-mode=${pinentry}`, ANSWER_MS);
+      this.#pinentry = pinentry;
+    }
     if (this.#keygrip !== keygrip) {
       await this.#ask(`SIGKEY ${keygrip}`, ANSWER_MS);
       this.#keygrip = keygrip;
@@ -89,7 +112,24 @@ export class Agent {
     // the agent forgets the prompt's text and the digest after each signature
     await this.#ask(`SETKEYDESC ${escapeParameter(prompt(what))}`, ANSWER_MS);
     await this.#ask(`SETHASH --hash=${hash} ${digest.toString('hex').toUpperCase()}`, ANSWER_MS);
-    return signatureIntegers(await this.#ask('PKSIGN', SIGNATURE_MS));
+    const answer = await this.#connection.command('PKSIGN', SIGNATURE_MS[pinentry]);
+    if (answer.ok) return signatureIntegers(answer.data);
+    throw (
+      (isUnasked(answer.error) && (await this.#cardFailure(keygrip))) || gpgFailure(answer.error, answer.text)
+    );
+  }
+
+  /** Where nobody can be asked to insert a card or for its PIN: which of the two it is. Null for a key that is on no card. */
+  async #cardFailure(keygrip: string): Promise<Failure | null> {
+    const [type, serial] = statusFields(
+      await this.#connection.command(`KEYINFO ${keygrip}`, ANSWER_MS),
+      `KEYINFO ${keygrip}`,
+    );
+    if (type !== 'T') return null;
+    const card = await this.#connection.command('SCD SERIALNO', ANSWER_MS);
+    if (!card.ok) return cardMissing(card.text);
+    const [inserted] = statusFields(card, 'SERIALNO');
+    return inserted === serial ? cardLocked() : cardMissing(`another is: ${inserted}`);
   }
 
   async #ask(command: string, timeoutMs: number): Promise<Buffer> {
@@ -99,13 +139,20 @@ export class Agent {
   }
 }
 
+/** The fields that follow `keyword` in the status line of an answer; none if there is no such line. */
+function statusFields(answer: Answer, keyword: string): string[] {
+  const line = answer.ok && answer.status.find((status) => status.startsWith(`${keyword} `));
+  return line ? line.slice(keyword.length + 1).split(' ') : [];
+}
+
 async function gpgconf(args: readonly string[], env: Environment): Promise<string> {
-  const { code, stdout, stderr } = await run('gpgconf', args, {
+  const { code, killed, stdout, stderr } = await run('gpgconf', args, {
     env: withoutOurs(env),
     timeoutMs: ANSWER_MS,
     maxOutput: 64 * 1024,
   });
   if (code === 0) return stdout.toString().trimEnd();
+  if (killed === 'deadline') throw agentLate();
   throw unable(
     'agent-unreachable',
     `gpgconf ${args[0]}: ${stderr.toString().trim()}`,

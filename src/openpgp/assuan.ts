@@ -3,20 +3,25 @@
  */
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
-import { unable } from '../failure.ts';
+import { Failure, unable } from '../failure.ts';
+import { agentLate } from './gpg-error.ts';
 
 /** libassuan's limit of a line, with its end. */
 const LINE_MAX = 1002;
 /** The most data that one answer may carry: an RSA-16384 signature takes 2 KiB. */
 const DATA_MAX = 16 * 1024;
+/** The most status lines to one command; a prompt, a card and progress make a handful. */
+const STATUS_MAX = 1_000;
 
-/** What the server said to a command: data, or a libgpg-error number with its text. */
-export type Answer = { ok: true; data: Buffer } | { ok: false; error: number; text: string };
+/** What the server said to a command: data and status lines, or a libgpg-error number with its text. */
+export type Answer =
+  { ok: true; data: Buffer; status: readonly string[] } | { ok: false; error: number; text: string };
 
 export class AssuanConnection {
   readonly #socket: Socket;
   #received = '';
   #data = '';
+  #status: string[] = [];
   #waiting: { resolve: (answer: Answer) => void; reject: (cause: unknown) => void } | null = null;
   #ended: Error | null = null;
 
@@ -27,14 +32,15 @@ export class AssuanConnection {
     socket.on('data', (text: string) => this.#read(text));
     socket.on('error', (cause) => this.#end(lost(cause)));
     socket.on('close', () => this.#end(lost()));
-    socket.on('timeout', () => this.#end(late()));
+    socket.on('timeout', () => this.#end(agentLate()));
   }
 
-  /** Connects to the socket at `path` and reads the greeting. Throws `unable` (`agent-unreachable`, …). */
+  /** Connects to the socket at `path` and reads the greeting. Throws `unable` (`agent-unreachable`, `agent-timeout`). */
   static async open(path: string, timeoutMs: number): Promise<AssuanConnection> {
     const socket = connect({ path });
     const connection = new AssuanConnection(socket);
     const greeting = await connection.#answer(timeoutMs).catch((cause: unknown) => {
+      if (cause instanceof Failure && cause.code === 'agent-timeout') throw cause;
       throw unable(
         'agent-unreachable',
         `gpg-agent does not answer at ${path}`,
@@ -82,12 +88,15 @@ export class AssuanConnection {
   }
 
   #line(line: string): void {
-    if (/^(S |#|$)/.test(line)) return; // status and comments
-    if (!this.#waiting) return this.#end(nonsense());
-    if (line.startsWith('D ')) {
+    if (/^(#|$)/.test(line)) return; // comments
+    if (line.startsWith('S ')) {
+      if (this.#status.push(line.slice(2)) > STATUS_MAX) this.#end(nonsense());
+    } else if (!this.#waiting) this.#end(nonsense());
+    else if (line.startsWith('D ')) {
       this.#data += line.slice(2);
       if (this.#data.length > DATA_MAX) this.#end(nonsense());
-    } else if (/^OK( |$)/.test(line)) this.#settle({ ok: true, data: unescapeData(this.#data) });
+    } else if (/^OK( |$)/.test(line))
+      this.#settle({ ok: true, data: unescapeData(this.#data), status: this.#status });
     else if (line.startsWith('ERR ')) this.#settle(errorAnswer(line));
     else if (line.startsWith('INQUIRE '))
       this.#socket.write('CAN\n'); // we have nothing to tell: an ERR follows
@@ -98,6 +107,7 @@ export class AssuanConnection {
     const waiting = this.#waiting;
     this.#waiting = null;
     this.#data = '';
+    this.#status = [];
     this.#socket.setTimeout(0);
     waiting?.resolve(answer);
   }
@@ -131,13 +141,6 @@ function errorAnswer(line: string): Answer {
 }
 
 const lost = (cause?: unknown): Error =>
-  unable('agent-lost', 'the connection to gpg-agent is gone', 'run the command again', cause);
-
-const late = (): Error =>
-  unable(
-    'agent-timeout',
-    'gpg-agent did not answer in time',
-    'see whether a passphrase prompt waits somewhere',
-  );
+  unable('agent-lost', 'the connection to gpg-agent is gone', 'was it restarted? try again', cause);
 
 const nonsense = (): Error => unable('agent-protocol', 'gpg-agent talks nonsense', 'see gpg-agent --version');

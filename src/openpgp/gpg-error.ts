@@ -8,6 +8,10 @@ import type { Failure } from '../failure.ts';
 /** libgpg-error keeps the source of an error above the lowest sixteen bits. */
 const CODE_MASK = 0xffff;
 const SYSTEM_ERROR = 0x8000;
+const NO_PIN_ENTRY = 85;
+
+const UNLOCK = 'unlock it beforehand with gpg-preset-passphrase, or run `export GPG_TTY=$(tty)` to be asked';
+const INSERT = 'insert it; gpg --card-status shows what gpg sees';
 
 interface Cause {
   readonly numbers: readonly number[];
@@ -27,27 +31,51 @@ const CAUSES: readonly Cause[] = [
     numbers: [99, 198], // CANCELED, FULLY_CANCELED
     code: 'agent-cancelled',
     text: 'cancelled at the passphrase prompt',
-    hint: 'run the command again',
+    hint: UNLOCK,
   },
   {
     numbers: [11], // BAD_PASSPHRASE
     code: 'agent-locked',
     text: 'wrong passphrase',
-    hint: 'run the command again',
+    hint: UNLOCK,
   },
   {
     // TIMEOUT, NO_PIN_ENTRY, NO_PASSPHRASE, WINDOW_TOO_SMALL, ENOTTY
-    numbers: [62, 85, 177, 301, SYSTEM_ERROR | 102],
+    numbers: [62, NO_PIN_ENTRY, 177, 301, SYSTEM_ERROR | 102],
     code: 'agent-locked',
     text: 'the secret key is locked, and no passphrase came',
-    hint: 'run `export GPG_TTY=$(tty)`, or unlock the key beforehand with gpg-preset-passphrase',
+    hint: UNLOCK,
   },
   {
-    // BAD_PIN, WRONG_CARD, CARD*, NO_SCDAEMON, CARD_NOT_INITIALIZED, PIN_BLOCKED, KEY_ON_CARD, ENODEV
-    numbers: [87, 91, 108, 109, 110, 112, 119, 123, 130, 253, SYSTEM_ERROR | 80],
+    numbers: [87], // BAD_PIN
+    code: 'agent-wrong-pin',
+    text: 'the card says that this is not its PIN',
+    hint: 'the tries are counted, see gpg --card-status; enter the right PIN with the next run',
+  },
+  {
+    numbers: [130], // PIN_BLOCKED
+    code: 'agent-pin-blocked',
+    text: 'the PIN of the card is blocked after too many wrong tries',
+    hint: 'unblock it with the Admin PIN or the reset code: gpg --card-edit, then passwd',
+  },
+  {
+    // WRONG_CARD, CARD_REMOVED, CARD_NOT_PRESENT, INV_ID, ENODEV
+    numbers: [91, 110, 112, 118, SYSTEM_ERROR | 80],
+    code: 'agent-no-card',
+    text: 'the card with the secret key is not in the reader',
+    hint: INSERT,
+  },
+  {
+    numbers: [119, SYSTEM_ERROR | 109], // NO_SCDAEMON, EPIPE
+    code: 'agent-no-scdaemon',
+    text: 'gpg-agent has lost scdaemon, which talks to the card',
+    hint: 'wait some seconds, or gpgconf --kill gpg-agent; is scdaemon installed, and not disabled in gpg-agent.conf?',
+  },
+  {
+    numbers: [108, 109, 111, 123, 253], // CARD, CARD_RESET, INV_CARD, CARD_NOT_INITIALIZED, KEY_ON_CARD
     code: 'agent-card',
     text: 'the card with the secret key did not sign',
-    hint: 'see gpg --card-status: is the right card inserted, and its PIN not blocked?',
+    hint: 'see gpg --card-status: is it the right card, and whole?',
   },
   {
     numbers: [SYSTEM_ERROR | 86], // ENOMEM
@@ -68,3 +96,26 @@ export function gpgFailure(error: number, description: string): Failure {
         'see whether gpg --detach-sign works with this key',
       );
 }
+
+/** Whether nobody could be asked, or nobody was to be: the agent says the same of a locked key and a missing card. */
+export const isUnasked = (error: number): boolean => (error & CODE_MASK) === NO_PIN_ENTRY;
+
+/** A card key whose card is elsewhere, or in whose reader another is. */
+export const cardMissing = (description: string): Failure =>
+  unable('agent-no-card', `the card with the secret key is not in the reader (${description})`, INSERT);
+
+/** A card that is there, and wants its PIN. */
+export const cardLocked = (): Failure =>
+  unable(
+    'agent-locked',
+    'the card wants its PIN, and nobody gave it',
+    "gpg-connect-agent 'SCD CHECKPIN SERIALNO' /bye asks for it, with the serial number of gpg --card-status",
+  );
+
+/** The agent, or who asks it for us, has not answered by the deadline. */
+export const agentLate = (): Failure =>
+  unable(
+    'agent-timeout',
+    'gpg-agent did not answer in time',
+    'see whether a passphrase prompt waits somewhere; else gpgconf --kill gpg-agent',
+  );

@@ -7,7 +7,7 @@ import type { Environment, RunResult } from '../host/process.ts';
 import type { Fingerprint } from '../records/names.ts';
 import { parseColons } from './colons.ts';
 import type { ListedKey } from './colons.ts';
-import { gpgFailure } from './gpg-error.ts';
+import { agentLate, gpgFailure } from './gpg-error.ts';
 
 const ANSWER_MS = 60_000;
 /** A person may be looking for the card, or for the passphrase. */
@@ -79,6 +79,7 @@ export async function detachSign(
       maxOutput: OUTPUT_MAX,
     },
   );
+  if (result.killed === 'deadline') throw agentLate();
   const status = result.status.toString();
   if (result.code === 0 && /^\[GNUPG:\] SIG_CREATED D /m.test(status) && result.stdout.length > 0)
     return result.stdout;
@@ -92,15 +93,24 @@ async function allSecretKeys(env: Environment): Promise<ListedKey[]> {
 }
 
 async function gpg(args: readonly string[], env: Environment): Promise<RunResult> {
-  return run('gpg', ['--batch', '--no-tty', '--no-auto-check-trustdb', ...args], {
-    env: withoutOurs(env),
+  const result = await run('gpg', ['--batch', '--no-tty', '--no-auto-check-trustdb', ...args], {
+    // what it says is read, and stands in messages of ours
+    env: { ...withoutOurs(env), LC_ALL: 'C.UTF-8' },
     timeoutMs: ANSWER_MS,
     maxOutput: OUTPUT_MAX,
   });
+  if (result.killed === 'deadline') throw agentLate();
+  return result;
 }
 
 function successful(result: RunResult, what: string): RunResult {
   if (result.code === 0) return result;
+  if (result.stderr.includes("can't connect to the agent"))
+    throw unable(
+      'agent-unreachable',
+      `gpg-agent does not start: ${lastLine(result)}`,
+      'see gpgconf --check-programs',
+    );
   throw unable(
     'gpg-failed',
     `gpg could not ${what}: ${lastLine(result)}`,

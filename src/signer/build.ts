@@ -68,6 +68,7 @@ async function decide(round: Round, build: BuildId, tally: Counting): Promise<St
 
   const plan = await newPlan(round, approved, sealed);
   countArtifacts(tally, plan.manifest);
+  round.session.agent.requireUsable(plan.keygrip);
   const counted = await countAgain(round, round.project, approved);
   if (counted.missing !== null) return new Stop('waiting', 'built', 'approval-waits', counted.missing);
   if (!(await round.ask(signingQuestion(round.project, approved, sealed, plan, counted.approvers))))
@@ -90,6 +91,7 @@ async function decide(round: Round, build: BuildId, tally: Counting): Promise<St
 async function resume(round: Round, logged: BuildHistory, tally: Counting): Promise<Stop | null> {
   const plan = await loggedPlan(round, logged);
   countArtifacts(tally, plan.manifest);
+  round.session.agent.requireUsable(plan.keygrip);
   round.report({ kind: 'continuing', decided: await decidedQuestion(round, logged, plan) });
   const seconds = stopwatch();
   const { passed, problems } = await readArtifacts(round, plan);
@@ -100,8 +102,11 @@ async function resume(round: Round, logged: BuildHistory, tally: Counting): Prom
   return null;
 }
 
-function readArtifacts(round: Round, { manifest, newPass }: Plan): Promise<Fetched> {
+/** Every artifact, once; those whose signing was broken off in a round before are verified already. */
+async function readArtifacts(round: Round, { manifest, newPass }: Plan): Promise<Fetched> {
   const { build, subjects } = manifest;
+  const { verified } = round.session;
+  if (verified?.build === build) return { passed: verified.passed, problems: [] };
   const bytes = totalSize(subjects);
   let done = 0;
   return fetchArtifacts({ depot: round.depot, build }, subjects, newPass, (more) => {

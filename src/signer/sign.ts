@@ -50,7 +50,8 @@ export async function declareIntent(round: Round, approved: Approved, plan: Plan
 
 /**
  * Step 7. Signs what is not signed yet, artifacts and SHA256SUMS, and logs the release when every signature is
- * on the disk. `passed` holds every artifact of the manifest, verified. Throws unable.
+ * on the disk. `passed` holds every artifact of the manifest, verified; the session has it while signing goes on,
+ * and for the next round if it is broken off. Throws unable.
  */
 export async function signRelease(
   round: Round,
@@ -58,6 +59,8 @@ export async function signRelease(
   passed: ReadonlyMap<Sha256, Passed>,
 ): Promise<void> {
   const { manifest } = plan;
+  // an ECDSA signature can be checked once after a pass (`Passed`)
+  if (plan.key.algorithm !== 'ecdsa') round.session.verified = { build: manifest.build, passed };
   const checksums = plan.newPass();
   checksums.update(formatChecksums(manifest.subjects));
   const signatures = await Signatures.open(round.state, manifest.build);
@@ -69,6 +72,7 @@ export async function signRelease(
     }
     await signatures.sync();
     await logRelease(round, plan, signatures);
+    round.session.verified = null;
   } finally {
     await signatures.close();
   }
@@ -82,9 +86,10 @@ async function signOne(round: Round, plan: Plan, signatures: Signatures, passed:
     if (hashedPart.equals(plan.hashedPart) && passed.check(mpis)) return;
     throw unable('state-damaged', `the signature kept of ${passed.sha256} is not the release key's`);
   }
-  const agent = await round.agent();
+  const { keygrip } = plan;
   const { hash, project, version } = plan.manifest;
-  const mpis = await agent.sign(plan.keygrip, hash, passed.signatureDigest, `${project} ${version}`);
+  const digest = passed.signatureDigest;
+  const mpis = await round.session.agent.sign({ keygrip, hash, digest, what: `${project} ${version}` });
   if (!passed.check(mpis))
     throw unable('agent-wrong-signature', 'gpg-agent made a signature that does not verify', 'try again');
   await signatures.add(passed.sha256, encodeSignature(plan.hashedPart, passed.signatureDigest, mpis));

@@ -9,15 +9,24 @@ import type {
   Slot,
   Version,
 } from '../records/names.ts';
+import type { PinentryMode } from '../openpgp/agent.ts';
+import type { Passed } from '../openpgp/pass.ts';
 import type { Project } from '../policy/project.ts';
 import type { Depot } from '../tree/tree.ts';
+import type { ReleaseAgent } from './release-agent.ts';
 import type { BuildResult } from './result.ts';
 import type { SignerState } from './state.ts';
 
 /** The part of gpg-agent that signing needs; `Agent` of openpgp/agent.ts is one. */
 export interface SigningAgent {
   /** The MPIs of a signature over the digest; `what` is told to whoever is asked for the passphrase. */
-  sign(keygrip: string, hash: 'sha256' | 'sha512', digest: Buffer, what: string): Promise<Buffer[]>;
+  sign(
+    keygrip: string,
+    hash: 'sha256' | 'sha512',
+    digest: Buffer,
+    what: string,
+    pinentry: PinentryMode,
+  ): Promise<Buffer[]>;
   close(): void;
 }
 
@@ -29,7 +38,7 @@ export interface Signer {
   /** The same depot without a token: what a consumer sees, for the receipt. */
   readonly publicDepot: Depot;
   readonly state: SignerState;
-  /** Called when there is something to sign, at most once a round. */
+  /** Called when there is something to sign, and when a connection was lost. */
   readonly connectAgent: () => Promise<SigningAgent>;
   /** Shows what is about to be signed and says whether to; asked once the records are judged, before artifacts are read. */
   readonly ask: (question: SigningQuestion) => Promise<boolean>;
@@ -37,12 +46,18 @@ export interface Signer {
   readonly now: () => Date;
 }
 
+/** What a signer remembers from round to round, and may forget. */
+export interface Session {
+  readonly agent: ReleaseAgent;
+  /** The artifacts of the build whose signing was broken off last, verified: they need not be read again. */
+  verified: { readonly build: BuildId; readonly passed: ReadonlyMap<Sha256, Passed> } | null;
+}
+
 /** A round of it. */
 export interface Round extends Signer {
   /** As its file was when the round began. */
   readonly project: Project;
-  /** The connection that all builds of the round share, made when the first asks. */
-  readonly agent: () => Promise<SigningAgent>;
+  readonly session: Session;
 }
 
 /** Everything a person must see before the release key is used for a build. */

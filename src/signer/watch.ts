@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure, unable } from '../failure.ts';
 import { timestampDate } from '../records/names.ts';
 import type { BuildId } from '../records/names.ts';
-import { runRound } from './round.ts';
+import { News } from './news.ts';
+import { newSession, runRound } from './round.ts';
 import type { Signer } from './signer.ts';
 
 /** How long a release is read back again after it was logged, and how often (protocol §5.8). */
@@ -11,17 +12,21 @@ const WATCHED_MS = 24 * 3600 * 1000;
 const RECEIPT_EVERY_MS = 3600 * 1000;
 
 /**
- * A round every `interval` seconds until `stop`; what can't be done now is reported and tried in the next one.
+ * A round every `interval` seconds until `stop`; what can't be done now is reported, once while it lasts (`News`),
+ * and tried in the next one.
  * Releases of the last day are read back again every hour. Throws what a round throws as usage, and unable(`disk`)
  * when the journal has failed: a new start can go on, this one never.
  */
 export async function watch(
-  signer: Signer,
+  loud: Signer,
   { interval, stop }: { readonly interval: number; readonly stop: AbortSignal },
 ): Promise<void> {
+  const news = new News(loud);
+  const signer: Signer = { ...loud, report: news.report };
+  const session = newSession(signer);
   let receipts = signer.now().getTime();
   while (!stop.aborted) {
-    await attempt(signer, () => runRound(signer));
+    await attempt(signer, () => runRound(signer, [], session));
     if (signer.state.journal.broken)
       throw unable(
         'disk',
@@ -31,8 +36,9 @@ export async function watch(
     if (signer.now().getTime() - receipts >= RECEIPT_EVERY_MS) {
       receipts = signer.now().getTime();
       const recent = recentReleases(signer);
-      if (recent.length > 0) await attempt(signer, () => runRound(signer, recent));
+      if (recent.length > 0) await attempt(signer, () => runRound(signer, recent, session));
     }
+    news.endRound();
     await sleep(interval * 1000, undefined, { signal: stop }).catch(() => {});
   }
 }

@@ -39,7 +39,7 @@ async function serve(answer: (line: string, socket: Socket) => void, greeting = 
   return opened;
 }
 
-test('data comes in lines and pieces, with percent escapes; status lines and comments are passed over', async () => {
+test('data comes in lines and pieces, with percent escapes; status lines are kept, comments passed over', async () => {
   const connection = await serve((_, socket) => {
     socket.write('S PROGRESS x\n# a comment\nD one%0Atwo%');
     setTimeout(() => socket.write(Buffer.from('25\nD \xff\x00+\nOK done\n', 'latin1')), 10);
@@ -47,6 +47,7 @@ test('data comes in lines and pieces, with percent escapes; status lines and com
   expect(await connection.command('GIVE', 2_000)).toEqual({
     ok: true,
     data: Buffer.from('one\ntwo%\xff\x00+', 'latin1'),
+    status: ['PROGRESS x'],
   });
 });
 
@@ -77,6 +78,7 @@ test.each([
     'D xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n'.repeat(1_000),
     'agent-protocol',
   ],
+  ['status without end', 'S PROGRESS x\n'.repeat(2_000), 'agent-protocol'],
   ['nothing', '', 'agent-timeout'],
 ])('%s ends the connection for good', async (_, text, code) => {
   const connection = await serve((_line, socket) => socket.write(text));
@@ -145,7 +147,12 @@ test.each([
   [83886179, 'agent-cancelled'],
   [67108949, 'agent-locked'],
   [83918950, 'agent-locked'],
-  [100663408, 'agent-card'],
+  [100663383, 'agent-wrong-pin'],
+  [100663426, 'agent-pin-blocked'],
+  [100663408, 'agent-no-card'],
+  [100696144, 'agent-no-card'],
+  [100663404, 'agent-card'],
+  [67141741, 'agent-no-scdaemon'],
   [67141718, 'agent-memory'],
   [67108864, 'agent-refused'],
 ])('libgpg-error %d is %s', (error, code) => {

@@ -1,0 +1,107 @@
+/**
+ * gpg-agent as a signer uses it, round after round: whatever happens to it, no build of a round is tried with a key
+ * that has failed in that round, and no person is asked twice in vain.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Failure } from '../failure.ts';
+import type { PinentryMode } from '../openpgp/agent.ts';
+import type { Signer, SigningAgent } from './signer.ts';
+
+/** What is to be signed with which key; see `Agent.sign`. */
+interface SigningRequest {
+  readonly keygrip: string;
+  readonly hash: 'sha256' | 'sha512';
+  readonly digest: Buffer;
+  readonly what: string;
+}
+
+/** The connection is of no more use. */
+const BROKEN = new Set(['agent-lost', 'agent-timeout', 'agent-protocol']);
+/** Others may be using up the agent's secure memory at this moment; how long to wait for them. */
+const MEMORY_WAITS_MS = [100, 400, 1600];
+
+export class ReleaseAgent {
+  readonly #connect: Signer['connectAgent'];
+  /** One for all builds of a round, made when the first asks. */
+  #agent: SigningAgent | null = null;
+  /** Of this round, by keygrip. */
+  readonly #failures = new Map<string, Failure>();
+  /** What came of asking a person to unlock a key, by keygrip, while it is still locked. */
+  readonly #askedInVain = new Map<string, Failure>();
+
+  constructor(connect: Signer['connectAgent']) {
+    this.#connect = connect;
+  }
+
+  /** Throws what the key failed with in this round: to read artifacts for it, or to ask a person, would be in vain. */
+  requireUsable(keygrip: string): void {
+    const failure = this.#failures.get(keygrip);
+    if (failure) throw failure;
+  }
+
+  /**
+   * Signs one digest after the other (`Agent.sign`). A connection that was lost is made again, once a signature: a
+   * signature that the agent made and could not deliver is nowhere. Throws unable (`agent-…`).
+   */
+  async sign(request: SigningRequest): Promise<Buffer[]> {
+    const { keygrip } = request;
+    this.requireUsable(keygrip);
+    try {
+      const mpis = await this.#unlocked(request);
+      this.#askedInVain.delete(keygrip);
+      return mpis;
+    } catch (error) {
+      if (error instanceof Failure) this.#failures.set(keygrip, error);
+      throw error;
+    }
+  }
+
+  /** Ends a round: hangs up, and the next one may try again. */
+  endRound(): void {
+    this.#hangUp();
+    this.#failures.clear();
+  }
+
+  /** Nobody is asked for a passphrase or PIN where none is needed, and once each time that the key gets locked. */
+  async #unlocked(request: SigningRequest): Promise<Buffer[]> {
+    const { keygrip } = request;
+    try {
+      return await this.#attempt(request, 'error');
+    } catch (error) {
+      if (!(error instanceof Failure) || error.code !== 'agent-locked') {
+        this.#askedInVain.delete(keygrip); // its card is out, say: when that is back, the PIN may be asked for
+        throw error;
+      }
+      const before = this.#askedInVain.get(keygrip);
+      if (before) throw before;
+    }
+    try {
+      return await this.#attempt(request, 'ask');
+    } catch (error) {
+      if (error instanceof Failure && !BROKEN.has(error.code)) this.#askedInVain.set(keygrip, error);
+      throw error;
+    }
+  }
+
+  async #attempt({ keygrip, hash, digest, what }: SigningRequest, pinentry: PinentryMode): Promise<Buffer[]> {
+    const waits = [...MEMORY_WAITS_MS];
+    for (let lost = false; ;) {
+      try {
+        this.#agent ??= await this.#connect();
+        return await this.#agent.sign(keygrip, hash, digest, what, pinentry);
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error;
+        if (BROKEN.has(error.code)) this.#hangUp();
+        const wait = error.code === 'agent-memory' ? waits.shift() : undefined;
+        if (wait !== undefined) await sleep(wait);
+        else if (error.code === 'agent-lost' && !lost) lost = true;
+        else throw error;
+      }
+    }
+  }
+
+  #hangUp(): void {
+    this.#agent?.close();
+    this.#agent = null;
+  }
+}
