@@ -22,6 +22,8 @@ export class AgentProxy {
   signatures = 0;
   /** Digests that were to be signed (SETHASH), lower-case hex, in order. */
   readonly digests: string[] = [];
+  /** Called with each command before the agent gets it, which waits for it: an agent that is late, or killed. */
+  before: (command: string) => Promise<void> | void = () => {};
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
@@ -54,17 +56,24 @@ export class AgentProxy {
 
   #serve(client: Socket, agent: Socket): void {
     let line = '';
+    let passedOn: Promise<unknown> = Promise.resolve();
     client.on('data', (chunk: Buffer) => {
       const lines = (line + chunk.toString('latin1')).split('\n');
       line = lines.pop() ?? '';
-      lines.forEach((command) => this.#note(command));
+      for (const command of lines) {
+        this.#note(command);
+        passedOn = passedOn
+          .then(() => this.before(command))
+          .then(() => agent.write(`${command}\n`, 'latin1'));
+      }
     });
+    client.on('end', () => void passedOn.then(() => agent.end()));
+    agent.pipe(client);
     for (const [from, to] of [
       [client, agent],
       [agent, client],
     ] as const) {
       this.#sockets.add(from);
-      from.pipe(to);
       from.on('error', () => to.destroy());
       from.on('close', () => {
         this.#sockets.delete(from);

@@ -22,6 +22,8 @@ export interface WorldOptions {
   readonly approvers?: number;
   /** The release key is one primary that certifies and signs, which `init` warns of. */
   readonly primarySigns?: boolean;
+  /** A release key that is made already, on a card say; its home goes with the world. */
+  readonly release?: { readonly home: GnupgHome; readonly key: Fingerprint };
   /** More for `init`: `--artifact '*.tgz'`. */
   readonly init?: readonly string[];
 }
@@ -75,10 +77,8 @@ export class World {
     const directory = await mkdtemp(join(tmpdir(), 'cs-world-'));
     for (const name of ['H', 'M', 'L', 'operator', 'cwd', 'tmp']) await mkdir(join(directory, name));
 
-    const releaseHome = new GnupgHome();
-    const usage = options.primarySigns === true ? 'cert,sign' : 'cert';
-    const releaseKey = releaseHome.generate({ userId: 'Release <release@example.org>', usage });
-    if (options.primarySigns !== true) releaseHome.addSubkey(releaseKey, 'ed25519', 'sign');
+    const { home: releaseHome, key: releaseKey } =
+      options.release ?? newReleaseKey(options.primarySigns === true);
     const approverHomes = Array.from({ length: options.approvers ?? 1 }, () => new GnupgHome());
     const approvers = approverHomes.map((home, i) =>
       home.generate({ userId: `Approver ${i} <a${i}@example.org>` }),
@@ -292,6 +292,15 @@ export interface RunMore {
   readonly env?: Environment;
   readonly timeoutMs?: number;
   readonly kill?: AbortSignal;
+}
+
+/** A primary that certifies with a subkey that signs, or one primary that does both. */
+function newReleaseKey(primarySigns: boolean): { home: GnupgHome; key: Fingerprint } {
+  const home = new GnupgHome();
+  const usage = primarySigns ? 'cert,sign' : 'cert';
+  const key = home.generate({ userId: 'Release <release@example.org>', usage });
+  if (!primarySigns) home.addSubkey(key, 'ed25519', 'sign');
+  return { home, key };
 }
 
 /** Throws with everything that was printed unless the run ended with this exit status. */
