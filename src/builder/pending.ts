@@ -14,8 +14,11 @@ import {
   temporaryName,
   writeFileDurably,
 } from '../host/files.ts';
+import { parseEphemeralCertificate, parseEphemeralSecret } from '../openpgp/ephemeral.ts';
+import { verifyDetached } from '../openpgp/verify.ts';
+import { envelopeProblem } from '../policy/envelope.ts';
 import { LARGE_RECORD_MAX } from '../records/canonical.ts';
-import { toSha256 } from '../records/names.ts';
+import { decodeBase64Strict, timestampDate, toSha256 } from '../records/names.ts';
 import type { Sha256 } from '../records/names.ts';
 import { parseStatement } from '../records/statement.ts';
 import type { Statement } from '../records/statement.ts';
@@ -35,7 +38,7 @@ export type Pending =
 
 /**
  * What an earlier run left in `directory`.
- * Throws refused `pending-foreign` for a statement of another build or slot, unable for files that are damaged.
+ * Throws refused `pending-foreign` for a statement of another build, slot or key, unable for files that are damaged.
  */
 export async function readPending(directory: string, ticket: Ticket): Promise<Pending> {
   const sent = await readFileBounded(join(directory, SENT), 128);
@@ -55,7 +58,26 @@ export async function readPending(directory: string, ticket: Ticket): Promise<Pe
   const statement: Statement = parseStatement(bytes);
   if (statement.build !== ticket.build || statement.slot !== ticket.slot)
     throw refused('pending-foreign', `${directory} holds a statement of another build`, 'move it away');
-  return { kind: 'ready', sealed: { statement, bytes, signature, envelope } };
+  const sealed = { statement, bytes, signature, envelope };
+  if (ticket.secretKey !== null && !isSealedBy(sealed, ticket.secretKey))
+    throw refused(
+      'pending-foreign',
+      `${directory} holds a statement that the key of this ticket has not signed`,
+      'somebody else has laid it there: move it away, and see who may write to that directory',
+    );
+  return { kind: 'ready', sealed };
+}
+
+/** While the key is here: what goes out in its name is what it signed, or the key would be given up for nothing. */
+function isSealedBy({ statement, bytes, signature, envelope }: Sealed, secretKey: string): boolean {
+  const material = decodeBase64Strict(secretKey, 'ticket: secretKey');
+  try {
+    const certificate = parseEphemeralCertificate(parseEphemeralSecret(material).certificate);
+    const { ok } = verifyDetached(signature, bytes, certificate, timestampDate(statement.finishedOn));
+    return ok && envelopeProblem(envelope, bytes, certificate.primary) === null;
+  } finally {
+    material.fill(0);
+  }
 }
 
 /** Writes it whole or not at all. Throws unable('disk'); nothing has left then, and the key may sign again. */

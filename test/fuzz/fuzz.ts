@@ -32,7 +32,9 @@ export interface Finding {
 
 /** A message names a part of the input at most. */
 const MESSAGE_MAX = 2000;
-const POOL_MAX = 500;
+/** How many inputs are kept to be changed further, and up to which size. */
+const POOL_MAX = 300;
+const KEPT_BYTES = 16 * 1024;
 
 /** Why reading this input is a finding; null if all is well. `answered` is told how it was answered. */
 export async function problemWith(
@@ -81,9 +83,9 @@ export class Run {
     this.inputs += 1;
     show(input);
     const problem = await problemWith(this.target, input, (how) => {
-      if (this.#answers.has(how) || this.#pool.length >= POOL_MAX) return;
+      if (this.#answers.size >= POOL_MAX || this.#answers.has(how)) return;
       this.#answers.add(how);
-      this.#pool.push(input);
+      if (input.length <= KEPT_BYTES) this.#pool.push(input);
     });
     return problem === null ? null : { target: this.target.name, input, problem };
   }

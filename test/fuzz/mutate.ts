@@ -33,7 +33,7 @@ export class Dice {
 export function mutate(dice: Dice, pool: readonly Buffer[], words: readonly Buffer[]): Buffer {
   let bytes: Buffer = Buffer.from(dice.pick(pool));
   for (let changes = 1 + dice.roll(5); changes > 0; changes -= 1) bytes = change(dice, bytes, pool, words);
-  return bytes.subarray(0, MAX_BYTES);
+  return bytes.length > MAX_BYTES ? Buffer.from(bytes.subarray(0, MAX_BYTES)) : bytes;
 }
 
 function change(dice: Dice, bytes: Buffer, pool: readonly Buffer[], words: readonly Buffer[]): Buffer {

@@ -13,9 +13,9 @@ interface Task {
   readonly shown: SharedArrayBuffer;
 }
 
-/** CPU seconds and memory (of the whole process) that no input is worth. */
+/** CPU seconds, and bytes outside of the heap, that no input is worth. */
 const SLOW_SECONDS = 0.5;
-const MEMORY_BYTES = 1024 ** 3;
+const MEMORY_BYTES = 64 * 1024 ** 2;
 const TURN_MS = 100;
 
 const { seed, only, seconds, shown } = workerData as Task;
@@ -39,6 +39,7 @@ async function turn(run: Run, index: number): Promise<void> {
   for (const until = Math.min(Date.now() + TURN_MS, end); Date.now() < until;) {
     let input: Buffer = Buffer.alloc(0);
     const before = process.cpuUsage();
+    const memory = process.memoryUsage().external;
     const finding = await run.next((bytes) => {
       input = bytes;
       body.set(bytes);
@@ -49,7 +50,8 @@ async function turn(run: Run, index: number): Promise<void> {
     const { user } = process.cpuUsage(before);
     const costly = (problem: string): void => tell({ finding: { target: run.target.name, input, problem } });
     if (user > SLOW_SECONDS * 1e6) costly(`${user / 1e6} s of CPU time`);
-    if (process.memoryUsage.rss() > MEMORY_BYTES) costly('more than a GiB of memory');
+    const taken = process.memoryUsage().external - memory;
+    if (taken > MEMORY_BYTES) costly(`${taken} bytes of memory`);
   }
 }
 
