@@ -8,6 +8,7 @@ process.exitCode = await runProgram(
       verbs: [
         { name: 'init', summary: 'make a project', load: () => import('./cli/init.ts') },
         { name: 'sign', summary: 'examine, sign and publish builds', load: () => import('./cli/sign.ts') },
+        { name: 'sync', summary: 'carry what another depot lacks', load: () => import('./cli/sync.ts') },
       ],
     },
   ],

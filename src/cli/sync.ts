@@ -1,0 +1,129 @@
+/** `countersign sync`: what one depot has and another lacks. */
+import { now } from '../host/clock.ts';
+import type { Project } from '../policy/project.ts';
+import { DirectoryTree } from '../tree/directory.ts';
+import { GatedDepot } from '../tree/gated.ts';
+import { HttpDepot } from '../tree/http.ts';
+import { locationUrl, parseLocation } from '../tree/location.ts';
+import type { Location } from '../tree/location.ts';
+import { sync as carryAll, syncStatus } from '../tree/sync.ts';
+import type { SyncOptions, SyncResult, SyncState } from '../tree/sync.ts';
+import type { Depot } from '../tree/tree.ts';
+import { command, wrongUse } from './command.ts';
+import { loadProject } from './config.ts';
+import { Progress } from './progress.ts';
+import { SignerToken } from './signer-token.ts';
+import type { Terminal } from './terminal.ts';
+import { bold, formatSize, green, plural, red, yellow } from './text.ts';
+import type { Styled } from './text.ts';
+
+export { sync as command };
+
+const sync = command({
+  name: 'sync',
+  synopsis: 'FROM TO',
+  about: `Carries from one depot (URL or directory) into another what that one lacks: approvals, artifacts and
+statements of builds that wait, and what became of them. All of it is judged again where it arrives, and a release is
+published there only when it is there whole and verifies. After an interruption run it again: it goes on. A depot
+behind a URL shows artifacts to the signer's token alone until they are published.`,
+  flags: {
+    'signer-token': {
+      value: 'FILE',
+      help: 'for both URLs; else signer/signer-token beside the project file, for its depot',
+    },
+  },
+  operands: { min: 2, max: 2 },
+  example: [
+    'countersign sync https://depot.example.org /media/stick',
+    'countersign sync /media/stick https://depot.example.org',
+  ],
+  async run({ flags, globals, operands: [source = '', target = ''], terminal }) {
+    if (globals.depot !== undefined) throw wrongUse('sync', 'takes no --depot: FROM and TO are the depots');
+    const { project, directory } = loadProject(globals);
+    const [from, to] = [parseLocation(source), parseLocation(target)];
+    if (locationUrl(from) === locationUrl(to)) throw wrongUse('sync', 'FROM and TO are the same depot');
+    const token = SignerToken.find(project, directory, flags['signer-token']);
+    const [fromToken, toToken] = [token?.for(from) ?? null, token?.for(to) ?? null];
+    const quarantine = from.kind === 'directory' || fromToken !== null;
+    if (!quarantine) terminal.say('no signer token: artifacts that are not published there stay there');
+
+    const sender = await openEnd(project, from, fromToken);
+    const receiver = await openEnd(project, to, toToken, { make: true });
+    try {
+      const results = await carryAll({
+        project,
+        from: { depot: sender, quarantine },
+        to: receiver,
+        now,
+        report: (result) => showResult(result, terminal),
+        progress: progressOn(terminal),
+      });
+      showTotal(results, source, terminal);
+      return syncStatus(results);
+    } finally {
+      sender.close();
+      receiver.close();
+    }
+  },
+});
+
+/** Whoever may read and write a directory is its keeper; behind a URL others decide. Throws usage, unable. */
+async function openEnd(
+  project: Project,
+  location: Location,
+  token: Buffer | null,
+  { make = false } = {},
+): Promise<Depot> {
+  if (location.kind === 'url') {
+    const { insecureHttp } = project;
+    return new HttpDepot({ url: location.url, token, insecureHttp });
+  }
+  const { directory } = location;
+  const tree = await (make ? DirectoryTree.make(directory) : DirectoryTree.open(directory));
+  return GatedDepot.over({ tree, rules: project, now }).asCarrier();
+}
+
+function progressOn(terminal: Terminal): SyncOptions['progress'] {
+  let shown: { readonly build: string; readonly progress: Progress } | null = null;
+  return (build, done, total) => {
+    if (shown?.build !== build) shown = { build, progress: new Progress(terminal, 'carrying') };
+    shown.progress.update(done, total, build);
+  };
+}
+
+const STATE_STYLE: Record<SyncState, (text: string) => Styled> = {
+  carried: green,
+  same: green,
+  left: yellow,
+  refused: red,
+  unfinished: red,
+};
+
+const amount = (files: number, bytes: number): string => `${plural(files, 'file')}, ${formatSize(bytes)}`;
+
+/** A line for each build that changed or that somebody should look at. */
+function showResult(result: SyncResult, terminal: Terminal): void {
+  const { build, state, code, text, files, bytes } = result;
+  terminal.record({ build, state, ...(code !== null && { code }), files, bytes });
+  const quiet = state === 'same' || code === 'expired';
+  const about = [...(files > 0 ? [amount(files, bytes)] : []), ...(text === '' ? [] : [text])].join(': ');
+  const line = [bold(build), '  ', STATE_STYLE[state](state), `  ${about}`];
+  if (quiet) terminal.detail(...line);
+  else if (terminal.json) terminal.say(...line);
+  else terminal.result(...line);
+  if (!quiet) terminal.hint(result.hint);
+}
+
+function showTotal(results: readonly SyncResult[], source: string, terminal: Terminal): void {
+  if (results.length === 0) return terminal.say(`${source} has no builds`);
+  const sum = (key: 'files' | 'bytes'): number => results.reduce((total, result) => total + result[key], 0);
+  const expired = results.filter(({ code }) => code === 'expired').length;
+  const count = (state: SyncState): number =>
+    results.filter((result) => result.state === state && result.code !== 'expired').length;
+  const parts = (['carried', 'same', 'left', 'refused', 'unfinished'] as const)
+    .filter((state) => count(state) > 0)
+    .map((state) => `${count(state)} ${state}`);
+  if (expired > 0) parts.push(`${expired} expired without a decision, left out`);
+  const carried = sum('files') === 0 ? 'nothing to carry' : amount(sum('files'), sum('bytes'));
+  terminal.say(`${plural(results.length, 'build')}: ${parts.join(', ')}; ${carried}`);
+}

@@ -1,0 +1,65 @@
+/** Statements on their way from one depot into another. The gate numbers them anew there: the first is the first. */
+import { Failure } from '../failure.ts';
+import { MAX_SIGNATURE_BYTES } from '../openpgp/signature.ts';
+import { LARGE_RECORD_MAX } from '../records/canonical.ts';
+import { ENVELOPE_MAX } from '../records/dsse.ts';
+import type { Slot } from '../records/names.ts';
+import { VARIANTS, statementEnvelopeFile, statementFile, statementSignatureFile } from '../records/paths.ts';
+import { parseStatement } from '../records/statement.ts';
+import { carryBlobs, lackingBlobs, quarantine } from './sync-blobs.ts';
+import type { Passage } from './sync-passage.ts';
+
+export interface Shown {
+  readonly slot: Slot;
+  readonly bytes: Buffer;
+  /** With its authenticators, under the names that a write has. */
+  readonly files: ReadonlyMap<string, Buffer>;
+}
+
+/** The statements of these slots with what else they have, one at a time: each may be large. Throws unable. */
+export async function* shownStatements(
+  passage: Passage,
+  slots: readonly Slot[],
+): AsyncGenerator<Shown, void, undefined> {
+  for (const slot of slots) {
+    for (const variant of VARIANTS) {
+      const bytes = await passage.take(statementFile(slot, variant), LARGE_RECORD_MAX);
+      if (bytes === null) break;
+      const files = new Map([[statementFile(slot), bytes]]);
+      const signature = await passage.take(statementSignatureFile(slot, variant), MAX_SIGNATURE_BYTES);
+      if (signature) files.set(statementSignatureFile(slot), signature);
+      const envelope = await passage.take(statementEnvelopeFile(slot, variant), ENVELOPE_MAX);
+      if (envelope) files.set(statementEnvelopeFile(slot), envelope);
+      yield { slot, bytes, files };
+    }
+  }
+}
+
+/** A statement alone, where the other depot has none like it. Throws refused (what the gate says), unable. */
+export async function carryStatement(passage: Passage, { slot, bytes, files }: Shown): Promise<void> {
+  for (const variant of VARIANTS) {
+    const there = await passage.compare(statementFile(slot, variant), bytes);
+    // authenticators of other bytes are as good as these: the gate there took them
+    if (there === 'same' && (await passage.isThere(statementSignatureFile(slot, variant)))) return;
+    if (there === null) break;
+  }
+  await passage.submit(files);
+}
+
+/** A statement that waits to be signed, with the artifacts that the other depot lacks: they travel once it is judged. */
+export async function carryWithBlobs(passage: Passage, shown: Shown): Promise<void> {
+  try {
+    await carryStatement(passage, shown);
+  } catch (error) {
+    if (!(error instanceof Failure) || error.code !== 'blobs-missing') throw error;
+    if (!passage.from.quarantine) {
+      passage.leave('quarantined', `the artifacts of ${shown.slot} are in quarantine there`, TOKEN_HINT);
+      return;
+    }
+    const { subjects } = parseStatement(shown.bytes);
+    const lacking = (await lackingBlobs(passage, subjects)) ?? subjects;
+    if (await carryBlobs(passage, lacking, quarantine(passage))) await passage.submit(shown.files);
+  }
+}
+
+export const TOKEN_HINT = 'the signer reads them: --signer-token FILE';
