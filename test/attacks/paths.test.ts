@@ -3,13 +3,12 @@
  * reads below its own directory, and only what its gate lets through.
  */
 import { readFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { sha256Hex } from '../../src/records/sha256.ts';
 import { packTar } from '../../src/tree/tar.ts';
 import { expectUntouched, snapshot } from '../harness/invariants.ts';
 import type { Snapshot } from '../harness/invariants.ts';
-import { rawRequest } from '../harness/raw-http.ts';
+import { overSocket, rawRequest } from '../harness/raw-http.ts';
 import type { HttpAnswer, HttpRequest } from '../harness/raw-http.ts';
 import { mustBe, World } from '../harness/world.ts';
 import type { Approved } from '../harness/world.ts';
@@ -164,7 +163,10 @@ describe('in a request target', () => {
     ['bytes that are no ASCII', '/builds/\xff\xfe'],
     ['an escape sequence', '/builds/\x1b[2J'],
   ])('%s, as no HTTP library would send it', async (_, target) => {
-    const answer = await overSocket(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    const answer = await overSocket(
+      world.url,
+      `GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
+    );
     expect(answer).toMatch(/^HTTP\/1\.1 4\d\d /);
     expect(answer).not.toContain('\x1b');
     await expectUntouched(world, before, { answers: [] });
@@ -213,16 +215,4 @@ function retyped(tar: Buffer, type: string): Buffer {
   const sum = header.reduce((total, byte) => total + byte, 0);
   header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
   return tar;
-}
-
-/** Sends these bytes to L, and returns what comes back. */
-function overSocket(request: string): Promise<string> {
-  const { hostname, port } = new URL(world.url);
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    const socket = connect(Number(port), hostname, () => socket.write(Buffer.from(request, 'latin1')));
-    socket.on('data', (chunk) => chunks.push(chunk));
-    socket.once('error', reject);
-    socket.once('close', () => resolve(Buffer.concat(chunks).toString('latin1')));
-  });
 }

@@ -1,5 +1,6 @@
 /** HTTP as an attacker speaks it: the request target and the headers go out as they are given. */
 import { request } from 'node:http';
+import { connect } from 'node:net';
 
 export interface HttpAnswer {
   readonly status: number;
@@ -45,5 +46,19 @@ export function rawRequest(
       );
     });
     sent.end(body);
+  });
+}
+
+/** Sends these bytes to `url`'s host as they are, and returns what comes back until the connection ends. */
+export function overSocket(url: string, bytes: string | Buffer): Promise<string> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    const text = (): string => Buffer.concat(chunks).toString('latin1');
+    const socket = connect(Number(port), hostname, () => socket.write(bytes, 'latin1'));
+    socket.on('data', (chunk) => chunks.push(chunk));
+    // whoever refuses what it has not read to its end may reset the connection behind its answer
+    socket.once('error', (error) => (chunks.length > 0 ? resolve(text()) : reject(error)));
+    socket.once('close', () => resolve(text()));
   });
 }
