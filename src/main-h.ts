@@ -9,6 +9,11 @@ process.exitCode = await runProgram(
         { name: 'init', summary: 'make a project', load: () => import('./cli/init.ts') },
         { name: 'sign', summary: 'examine, sign and publish builds', load: () => import('./cli/sign.ts') },
         { name: 'sync', summary: 'carry what another depot lacks', load: () => import('./cli/sync.ts') },
+        {
+          name: 'doctor',
+          summary: 'what is wrong here, and its cure',
+          load: () => import('./cli/doctor.ts'),
+        },
       ],
     },
   ],

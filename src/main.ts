@@ -14,6 +14,16 @@ process.exitCode = await runProgram(
       ],
     },
     {
+      title: 'every host',
+      verbs: [
+        {
+          name: 'doctor',
+          summary: 'what is wrong here, and its cure',
+          load: () => import('./cli/doctor.ts'),
+        },
+      ],
+    },
+    {
       title: 'operator',
       verbs: [
         { name: 'approve', summary: 'allow one build', load: () => import('./cli/approve.ts') },

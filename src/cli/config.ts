@@ -28,8 +28,8 @@ export interface Loaded {
  * Throws usage, unable.
  */
 export function loadProject(globals: Globals, read: typeof readSmallFile = readSmallFile): Loaded {
-  const named = globals.config ?? (process.env['COUNTERSIGN_CONFIG'] || undefined);
-  const file = resolve(named ?? 'countersign.toml');
+  const named = namedFile(globals);
+  const file = projectFile(globals);
   const directory = dirname(file);
   const toml = read(file, named === undefined ? 'give it with -c FILE, or go where it is' : 'check the path');
   return {
@@ -37,6 +37,12 @@ export function loadProject(globals: Globals, read: typeof readSmallFile = readS
     directory,
   };
 }
+
+const namedFile = (globals: Globals): string | undefined =>
+  globals.config ?? (process.env['COUNTERSIGN_CONFIG'] || undefined);
+
+/** Where the project file is, or would be. */
+export const projectFile = (globals: Globals): string => resolve(namedFile(globals) ?? 'countersign.toml');
 
 /**
  * As `readSmallFile`, where the release key is: throws usage(`config-permissions`) for a file that everybody on this

@@ -181,7 +181,7 @@ export class HttpClient {
 }
 
 /** Whether a URL's host name is this machine: 127.0.0.0/8, ::1, localhost. */
-const isLoopback = (hostname: string): boolean =>
+export const isLoopback = (hostname: string): boolean =>
   hostname === 'localhost' || hostname === '[::1]' || /^127\.[0-9]+\.[0-9]+\.[0-9]+$/.test(hostname);
 
 function parseBase(text: string): URL {

@@ -41,10 +41,16 @@ export function lifeProblem(status: KeyStatus, now: Date): KeyProblem | null {
   if (current.length === 0) {
     return { code: 'key-unusable', reason: `${name} has no valid self-signature of SHA-256 or better` };
   }
-  const lifetimes = current.map(({ keyLifetime }) => keyLifetime).filter((lifetime) => lifetime !== null);
-  const expiry = key.created + Math.min(...lifetimes);
+  const expiry = expiryOf(status, now);
   if (expiry <= seconds) return { code: 'key-expired', reason: `${name} expired at ${utc(expiry)}` };
   return null;
+}
+
+/** When the key expires by what is said of it at `now`, in Unix seconds; Infinity for never. */
+export function expiryOf(status: KeyStatus, now: Date): number {
+  const current = currentStatements(status, now.getTime() / 1000);
+  const lifetimes = current.map(({ keyLifetime }) => keyLifetime).filter((lifetime) => lifetime !== null);
+  return status.key.created + Math.min(...lifetimes);
 }
 
 /** Null, or why this key is not one that signs data. */

@@ -1,6 +1,7 @@
 /** Which key signs: one of the release certificate that is here, and that gpg and we would both use now. */
 import { unable, usage } from '../failure.ts';
 import { keyProblem } from '../openpgp/certificate.ts';
+import type { ListedKey } from '../openpgp/colons.ts';
 import { secretKeys } from '../openpgp/gpg.ts';
 import { isLongEnough } from '../openpgp/pass.ts';
 import type { PublicKey } from '../openpgp/public-key.ts';
@@ -14,19 +15,37 @@ export interface ReleaseKey {
 }
 
 /**
- * The newest key of the release certificate that may sign at `now`; or `wanted`, which an intent names. What gpg
- * would refuse (expired, revoked, another purpose, a secret half elsewhere) is refused here too.
- * Throws `release-key-unusable` saying what is wrong with each key: usage, or, for the one that is wanted, unable,
- * as other builds may have other keys. Throws unable (gpg can't be asked).
+ * As `chooseReleaseKey`, of the secret keys that gpg has here. Throws unable too (gpg can't be asked).
  */
 export async function findReleaseKey(
-  { release }: Pick<Project, 'release'>,
+  project: Pick<Project, 'release'>,
   now: Date,
   wanted: Fingerprint | null = null,
 ): Promise<ReleaseKey> {
+  return chooseReleaseKey(
+    project,
+    await secretKeys(project.release.certificate.primary.fingerprint),
+    now,
+    wanted,
+  );
+}
+
+/**
+ * The newest key of the release certificate that may sign at `now`; or `wanted`, which an intent names. What gpg
+ * would refuse (expired, revoked, another purpose, a secret half elsewhere) is refused here too. `secret`: the keys
+ * of the certificate whose secret half is here.
+ * Throws `release-key-unusable` saying what is wrong with each key: usage, or, for the one that is wanted, unable,
+ * as other builds may have other keys.
+ */
+export function chooseReleaseKey(
+  { release }: Pick<Project, 'release'>,
+  secret: readonly ListedKey[],
+  now: Date,
+  wanted: Fingerprint | null = null,
+): ReleaseKey {
   const { certificate } = release;
   const primary = certificate.primary.fingerprint;
-  const here = new Map((await secretKeys(primary)).map((listed) => [listed.fingerprint, listed]));
+  const here = new Map(secret.map((listed) => [listed.fingerprint, listed]));
   const candidates = certificate.keys
     .map(({ key }) => key)
     .filter(({ fingerprint }) => wanted === null || fingerprint === wanted)

@@ -1,0 +1,62 @@
+/** The project file and its keys: there, understood, and nobody else's to write. */
+import { stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { Failure } from '../../failure.ts';
+import { orNull } from '../../host/files.ts';
+import { note, ok, problem, warning, word } from './finding.ts';
+import type { Check, Finding, Host } from './finding.ts';
+import { openToAll } from './permissions.ts';
+
+export const checkProjectFile: Check = async (host) => {
+  const { project } = host;
+  if (project instanceof Failure) return [unread(host, project)];
+  const { name, threshold, approvers } = project;
+  const text = `project ${name} (${host.file}), ${threshold} of ${approvers.length} to approve`;
+  return [ok('project-file', text), ...(await permissions(host))];
+};
+
+function unread({ role, file }: Host, failure: Failure): Finding {
+  // a key file that it names may be missing too
+  if (failure.code !== 'config-missing' || !failure.message.includes(file))
+    return problem('project-file', failure.message, failure.hint);
+  if (role === 'builder')
+    return note(
+      'project-file',
+      `no ${file}: a builder needs none`,
+      'on the signer: countersign init; elsewhere copy countersign.toml and keys/ from there, or name it: -c FILE',
+    );
+  const directory = word(dirname(file));
+  return problem(
+    'project-file',
+    failure.message,
+    role === 'signer'
+      ? `countersign init --dir ${directory}   # or name it: -c FILE`
+      : `copy countersign.toml and keys/ from the signer to ${directory}, or name it: -c FILE`,
+  );
+}
+
+/** Whoever may write these files says who may approve. */
+async function permissions({ role, file, keyFiles }: Host): Promise<Finding[]> {
+  const open = new Set<string>();
+  for (const path of [file, ...keyFiles.keys()]) for (const place of await openToAll(path)) open.add(place);
+  const findings = [...open].map((place) =>
+    problem('permissions', `everybody on this host may write ${place}`, `chmod o-w ${word(place)}`),
+  );
+  const owner = (await orNull(stat(file), `look at ${file}`))?.uid;
+  if (role === 'signer' && owner !== undefined && owner !== 0 && owner !== process.geteuid?.())
+    findings.push(
+      warning(
+        'permissions',
+        `${file} belongs to user ${owner}, who so decides what the release key signs`,
+        `chown "$(id -u)" ${word(file)}`,
+      ),
+    );
+  if (findings.length > 0) return findings;
+  return [ok('permissions', 'nobody but its owner and group may write the project file and its keys')];
+}
+
+/** A check that is about the project, where there is one; what is wrong with its file is said elsewhere. */
+export const withProject =
+  (check: (host: Host, project: Exclude<Host['project'], Failure>) => Promise<readonly Finding[]>): Check =>
+  async (host) =>
+    host.project instanceof Failure ? [] : check(host, host.project);
