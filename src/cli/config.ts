@@ -6,6 +6,7 @@ import type { GateRules } from '../policy/gate/rules.ts';
 import { parseProject } from '../policy/project.ts';
 import type { Project } from '../policy/project.ts';
 import { now } from '../host/clock.ts';
+import { openToAll } from '../host/permissions.ts';
 import { DirectoryTree } from '../tree/directory.ts';
 import { GatedDepot } from '../tree/gated.ts';
 import { HttpDepot } from '../tree/http.ts';
@@ -50,12 +51,9 @@ export const projectFile = (globals: Globals): string => resolve(namedFile(globa
  */
 export function readGuardedFile(file: string, hint?: string): Buffer {
   const bytes = readSmallFile(file, hint);
-  for (const path of [file, dirname(file)]) {
-    const status = statSync(path);
-    // in a directory like /tmp nobody replaces the file of another
-    if ((status.mode & 0o002) === 0 || (status.isDirectory() && (status.mode & 0o1000) !== 0)) continue;
-    throw usage('config-permissions', `everybody on this host may write ${path}`, `chmod o-w ${path}`);
-  }
+  const open = openToAll(file);
+  if (open !== null)
+    throw usage('config-permissions', `everybody on this host may write ${open}`, `chmod o-w ${open}`);
   return bytes;
 }
 

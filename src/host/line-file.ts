@@ -28,10 +28,13 @@ export class LineFile {
    * never acknowledged, so nothing rests on it: the next write cuts it off. Throws unable(`disk`).
    */
   static async open(path: string): Promise<{ file: LineFile; lines: Buffer[] }> {
-    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW;
+    const how = constants.O_APPEND | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+    const flags = constants.O_RDWR | constants.O_CREAT | how;
     let handle: FileHandle | undefined;
     try {
       handle = await open(path, flags, 0o600);
+      // a FIFO would be read without end
+      if (!(await handle.stat()).isFile()) throw unable('not-a-file', `${path} is not a regular file`);
       const bytes = await handle.readFile();
       const end = bytes.lastIndexOf(LF) + 1;
       await handle.sync();

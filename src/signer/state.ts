@@ -18,6 +18,7 @@ import {
 import { LineFile } from '../host/line-file.ts';
 import { takeLock } from '../host/lock.ts';
 import type { Lock } from '../host/lock.ts';
+import { openToAll } from '../host/permissions.ts';
 import type { Project } from '../policy/project.ts';
 import { decodeToken, TOKEN_BYTES } from '../policy/token.ts';
 import { LARGE_RECORD_MAX } from '../records/canonical.ts';
@@ -90,6 +91,9 @@ export async function removeState(directory: string): Promise<void> {
  */
 export async function openState(directory: string, project: Project): Promise<SignerState> {
   await checkPrivate(directory);
+  const open = openToAll(directory);
+  if (open !== null)
+    throw usage('state-permissions', `everybody on this host may write ${open}`, `chmod o-w ${open}`);
   const lock = await takeLock(join(directory, LOCK));
   try {
     const logKey = parseSignerKey(await readSecret(join(directory, LOG_KEY)));
