@@ -26,6 +26,23 @@ export interface WorldOptions {
   readonly release?: { readonly home: GnupgHome; readonly key: Fingerprint };
   /** More for `init`: `--artifact '*.tgz'`. */
   readonly init?: readonly string[];
+  /** Where the hosts are, if they are not all here. */
+  readonly stage?: Stage;
+}
+
+type Host = 'H' | 'M' | 'L' | 'operator';
+
+/** Hosts that are more than directories. */
+export interface Stage {
+  /** Where L is to listen, and with which other arguments. */
+  readonly url: string;
+  readonly serve: readonly string[];
+  /** For every command. */
+  readonly env: Environment;
+  /** Makes the hosts, whose directories and keys are there. */
+  open(world: World): Promise<void>;
+  /** What stands before a command that is to run on that host. */
+  enter(host: Host, directory: string): readonly string[];
 }
 
 export interface Approved extends Ran {
@@ -54,6 +71,7 @@ export class World {
   readonly approvers: readonly Fingerprint[];
   #server: { readonly child: ChildProcess; readonly peakKiB: () => number; readonly log: string[] } | null =
     null;
+  readonly #stage: Stage | undefined;
   #batches = 0;
 
   private constructor(
@@ -61,7 +79,9 @@ export class World {
       World,
       'directory' | 'url' | 'project' | 'releaseHome' | 'releaseKey' | 'agent' | 'approverHomes' | 'approvers'
     >,
+    stage: Stage | undefined,
   ) {
+    this.#stage = stage;
     this.directory = parts.directory;
     this.url = parts.url;
     this.project = parts.project;
@@ -84,17 +104,21 @@ export class World {
       home.generate({ userId: `Approver ${i} <a${i}@example.org>` }),
     );
 
-    const world = new World({
-      directory,
-      url: `http://127.0.0.1:${await freePort()}`,
-      project: options.project ?? 'widget',
-      releaseHome,
-      releaseKey,
-      agent: await AgentProxy.start(releaseHome),
-      approverHomes,
-      approvers,
-    });
+    const world = new World(
+      {
+        directory,
+        url: options.stage?.url ?? `http://127.0.0.1:${await freePort()}`,
+        project: options.project ?? 'widget',
+        releaseHome,
+        releaseKey,
+        agent: await AgentProxy.start(releaseHome),
+        approverHomes,
+        approvers,
+      },
+      options.stage,
+    );
     try {
+      await options.stage?.open(world);
       await world.#init(options);
       await world.startServer();
       return world;
@@ -146,7 +170,7 @@ export class World {
   }
 
   /** The environment of a command on a host; `approver` says whose keys the operator has. */
-  env(host: 'H' | 'M' | 'L' | 'operator', approver = 0): Environment {
+  env(host: Host, approver = 0): Environment {
     const keys = {
       H: this.agent.env,
       operator: this.approverHomes[approver]?.env,
@@ -161,16 +185,24 @@ export class World {
       // M gets its ticket and nothing else
       ...(host !== 'M' && { COUNTERSIGN_CONFIG: this.path(host, 'countersign.toml') }),
       ...(keys && { GNUPGHOME: keys['GNUPGHOME'] ?? '' }),
+      ...this.#stage?.env,
     };
   }
 
   /** Runs a command on a host. */
   async runOn(
-    host: 'H' | 'M' | 'L' | 'operator',
+    host: Host,
     args: readonly string[],
-    { approver, env, ...more }: RunMore = {},
+    { approver, env, under = [], ...more }: RunMore = {},
   ): Promise<Ran> {
-    return runProgram(args, { cwd: this.path('cwd'), env: { ...this.env(host, approver), ...env }, ...more });
+    const cwd = this.path('cwd');
+    const [all, before] = [{ ...this.env(host, approver), ...env }, [...this.#enter(host), ...under]];
+    return runProgram(args, { cwd, env: all, under: before, ...more });
+  }
+
+  /** What stands before a command that is to run on a host. */
+  #enter(host: Host): readonly string[] {
+    return this.#stage?.enter(host, this.path('cwd')) ?? [];
   }
 
   /** `approve`, without a question. */
@@ -234,14 +266,11 @@ export class World {
   /** Starts the depot, on the same address every time. */
   async startServer(args: readonly string[] = []): Promise<void> {
     const serve = ['serve', '--data', this.path('L', 'data'), '--listen', new URL(this.url).host];
-    const child = spawn(process.execPath, [PROGRAM, ...serve, '--json', ...args], {
+    const [command, ...before] = [...this.#enter('L'), process.execPath];
+    const more = [...(this.#stage?.serve ?? []), '--json', ...args];
+    const child = spawn(command, [...before, PROGRAM, ...serve, ...more], {
       cwd: this.path('cwd'),
-      env: {
-        PATH: process.env['PATH'] ?? '/usr/bin:/bin',
-        HOME: this.path('L'),
-        TMPDIR: this.path('tmp'),
-        COUNTERSIGN_CONFIG: this.path('L', 'countersign.toml'),
-      },
+      env: this.env('L'),
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const log: string[] = [];
@@ -289,6 +318,7 @@ export interface RunMore {
   readonly approver?: number;
   readonly input?: string | Buffer;
   readonly program?: string;
+  readonly under?: readonly string[];
   readonly env?: Environment;
   readonly timeoutMs?: number;
   readonly kill?: AbortSignal;
