@@ -19,7 +19,10 @@ can 'read what waits on the depot' ls /var/lib/countersign-depot/builds
 can 'read the ticket' cat "\${CREDENTIALS_DIRECTORY-}/ticket"
 can 'read stored credentials' cat /etc/credstore/ticket
 can 'read the passphrase' cat "\${CREDENTIALS_DIRECTORY-}/countersign-passphrase"
-can 'change the project file' touch /etc/countersign/countersign.toml
+can 'use the signer token' cat "\${CREDENTIALS_DIRECTORY-}/signer-token"
+can 'write what was fetched' touch /var/spool/countersign/in/file
+can 'write what was decided' touch /var/spool/countersign/out/file
+can 'change the project file' touch /etc/countersign/countersign.toml /etc/countersign/depot
 can 'change the program' touch /usr/local/bin/countersign
 can 'read /root' ls /root
 can 'read /home' ls /home/ada
@@ -35,6 +38,9 @@ const CAN: Record<string, readonly string[]> = {
   'countersign-agent': ['talk to gpg-agent', 'read the release key'],
   'countersign-unlock': ['talk to gpg-agent', 'read the release key', 'read the passphrase'],
   'countersign-signer': ['open an IP socket', 'talk to gpg-agent', 'read the log key'],
+  'countersign-sync-in': ['open an IP socket', 'use the signer token', 'write what was fetched'],
+  'countersign-sign': ['talk to gpg-agent', 'read the log key', 'write what was decided'],
+  'countersign-sync-out': ['open an IP socket', 'use the signer token'],
   'countersign-attest': ['open an IP socket', 'read the ticket'],
 };
 
@@ -56,10 +62,11 @@ describe.skipIf(problem !== null)('somebody who took over', () => {
       secret() { install -D -m 600 -o "$2" /dev/null "$1"; }
       secret /var/lib/countersign-agent/private-keys-v1.d/key countersign-agent
       secret /var/lib/countersign/signer/log-key countersign
+      secret /var/lib/countersign/signer/signer-token root
       secret /etc/credstore/ticket root
       secret /root/secret root
       install -d /home/ada /var/lib/build
-      touch /etc/countersign/countersign.toml
+      touch /etc/countersign/countersign.toml /etc/countersign/depot
       mkdir -p /etc/credstore.encrypted && echo secret | systemd-creds encrypt --name=countersign-passphrase - /etc/credstore.encrypted/countersign-passphrase
       printf '[Service]\\nType=oneshot\\nExecStart=/bin/true\\n' >/etc/systemd/system/build.service
       systemctl stop countersign-agent.socket countersign-agent`);
@@ -71,7 +78,7 @@ describe.skipIf(problem !== null)('somebody who took over', () => {
     const said = await host.sh(
       `cat >/usr/local/bin/burglar
       mkdir -p /var/lib/private/countersign-depot/builds ${place}
-      printf '%s\\n' [Service] Type=oneshot Restart=no ExecStart= 'ExecStart=/bin/bash /usr/local/bin/burglar' \
+      printf '%s\\n' [Service] Type=oneshot Restart=no ExecStartPre= ExecStart= 'ExecStart=/bin/bash /usr/local/bin/burglar' \
         StandardOutput=append:/run/said >${place}/zz-burglar.conf
       rm -f /run/said && systemctl daemon-reload
       systemctl restart ${unit}
@@ -85,6 +92,7 @@ describe.skipIf(problem !== null)('somebody who took over', () => {
   test('the burglar knows how: without these units he can do all of it', async () => {
     const said = await host.sh(
       `systemd-run --quiet --pipe --wait -p LoadCredential=ticket \
+        -p LoadCredential=signer-token:/var/lib/countersign/signer/signer-token \
         -p LoadCredentialEncrypted=countersign-passphrase bash -s`,
       BURGLAR,
     );
