@@ -1,7 +1,7 @@
 /** How the depot answers: files straight from the tree, and failures as `{code, message, hint}`. */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
-import { Failure } from '../failure.ts';
+import { Failure, unable } from '../failure.ts';
 import { DeniedFailure } from '../tree/gated.ts';
 import type { GatedDepot } from '../tree/gated.ts';
 import { BYTES_TYPE, JSON_TYPE, formatError } from '../tree/wire.ts';
@@ -102,13 +102,23 @@ export async function sendFile(
   const head = request.method === 'HEAD';
   const file = head ? null : await depot.open(path, range ?? undefined);
   if (!head && file === null) throw notFound();
-  if (range === null) response.writeHead(200, { ...headers, 'content-length': size });
-  else
-    response.writeHead(206, {
-      ...headers,
-      'content-length': range.end - range.start + 1,
-      'content-range': `bytes ${range.start}-${range.end}/${size}`,
-    });
+  const length = range === null ? size : range.end - range.start + 1;
+  const part = range && { 'content-range': `bytes ${range.start}-${range.end}/${size}` };
+  response.writeHead(range === null ? 200 : 206, { ...headers, 'content-length': length, ...part });
   if (file === null) response.end();
-  else await pipeline(file.stream, response);
+  else await pipeline(file.stream, (source: AsyncIterable<Buffer>) => exactly(source, length), response);
+}
+
+/**
+ * A file that somebody cuts or prolongs meanwhile ends the connection: whoever asked would wait for the rest, or take
+ * what is too much for the next answer.
+ */
+async function* exactly(source: AsyncIterable<Buffer>, length: number): AsyncGenerator<Buffer> {
+  let left = length;
+  for await (const chunk of source) {
+    left -= chunk.length;
+    if (left < 0) break;
+    yield chunk;
+  }
+  if (left !== 0) throw unable('disk', 'a file changed while it was sent');
 }
