@@ -10,7 +10,7 @@ import { sha256Hex } from '../../src/records/sha256.ts';
 import { expectUntouched, snapshot } from '../harness/invariants.ts';
 import type { Ran } from '../harness/program.ts';
 import { freePort, mustBe, World } from '../harness/world.ts';
-import { entries, expectSigned, verdicts } from './outcome.ts';
+import { entries, verdicts } from './outcome.ts';
 import { stoppedAt } from './stopped.ts';
 
 /** More than what lies in the buffers between L and H. */
