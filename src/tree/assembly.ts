@@ -109,7 +109,7 @@ export class DirectoryAssembly implements Assembly {
   async #makeDirectory(place: string): Promise<void> {
     try {
       if (place !== this.#temporary) await this.#directory(dirname(place));
-      await mkdir(place, 0o755);
+      await mkdir(place);
     } catch (error) {
       throw diskFailure(error, `make ${place}`);
     }

@@ -58,7 +58,7 @@ export class Inside {
     const parent = await this.makeDirectory(dirname(relative));
     const place = join(this.#root, relative);
     try {
-      await mkdir(place, 0o755);
+      await mkdir(place); // as the umask says: two users of one group may share a depot
     } catch (error) {
       if (errorCode(error) !== 'EEXIST') throw error;
       // made by someone else just now, or a link, which the check above has not followed
