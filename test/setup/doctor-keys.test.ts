@@ -168,10 +168,28 @@ describe('the release key', () => {
     expect(existsSync(join(directory, 'primary.pgp'))).toBe(true);
   });
 
+  test('is its own primary: the cure makes a subkey first, and the project file knows it', async () => {
+    const alone = home.generate({ userId: 'Alone <a@example.org>', usage: 'cert,sign' });
+    await init(alone);
+    const signer = patient('signer');
+    const finding = await signer.finding('release-key-certifies');
+    const batch = "gpg --batch --yes --pinentry-mode loopback --passphrase '' ";
+    await signer.isCuredBy({ ...finding, hint: finding.hint.replaceAll('gpg ', batch) });
+    expect((await signer.examine()).findings).toContainEqual(
+      expect.objectContaining({
+        check: 'release-key',
+        level: 'ok',
+        text: expect.not.stringContaining(alone),
+      }),
+    );
+  });
+
   test('is not here', async () => {
     const empty = new GnupgHome();
     try {
       const signer = patient('signer', empty);
+      expect((await signer.finding('release-key')).level).toBe('problem');
+      empty.gpg(['--import'], home.export(ada));
       expect(await signer.finding('release-key')).toMatchObject({
         level: 'problem',
         text: expect.stringContaining(empty.directory),
@@ -196,6 +214,7 @@ describe('the release key', () => {
     expect(existsSync(join(home.directory, 'S.gpg-agent'))).toBe(false);
     await signer.isCuredBy(stopped);
 
+    // what can be asked of an agent that runs is not asked of one that does not
     const options = await signer.finding('agent-options');
     expect(options.level).toBe('note');
     for (const each of ['no-allow-loopback-pinentry', 'disable-scdaemon', 'max-cache-ttl 34560000'])
@@ -217,8 +236,7 @@ describe('the release key', () => {
     home.gpg(['--list-secret-keys']); // an agent runs
     expect(await signer.finding('release-key-passphrase')).toMatchObject({ level: 'note' });
     writeFileSync(join(home.directory, 'gpg-agent.conf'), '# auto-expand-secmem\n');
-    const options = await signer.finding('agent-options', /auto-expand-secmem/);
-    await signer.isCuredBy(options);
+    await signer.isCuredBy(await signer.finding('agent-options', /auto-expand-secmem/));
   });
 
   test('an encryption certificate whose secret is elsewhere', async () => {

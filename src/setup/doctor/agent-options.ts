@@ -2,8 +2,7 @@
 import { join } from 'node:path';
 import { note, ok, word } from './finding.ts';
 import type { Finding } from './finding.ts';
-import { agentOptions } from './gnupg.ts';
-import type { GnupgPlaces } from './gnupg.ts';
+import type { AgentOptions, GnupgPlaces } from './gnupg.ts';
 
 /** A passphrase that is forgotten sooner has to be given again before the next release. */
 const LEAST_CACHE_SECONDS = 86_400;
@@ -11,12 +10,12 @@ const LEAST_CACHE_SECONDS = 86_400;
 const CACHE = { 'default-cache-ttl': 600, 'max-cache-ttl': 7_200 } as const;
 const FOR_LONG = 34_560_000;
 
-/** Says what is missing, one option at a time, and the command that adds all of it. Throws unable(`disk`). */
-export async function checkAgentOptions(
-  places: GnupgPlaces,
+/** Says what is missing, one option at a time, and the command that adds all of it. */
+export function checkAgentOptions(
+  { homedir }: GnupgPlaces,
+  set: AgentOptions,
   key: { readonly card: boolean; readonly passphrase: boolean },
-): Promise<Finding[]> {
-  const set = await agentOptions(places);
+): Finding[] {
   const missing = new Map<string, string>();
   const lack = (line: string, why: string): void => {
     if (!set.has(line)) missing.set(line, why);
@@ -32,7 +31,7 @@ export async function checkAgentOptions(
         missing.set(`${name} ${FOR_LONG}`, `now the key is locked again after ${seconds} s`);
     }
   }
-  const file = join(places.homedir, 'gpg-agent.conf');
+  const file = join(homedir, 'gpg-agent.conf');
   if (missing.size === 0) return [ok('agent-options', `${file} is fit for a signer without a person`)];
   const listed = [...missing].map(([line, why]) => `${line} (${why})`).join(', ');
   const lines = [...missing.keys()].map(word).join(' ');

@@ -1,5 +1,4 @@
 /** The certificates of the project file: whose keys may sign now, and for how long yet. */
-import { dearmorKey } from '../../openpgp/armor.ts';
 import { allSigningFingerprints, keyProblem, signingKeys } from '../../openpgp/certificate.ts';
 import type { Certificate } from '../../openpgp/certificate.ts';
 import { keyFact } from '../../openpgp/key-fact.ts';
@@ -10,7 +9,7 @@ import { timestamp } from '../../records/names.ts';
 import type { Fingerprint } from '../../records/names.ts';
 import { ok, problem, warning, word } from './finding.ts';
 import type { Finding, Host } from './finding.ts';
-import { withProject } from './project-file.ts';
+import { keyFile, withProject } from './project-file.ts';
 
 /** Long enough to find whoever has the primary key, and to copy what they made to every host. */
 const SOON_DAYS = 30;
@@ -75,11 +74,10 @@ const reasons = (certificate: Certificate, now: Date): string =>
   [...new Set(certificate.keys.map(({ key }) => keyProblem(certificate, key, now)?.reason ?? ''))].join('; ');
 
 /** What to do where the primary key is; every host then needs the certificate anew. */
-function cure({ keyFiles, now }: Host, certificate: Certificate): string {
+function cure(host: Host, certificate: Certificate): string {
+  const { now } = host;
   const { fingerprint } = certificate.primary;
-  const path = word(
-    [...keyFiles].find(([, bytes]) => dearmorKey(bytes).equals(certificate.bytes))?.[0] ?? '',
-  );
+  const path = keyFile(host, certificate);
   const [primary] = certificate.keys;
   if (primary && primary.key.created > now.getTime() / 1000)
     return 'timedatectl   # is this host’s clock right?';

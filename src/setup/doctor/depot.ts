@@ -1,5 +1,5 @@
 /** The depot, as this host sees it: there, a depot, and of one mind about the time. */
-import { access, constants, stat, statfs } from 'node:fs/promises';
+import { access, constants, stat } from 'node:fs/promises';
 import { Failure } from '../../failure.ts';
 import { orNull } from '../../host/files.ts';
 import { isLoopback } from '../../host/http.ts';
@@ -23,12 +23,6 @@ const TIMING = {
 const LISTING_MAX = 1024 * 1024;
 /** A signature may be dated ten minutes off; an approval ends to the second. */
 const CLOCKS_APART_MS = 60_000;
-/** File systems without hard links, by what statfs calls them. */
-const LINKLESS: ReadonlyMap<number, string> = new Map([
-  [0x4d44, 'FAT'],
-  [0x2011bab0, 'exFAT'],
-]);
-
 export const checkDepot: Check = async (host) => {
   const { depot } = host;
   if (depot === null) return noDepot(host);
@@ -43,7 +37,7 @@ export const checkLocation = (host: Host, location: Location): Promise<Finding[]
 function noDepot({ role, project }: Host): Finding[] {
   // a depot serves whoever asks; a builder is told by its ticket
   if (project instanceof Failure || role === 'depot' || role === 'builder') return [];
-  const cure = 'add a line to countersign.toml: depot = "https://…"';
+  const cure = 'write depot = "https://…" into countersign.toml, above [log]';
   return [note('depot', 'the project file names no depot: every command needs --depot', cure)];
 }
 
@@ -130,15 +124,6 @@ async function checkDirectory(directory: string): Promise<Finding[]> {
   if (!writable)
     findings.push(
       problem('depot', `${directory} can’t be written by this user`, `ls -ld ${word(directory)}`),
-    );
-  const linkless = LINKLESS.get((await statfs(directory)).type);
-  if (linkless !== undefined)
-    findings.push(
-      problem(
-        'depot',
-        `${directory} is on a file system without hard links (${linkless})`,
-        'format it with another: mkfs.ext4',
-      ),
     );
   findings.push(...(await room(directory)));
   return findings.length > 0 ? findings : [ok('depot', `${directory} is there, and can be written`)];

@@ -56,16 +56,20 @@ export async function listedKeys(
   const rings = ['pubring.kbx', 'pubring.gpg', 'public-keys.d'].map((name) => join(homedir, name));
   const present = await Promise.all(rings.map((ring) => orNull(stat(ring), `look at ${ring}`)));
   if (present.every((ring) => ring === null)) return [];
-  const passive = ['--batch', '--no-tty', '--no-autostart', '--lock-never', '--no-auto-check-trustdb'];
+  // for public keys gpg starts no agent
+  const passive = ['--batch', '--no-tty', '--lock-never', '--no-auto-check-trustdb'];
   const how = [...passive, '--trust-model', 'always', '--with-colons', '--with-keygrip'];
   const result = await ask('gpg', [...how, '--list-keys', '--', primary], env);
-  // 2: there is no such key
-  if (result.code === 2 && result.stdout.length === 0) return [];
+  // there is no such key
+  if (result.code === 2 && !/^pub:/m.test(result.stdout.toString())) return [];
   return parseColons(successful('gpg --list-keys', result)).filter((key) => key.primary === primary);
 }
 
-/** The agent's options and their values, in the order in which gpg-agent reads its two files. Throws unable(`disk`). */
-export async function agentOptions({ homedir, sysconfdir }: GnupgPlaces): Promise<Map<string, string>> {
+/** Option names to their values; empty where they have none. */
+export type AgentOptions = ReadonlyMap<string, string>;
+
+/** The agent's options, in the order in which gpg-agent reads its two files. Throws unable(`disk`). */
+export async function agentOptions({ homedir, sysconfdir }: GnupgPlaces): Promise<AgentOptions> {
   // gpgconf --list-options knows neither auto-expand-secmem nor allow-preset-passphrase
   const options = new Map<string, string>();
   for (const directory of [sysconfdir, homedir]) {
@@ -93,14 +97,34 @@ export async function runningAgent({ agentSocket }: GnupgPlaces): Promise<AgentS
 }
 
 /** What is known of the secret half of a key. */
-export interface SecretHalf {
+interface SecretHalf {
   readonly onCard: boolean;
   /** Null where no agent runs to say it, or where it does not know. */
   readonly passphrase: 'none' | 'needed' | 'known' | null;
 }
 
+/** A key whose secret half is here. */
+export interface HeldKey {
+  readonly listed: ListedKey;
+  readonly secret: SecretHalf;
+}
+
+/** The listed keys whose secret half is here. Throws unable. */
+export async function heldKeys(
+  places: GnupgPlaces,
+  agent: AgentState,
+  listed: readonly ListedKey[],
+): Promise<HeldKey[]> {
+  const held: HeldKey[] = [];
+  for (const key of listed) {
+    const secret = await secretHalf(places, agent, key.keygrip);
+    if (secret) held.push({ listed: key, secret });
+  }
+  return held;
+}
+
 /** The secret half, null if it is not here: as a running agent says, else by its file. Throws unable. */
-export async function secretHalf(
+async function secretHalf(
   { homedir }: GnupgPlaces,
   agent: AgentState,
   keygrip: string,

@@ -4,7 +4,7 @@ import { keyFact } from '../../openpgp/key-fact.ts';
 import type { Project } from '../../policy/project.ts';
 import { ok, problem, warning } from './finding.ts';
 import type { Host } from './finding.ts';
-import { gnupgPlaces, listedKeys, runningAgent, secretHalf } from './gnupg.ts';
+import { gnupgPlaces, heldKeys, listedKeys, runningAgent } from './gnupg.ts';
 import { withProject } from './project-file.ts';
 
 /** On the signer: the secret half of the encryption certificate, where the project has one. */
@@ -58,13 +58,12 @@ async function hasSecret(
   const agent = await runningAgent(places);
   try {
     const listed = await listedKeys(places, certificate.primary.fingerprint, env);
-    for (const { capabilities, keygrip, problem: fault } of listed) {
-      // an encryption key's only fault is that
-      const usable = fault === null || (capability === 'e' && fault === 'may not sign');
-      if (usable && capabilities.includes(capability) && (await secretHalf(places, agent, keygrip)))
-        return true;
-    }
-    return false;
+    return (await heldKeys(places, agent, listed)).some(
+      ({ listed: { capabilities, problem: fault } }) =>
+        capabilities.includes(capability) &&
+        // an encryption key's only fault is that
+        (fault === null || (capability === 'e' && fault === 'may not sign')),
+    );
   } finally {
     if (typeof agent !== 'string') agent.close();
   }

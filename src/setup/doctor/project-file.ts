@@ -3,9 +3,11 @@ import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Failure } from '../../failure.ts';
 import { orNull } from '../../host/files.ts';
+import { dearmorKey } from '../../openpgp/armor.ts';
+import type { Certificate } from '../../openpgp/certificate.ts';
+import { openToAll } from '../../host/permissions.ts';
 import { note, ok, problem, warning, word } from './finding.ts';
 import type { Check, Finding, Host } from './finding.ts';
-import { openToAll } from './permissions.ts';
 
 export const checkProjectFile: Check = async (host) => {
   const { project } = host;
@@ -37,9 +39,8 @@ function unread({ role, file }: Host, failure: Failure): Finding {
 
 /** Whoever may write these files says who may approve. */
 async function permissions({ role, file, keyFiles }: Host): Promise<Finding[]> {
-  const open = new Set<string>();
-  for (const path of [file, ...keyFiles.keys()]) for (const place of await openToAll(path)) open.add(place);
-  const findings = [...open].map((place) =>
+  const open = [file, ...keyFiles.keys()].map(openToAll).filter((place) => place !== null);
+  const findings = [...new Set(open)].map((place) =>
     problem('permissions', `everybody on this host may write ${place}`, `chmod o-w ${word(place)}`),
   );
   const owner = (await orNull(stat(file), `look at ${file}`))?.uid;
@@ -53,6 +54,12 @@ async function permissions({ role, file, keyFiles }: Host): Promise<Finding[]> {
     );
   if (findings.length > 0) return findings;
   return [ok('permissions', 'nobody but its owner and group may write the project file and its keys')];
+}
+
+/** The file that a certificate of the project lies in, as a word of a shell command. */
+export function keyFile({ keyFiles }: Host, certificate: Certificate): string {
+  const found = [...keyFiles].find(([, bytes]) => dearmorKey(bytes).equals(certificate.bytes));
+  return word(found?.[0] ?? 'keys/');
 }
 
 /** A check that is about the project, where there is one; what is wrong with its file is said elsewhere. */

@@ -1,14 +1,14 @@
 /** The signer's GnuPG: its agent, the release key behind it, and whether both work without a person. */
 import { join } from 'node:path';
 import { Failure } from '../../failure.ts';
-import type { ListedKey } from '../../openpgp/colons.ts';
 import type { Project } from '../../policy/project.ts';
 import { chooseReleaseKey } from '../../signer/release-key.ts';
 import { checkAgentOptions } from './agent-options.ts';
-import { note, ok, problem, warning, word } from './finding.ts';
+import { certifying } from './certifying.ts';
+import { note, ok, problem, word } from './finding.ts';
 import type { Check, Finding, Host } from './finding.ts';
-import { gnupgPlaces, listedKeys, runningAgent, secretHalf } from './gnupg.ts';
-import type { AgentState, GnupgPlaces, SecretHalf } from './gnupg.ts';
+import { agentOptions, gnupgPlaces, heldKeys, listedKeys, runningAgent } from './gnupg.ts';
+import type { AgentOptions, AgentState, GnupgPlaces, HeldKey } from './gnupg.ts';
 
 export const checkReleaseKey: Check = async (host) => {
   const { project } = host;
@@ -35,11 +35,6 @@ function agentFinding(agent: AgentState, { agentSocket }: GnupgPlaces): Finding 
   return ok('agent', `gpg-agent answers at ${agentSocket}`);
 }
 
-interface Held {
-  readonly listed: ListedKey;
-  readonly secret: SecretHalf;
-}
-
 async function keyFindings(
   host: Host,
   project: Project,
@@ -56,16 +51,28 @@ async function keyFindings(
         'bring its subkey: gpg --import FILE; or is GNUPGHOME the right one?',
       ),
     ];
-  const held: Held[] = [];
-  for (const key of listed) {
-    const secret = await secretHalf(places, agent, key.keygrip);
-    if (secret) held.push({ listed: key, secret });
-  }
-  return [...signing(host, project, held, places), ...certifying(held), ...(await options(held, places))];
+  const held = await heldKeys(places, agent, listed);
+  const options = await agentOptions(places);
+  const halves = held.map(({ secret }) => secret);
+  return [
+    ...signing(host, project, held, places, options),
+    ...certifying(host, project.release.certificate, held),
+    ...checkAgentOptions(places, options, {
+      card: halves.some(({ onCard }) => onCard),
+      // unknown while no agent runs
+      passphrase: halves.some(({ onCard, passphrase }) => !onCard && passphrase !== 'none'),
+    }),
+  ];
 }
 
 /** The key that `sign` would use, by its own choice, and whether it is locked. */
-function signing(host: Host, project: Project, held: readonly Held[], places: GnupgPlaces): Finding[] {
+function signing(
+  host: Host,
+  project: Project,
+  held: readonly HeldKey[],
+  places: GnupgPlaces,
+  options: AgentOptions,
+): Finding[] {
   try {
     const secret = held.map(({ listed }) => listed);
     const { key, keygrip } = chooseReleaseKey(project, secret, host.now);
@@ -73,7 +80,7 @@ function signing(host: Host, project: Project, held: readonly Held[], places: Gn
     const where = half?.onCard ? ', on a card' : '';
     return [
       ok('release-key', `${key.fingerprint} signs (${key.curve ?? key.algorithm}${where})`),
-      ...lock(keygrip, half, places),
+      ...lock(keygrip, half?.passphrase ?? null, places, options),
     ];
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
@@ -81,8 +88,13 @@ function signing(host: Host, project: Project, held: readonly Held[], places: Gn
   }
 }
 
-function lock(keygrip: string, half: SecretHalf | undefined, { libexecdir }: GnupgPlaces): Finding[] {
-  if (half?.passphrase === 'none')
+function lock(
+  keygrip: string,
+  passphrase: HeldKey['secret']['passphrase'],
+  { libexecdir }: GnupgPlaces,
+  options: AgentOptions,
+): Finding[] {
+  if (passphrase === 'none')
     return [
       note(
         'release-key-passphrase',
@@ -90,36 +102,16 @@ function lock(keygrip: string, half: SecretHalf | undefined, { libexecdir }: Gnu
         `gpg-connect-agent 'PASSWD ${keygrip}' /bye`,
       ),
     ];
-  if (half?.passphrase === 'known') return [ok('release-key-locked', 'the release key is unlocked')];
-  if (half?.passphrase !== 'needed') return [];
-  const preset = join(libexecdir, 'gpg-preset-passphrase');
+  if (passphrase === 'known') return [ok('release-key-locked', 'the release key is unlocked')];
+  if (passphrase !== 'needed') return [];
+  const preset = `${word(join(libexecdir, 'gpg-preset-passphrase'))} --preset ${keygrip}`;
   return [
     note(
       'release-key-locked',
       'the release key is locked: sign asks for its passphrase, and fails where nobody is there',
-      `${word(preset)} --preset ${keygrip}   # reads the passphrase from standard input`,
+      options.has('allow-preset-passphrase')
+        ? `${preset}   # reads the passphrase from standard input`
+        : `first allow-preset-passphrase, see agent-options; then ${preset}`,
     ),
   ];
-}
-
-function certifying(held: readonly Held[]): Finding[] {
-  const primary = held.find(({ listed }) => listed.capabilities.includes('c'))?.listed.fingerprint;
-  if (primary === undefined) return [];
-  return [
-    warning(
-      'release-key-certifies',
-      `release key ${primary} can certify, and its secret is on this host: whoever takes the host can make ` +
-        'new keys that everybody believes. Keep the primary key offline, and only a subkey that signs here',
-      `umask 077 && gpg --export-secret-keys ${primary} > primary.pgp && gpg --export-secret-subkeys ${primary} > subkeys.pgp && ` +
-        `gpg --delete-secret-keys ${primary} && gpg --import subkeys.pgp   # then take primary.pgp offline`,
-    ),
-  ];
-}
-
-async function options(held: readonly Held[], places: GnupgPlaces): Promise<Finding[]> {
-  const halves = held.map(({ secret }) => secret);
-  return checkAgentOptions(places, {
-    card: halves.some(({ onCard }) => onCard),
-    passphrase: halves.some(({ passphrase }) => passphrase === 'needed' || passphrase === 'known'),
-  });
 }

@@ -3,6 +3,7 @@ import { lstat, open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure } from '../../failure.ts';
 import { orNull, readFileBounded } from '../../host/files.ts';
+import { openToAll } from '../../host/permissions.ts';
 import type { Project } from '../../policy/project.ts';
 import { decodeToken } from '../../policy/token.ts';
 import { LOG_ENTRY_MAX, parseLogEntry } from '../../records/log-entry.ts';
@@ -12,7 +13,6 @@ import { JOURNAL, LOG_KEY, TOKEN } from '../../signer/state.ts';
 import { parseSignerKey } from '../../tlog/note.ts';
 import { ok, problem, word } from './finding.ts';
 import type { Check, Finding } from './finding.ts';
-import { openToAll } from './permissions.ts';
 
 const SECRET_MAX = 4096;
 /** Two clocks, and the way between them. */
@@ -60,8 +60,9 @@ async function openPlaces(state: string, us: number): Promise<Finding[]> {
     else if ((status.mode & 0o077) !== 0)
       findings.push(problem('state', `other users may open ${path}`, `chmod -R go= ${word(state)}`));
   }
-  for (const place of (await openToAll(state)).filter((each) => each !== state))
-    findings.push(problem('state', `everybody on this host may write ${place}`, `chmod o-w ${word(place)}`));
+  const open = openToAll(state);
+  if (open !== null && open !== state)
+    findings.push(problem('state', `everybody on this host may write ${open}`, `chmod o-w ${word(open)}`));
   return findings;
 }
 

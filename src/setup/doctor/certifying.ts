@@ -1,0 +1,30 @@
+/** A release key that can certify, on the host that signs with it. */
+import type { Certificate } from '../../openpgp/certificate.ts';
+import { warning } from './finding.ts';
+import type { Finding, Host } from './finding.ts';
+import type { HeldKey } from './gnupg.ts';
+import { keyFile } from './project-file.ts';
+
+/** Says that it is here, and how to keep a subkey alone. */
+export function certifying(host: Host, certificate: Certificate, held: readonly HeldKey[]): Finding[] {
+  const primary = held.find(({ listed }) => listed.capabilities.includes('c'));
+  if (primary === undefined) return [];
+  const { fingerprint } = primary.listed;
+  const text =
+    `release key ${fingerprint} can certify, and its secret is on this host: whoever takes the host can make ` +
+    'new keys that everybody believes. Keep the primary key offline, and only a subkey that signs here';
+  if (primary.secret.onCard)
+    return [warning('release-key-certifies', text, 'give this host a card with a subkey that can only sign')];
+
+  const subkey = held.some(({ listed }) => listed !== primary.listed && listed.capabilities.includes('s'));
+  const file = keyFile(host, certificate);
+  const add = `gpg --quick-add-key ${fingerprint} ed25519 sign 2y && gpg --export ${fingerprint} > ${file}`;
+  const reduce =
+    `umask 077 && gpg --export-secret-keys ${fingerprint} > primary.pgp && ` +
+    `gpg --export-secret-subkeys ${fingerprint} > subkeys.pgp && ` +
+    `gpg --delete-secret-keys ${fingerprint} && gpg --import subkeys.pgp`;
+  const hint = subkey
+    ? `${reduce}   # then take primary.pgp offline`
+    : `${add} && ${reduce}   # then take primary.pgp offline, and copy ${file} to every host`;
+  return [warning('release-key-certifies', text, hint)];
+}
