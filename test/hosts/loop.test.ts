@@ -70,7 +70,7 @@ describeHosts('three hosts', () => {
     );
     expect(attested).toContain('widget 1.0 sealed: 2 artifacts');
     await M.end();
-    expect(inNamespace(namespace), 'no process of M').toEqual([]);
+    await until('no process of M is left', () => inNamespace(namespace).length === 0);
     expect(await connects(operator, `${M.address}:${PORT.ssh}`), 'M answers no more').toBe(false);
 
     await until('H publishes', async () => {

@@ -31,15 +31,15 @@ export interface MachineOptions {
 const SETUP = `
 tmp=$1 run=$2 makes=$3; shift 3
 mount -t tmpfs tmpfs /mnt
-n=0; for d; do n=$((n + 1)); mkdir /mnt/$n; mount --rbind "$d" /mnt/$n; done
+n=0; for d; do n=$((n + 1)); mkdir /mnt/$n; mount -n --rbind "$d" /mnt/$n; done
 mount -t tmpfs -o mode=1777 tmpfs "$tmp"
-n=0; for d; do n=$((n + 1)); mkdir -p "$d"; mount --move /mnt/$n "$d"; done
+n=0; for d; do n=$((n + 1)); mkdir -p "$d"; mount -n --move /mnt/$n "$d"; done
 umount /mnt
 if [ -n "$run" ]; then
   mount -t tmpfs tmpfs /run
   mkdir -m 755 /run/sshd
   # sshd lets nobody in whose password is locked, not even by key
-  if [ -r /etc/shadow ]; then sed 's/^\\([^:]*\\):!*/\\1:*/' /etc/shadow > /run/shadow; mount --bind /run/shadow /etc/shadow; fi
+  if [ -r /etc/shadow ]; then sed 's/^\\([^:]*\\):!*/\\1:*/' /etc/shadow > /run/shadow; mount -n --bind /run/shadow /etc/shadow; fi
 fi
 mkdir -p $makes; chmod 1777 $makes
 ip link set lo up`;

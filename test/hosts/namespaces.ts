@@ -10,8 +10,7 @@ import { describe, test } from 'vitest';
 const UID = process.getuid?.() ?? 0;
 const GID = process.getgid?.() ?? 0;
 const AS_ROOT = UID === 0 ? [] : ['--user', '--map-root-user'];
-const AS_CALLER =
-  UID === 0 ? [] : ['unshare', '--user', `--map-user=${UID}`, `--map-group=${GID}`, '--setgroups=deny'];
+const AS_CALLER = UID === 0 ? [] : ['unshare', '--user', `--map-user=${UID}`, `--map-group=${GID}`];
 /** ip, tc, nft and sshd are not on everybody's PATH. */
 export const PATH = `${process.env['PATH'] ?? '/usr/bin:/bin'}:/usr/sbin:/sbin`;
 
