@@ -28,6 +28,8 @@ const DEBIAN = [
   { name: 'openssh-server', program: 'sshd', for: ['test'] },
   { name: 'rsync', program: 'rsync', for: ['test'] },
   { name: 'systemd-container', program: 'systemd-nspawn', for: ['test'] },
+  { name: 'exfat-fuse', program: 'mount.exfat-fuse', for: ['test'] },
+  { name: 'exfatprogs', program: 'mkfs.exfat', for: ['test'] },
 ];
 
 /** Runs a command; a package that it installs starts no daemon, unless the machine has its own policy for that. */
