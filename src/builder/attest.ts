@@ -95,7 +95,7 @@ export async function attest(options: AttestOptions, report: Report): Promise<At
     const resumed = pending.kind === 'ready';
     const sealed = resumed ? pending.sealed : await buildAndSeal(options, source, depot, report);
     // also after a crash between the two: the private half has signed, so it goes
-    await source.file?.blank();
+    await source.file?.blank(source.pending);
     if (resumed) {
       const { finishedOn } = sealed.statement;
       report({ kind: 'resuming', statement: sha256Hex(sealed.bytes), signedOn: finishedOn });

@@ -99,22 +99,18 @@ export async function savePending(directory: string, sealed: Sealed): Promise<vo
 
 /**
  * The depot has it: it goes, and what killed runs left half-written. With `remember` the digest stays, for a ticket that
- * can't be taken away.
+ * can't be taken away. What can't be removed is no secret and stays. Throws unable('disk') if the digest can't be kept.
  */
 export async function dropPending(directory: string, remember: Sha256 | null): Promise<void> {
   const [above, own] = [dirname(directory), basename(directory)];
-  try {
-    for (const name of await readdir(above)) {
-      if (name.startsWith(own) && isTemporaryName(name.slice(own.length)))
-        await rm(join(above, name), { recursive: true, force: true });
-    }
-    if (remember === null) {
-      await rm(directory, { recursive: true, force: true });
-      return;
-    }
-    await writeFileDurably(join(directory, SENT), Buffer.from(`${remember}\n`), 0o600);
-    for (const name of [STATEMENT, SIGNATURE, ENVELOPE]) await rm(join(directory, name), { force: true });
-  } catch (error) {
-    throw diskFailure(error, `clear ${directory}`);
+  const remove = (path: string): Promise<void> => rm(path, { recursive: true, force: true }).catch(() => {});
+  for (const name of await readdir(above).catch(() => [])) {
+    if (name.startsWith(own) && isTemporaryName(name.slice(own.length))) await remove(join(above, name));
   }
+  if (remember === null) {
+    await remove(directory);
+    return;
+  }
+  await writeFileDurably(join(directory, SENT), Buffer.from(`${remember}\n`), 0o600);
+  for (const name of [STATEMENT, SIGNATURE, ENVELOPE]) await remove(join(directory, name));
 }

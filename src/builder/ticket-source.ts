@@ -148,19 +148,20 @@ export class TicketFile {
     this.#withdrawn = false;
   }
 
-  /** Replaces it by one without the private half, which has signed. */
-  async blank(): Promise<void> {
-    await this.#write({ ...this.#ticket, secretKey: null });
+  /** Replaces it by one without the private half, which has signed; `scratch` goes with the ticket. */
+  async blank(scratch: string): Promise<void> {
+    await this.#write({ ...this.#ticket, secretKey: null }, scratch);
     this.#withdrawn = false;
   }
 
   /** The depot has the statement: nothing is left for the ticket to do. */
   async remove(): Promise<void> {
     await orNull(unlink(this.path), `remove ${this.path}`);
-    await syncDirectory(dirname(this.path));
+    // should a power cut bring it back, it is without its private half
+    await syncDirectory(dirname(this.path)).catch(() => {});
   }
 
-  async #write(ticket: Ticket): Promise<void> {
-    await writeFileDurably(this.path, Buffer.from(`${formatTicket(ticket)}\n`), 0o600);
+  async #write(ticket: Ticket, scratch = dirname(this.path)): Promise<void> {
+    await writeFileDurably(this.path, Buffer.from(`${formatTicket(ticket)}\n`), 0o600, scratch);
   }
 }

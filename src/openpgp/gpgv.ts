@@ -6,7 +6,7 @@
  * says about a good signature. Times and the state of the key are judged by us, before it is asked.
  */
 import { constants } from 'node:fs';
-import { open, unlink } from 'node:fs/promises';
+import { open, rm, unlink } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -111,6 +111,7 @@ async function withKeyring<T>(certificate: Certificate, use: (keyring: number) =
     await writeFully(file, certificate.bytes);
   } catch (cause) {
     await file?.close();
+    await rm(path, { force: true }).catch(() => {});
     const hint = `see whether ${tmpdir()} has room`;
     throw unable('gpgv-failed', 'the keyring for gpgv could not be written', hint, cause);
   }

@@ -1,0 +1,76 @@
+/** A play that ends with a published release: what must hold during it and at its end. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import { gpgvAccepts } from '../harness/gpgv-accepts.ts';
+import { mustBe } from '../harness/world.ts';
+import type { Outcome, Play } from './row.ts';
+import type { Act, Theatre } from './theatre.ts';
+import { expectWholeState, expectWholeTree, filesBelow, litter, loggedTypes, Seen } from './whole.ts';
+
+export interface Plot {
+  readonly act: Act;
+  /** The command again, and what comes after it, up to the published release. Returns its build if it is another now. */
+  readonly again: (outcome: Outcome) => Promise<string | void>;
+  /** Litter that a kill may leave, once. */
+  readonly mayLeave?: RegExp;
+}
+
+/** The play of a plot in the theatre as it was saved; `build` is the one that is to be released as `version`. */
+export async function released(theatre: Theatre, build: string, version: string, plot: Plot): Promise<Play> {
+  const { world } = theatre;
+  const before = readRelease(theatre, '0.9');
+  const certificate = world.releaseHome.export(world.releaseKey);
+  const steps = await theatre.rehearse(plot.act);
+  let seen = new Seen();
+  let digests = world.agent.digests.length;
+
+  const look = (): void => {
+    expectWholeTree(world.tree());
+    expectWholeState(world.path('H', 'signer'));
+    seen.look(world.tree());
+    expect(readRelease(theatre, '0.9'), 'what was published stays').toEqual(before);
+  };
+  return {
+    theatre,
+    build,
+    steps,
+    act(traced) {
+      seen = new Seen();
+      digests = world.agent.digests.length;
+      return plot.act(traced);
+    },
+    seen: look,
+    async finish(outcome, thorough) {
+      const last = (await plot.again(outcome)) ?? build;
+      look();
+      expect(loggedTypes(world, last)).toBe('approval statement intent release');
+      // whatever was asked of the agent, by all runs together, is one set: a signature a file that differs, and SHA256SUMS
+      const files = readRelease(theatre, version);
+      const signed = [...files.keys()].filter((name) => name.endsWith('.asc'));
+      const contents = new Set(signed.map((name) => files.get(name.slice(0, -'.asc'.length))));
+      expect(new Set(world.agent.digests.slice(digests)).size, 'signed once').toBe(contents.size);
+      const left = litter(world).filter((file) => plot.mayLeave?.test(file) !== true);
+      expect(left, 'left behind').toEqual([]);
+      expect(readdirSync(world.path('H', 'signer')).toSorted()).toEqual(STATE);
+      if (!thorough) return;
+      for (const name of signed) {
+        const data = Buffer.from(files.get(name.slice(0, -'.asc'.length)) ?? '', 'base64');
+        const signature = Buffer.from(files.get(name) ?? '', 'base64');
+        expect(await gpgvAccepts(certificate, signature, data), name).toBe(true);
+      }
+      const where = join('releases', world.project, version);
+      mustBe(0, await world.verify([world.tree(where)], ['--project', world.project, '--version', version]));
+    },
+  };
+}
+
+const STATE = ['.gitignore', 'builds', 'checkpoint', 'journal', 'lock', 'log-key', 'signer-token', 'tmp'];
+
+/** Every file of a release, base64 by name. */
+function readRelease({ world }: Theatre, version: string): Map<string, string> {
+  const directory = world.tree('releases', world.project, version);
+  return new Map(
+    filesBelow(directory).map((file) => [file, readFileSync(join(directory, file)).toString('base64')]),
+  );
+}

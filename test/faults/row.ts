@@ -1,0 +1,167 @@
+/**
+ * A row of the matrix in docs/faults.md: a step of a command, and what happens when each kind of fault meets it. One
+ * test a row. It goes by the calls that the program really makes: a cell for a call that it doesn't make fails the test, and
+ * so does a call without a cell.
+ *
+ * `npm test` tries one call a cell; `npm run test:faults` tries every one.
+ */
+import { dirname } from 'node:path';
+import { expect, test } from 'vitest';
+import type { Ran } from '../harness/program.ts';
+import type { Call, Fault, Step } from './strace.ts';
+import type { Act, Theatre } from './theatre.ts';
+
+export const COLUMNS = {
+  SIGKILL: {
+    calls: ['name', 'cut', 'sync', 'write', 'open', 'make', 'remove', 'send', 'connect', 'read'],
+    as: 'SIGKILL',
+  },
+  'read fails': { calls: ['read'], as: 'EIO' },
+  'write fails': { calls: ['write', 'cut'], as: 'EIO' },
+  'fsync fails': { calls: ['sync'], as: 'EIO' },
+  ENOSPC: { calls: ['open', 'make', 'write'], as: 'ENOSPC' },
+  EDQUOT: { calls: ['write', 'open', 'make'], as: 'EDQUOT' },
+  'name fails': { calls: ['name', 'remove'], as: 'EIO' },
+  'connection breaks': { calls: ['send'], as: 'EPIPE' },
+  'connect fails': { calls: ['connect'], as: 'ECONNREFUSED' },
+} as const satisfies Record<string, { readonly calls: readonly Call[]; readonly as: Fault['as'] }>;
+export type Column = keyof typeof COLUMNS;
+
+/**
+ * How the run with the fault ends, and what the same command does when it is given again: it `goes on` by itself (exit 0);
+ * it says what failed (exit 3), and given again it finishes; killed, and given again it finishes; or `refuses`, saying
+ * what to do.
+ */
+export type Outcome = 'goes on' | 'exit 3' | 'again' | 'refuses';
+
+export interface Row {
+  readonly role: string;
+  readonly step: string;
+  /** Its calls, as `shownAs` says them. */
+  readonly at: RegExp;
+  readonly cells: Partial<Record<Column, Outcome>>;
+}
+
+export interface Play {
+  readonly theatre: Theatre;
+  readonly act: Act;
+  /** What the program does without a fault. */
+  readonly steps: readonly Step[];
+  /** The build, so that its path can be told. */
+  readonly build: string;
+  /** What must hold right after the fault, whatever it was. */
+  readonly seen: () => void;
+  /**
+   * Gives the command again, as a person would, and finishes the release. Everything of it must be right then; `thorough`:
+   * gpgv and `verify` say so too.
+   */
+  readonly finish: (outcome: Outcome, thorough: boolean) => Promise<void>;
+}
+
+/** Every call of a cell is tried, not the first alone: a cell then stands for several, of which some end otherwise. */
+export const everyCall = process.env['FAULTS'] === 'all';
+/** gpg's home while `init` reads a key from a file: its name is random, and nothing in it lasts. */
+const ELSEWHERE = / tmp\/countersign-\w{6}/;
+
+/** One test a row, and one that no call is outside of all rows; `play` is called in the test, when the theatre is open. */
+export function testRows(rows: readonly Row[], play: (role: string) => Promise<Play> | Play): void {
+  for (const row of rows) {
+    test(`${row.role}: ${row.step}`, { timeout: everyCall ? 1_800_000 : 120_000 }, async () => {
+      await perform(row, await play(row.role));
+    });
+  }
+  for (const role of new Set(rows.map((row) => row.role))) {
+    test(`${role}: every call is in a row`, async () => {
+      const played = await play(role);
+      const shown = played.steps.map((_, at) => shownAs(at, played));
+      expect(shown.filter((call) => !ELSEWHERE.test(call) && !rows.some(({ at }) => at.test(call)))).toEqual(
+        [],
+      );
+    });
+  }
+}
+
+async function perform(row: Row, play: Play): Promise<void> {
+  const shown = play.steps.map((_, at) => shownAs(at, play));
+  for (const [column, { calls, as }] of Object.entries(COLUMNS) as [Column, (typeof COLUMNS)[Column]][]) {
+    const met = calls.flatMap((call) =>
+      play.steps.filter((step, at) => step.call === call && row.at.test(shown[at] ?? '')),
+    );
+    const outcome = row.cells[column];
+    expect(outcome !== undefined, `${row.step}: ${column}, met by ${met.length} calls`).toBe(met.length > 0);
+    if (outcome === undefined) continue;
+    for (const { syscall, path, nth } of everyCall ? met : met.slice(0, 1)) {
+      const fault: Fault = { syscall, path, nth, as };
+      await once(
+        play,
+        fault,
+        outcome,
+        `${row.role}: ${row.step}: ${column}: ${syscall} ${path ?? ''} ${nth}`,
+      );
+    }
+  }
+}
+
+async function once(play: Play, fault: Fault, outcome: Outcome, name: string): Promise<void> {
+  try {
+    const ran = await play.theatre.perform(play.act, fault);
+    play.seen();
+    const ended = endOf(ran);
+    if (everyCall && ended === 'goes on') expect(fault.as).not.toBe('SIGKILL');
+    else expect(ended, `${ran.stdout}\n${ran.stderr}`).toBe(outcome === 'refuses' ? 'again' : outcome);
+    await play.finish(outcome, everyCall || fault.as === 'SIGKILL');
+  } catch (error) {
+    throw new Error(name, { cause: error });
+  }
+}
+
+function endOf({ code, stderr, stdout }: Ran): Outcome {
+  if (code === null) return 'again';
+  if (code === 0) return 'goes on';
+  expect(code, `${stdout}\n${stderr}`).toBe(3);
+  // a person can read it, and knows what to do next
+  expect(stderr, 'a readable line').not.toMatch(/unexpected:|^ +at .+:\d+|[^\P{C}\n]/mu);
+  expect(`${stderr}${stdout}`).toMatch(/^countersign: .+|"code":"[a-z-]+"/m);
+  return 'exit 3';
+}
+
+/** What a call is about, and its number: `write H/signer/journal 2`, by the name that the file gets in the end; sockets by their kind. */
+function shownAs(at: number, play: Pick<Play, 'theatre' | 'steps' | 'build'>): string {
+  const { syscall, path, nth, to } = play.steps[at] ?? never();
+  if (path === null) return `${syscall} ${to ?? ''} ${nth}`;
+  const shown = finalName(fileOf(at, play.steps), play.steps)
+    .slice(play.theatre.world.directory.length + 1)
+    .replaceAll(play.build, 'B')
+    .replaceAll(/[0-9a-f]{64}/g, 'SHA256')
+    .replaceAll(/[0-9A-F]{40}/g, 'FPR');
+  return `${syscall} ${shown} ${nth}`;
+}
+
+/** For who writes the rows: `FAULTS=steps npx vitest run test/faults/sign.test.ts`. */
+export function showSteps(play: Play): void {
+  if (process.env['FAULTS'] === 'steps') console.log(play.steps.map((_, at) => shownAs(at, play)).join('\n'));
+}
+
+/** A directory is made for the file that comes next, and synced for the one that was put into it. */
+function fileOf(at: number, steps: readonly Step[]): string {
+  const { call, path } = steps[at] ?? never();
+  const before = steps[at - 1];
+  if (call === 'make') return steps.slice(at).find((step) => step.call === 'open')?.path ?? path ?? '';
+  if (call !== 'sync' || path === null || before === undefined) return path ?? '';
+  if (before.call === 'make') return fileOf(at - 1, steps);
+  const named = before.call === 'name' ? before.to : before.path;
+  return named !== null && dirname(named) === path ? named : path;
+}
+
+function finalName(path: string, steps: readonly Step[]): string {
+  let name = path;
+  for (const { call, path: from, to } of steps) {
+    if (call !== 'name' || from === null || to === null) continue;
+    if (name === from || name.startsWith(`${from}/`)) name = to + name.slice(from.length);
+  }
+  return name;
+}
+
+function never(): never {
+  throw new RangeError('no such step');
+}

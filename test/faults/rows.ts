@@ -1,0 +1,125 @@
+/** The rows of the matrix in docs/faults.md, by role. */
+import type { Column, Outcome, Row } from './row.ts';
+
+type Cells = Partial<Record<Column, Outcome>>;
+
+/** A file is written under another name, synced, and gets its own. */
+const kept: Cells = {
+  SIGKILL: 'again',
+  'write fails': 'exit 3',
+  'fsync fails': 'exit 3',
+  ENOSPC: 'exit 3',
+  EDQUOT: 'exit 3',
+  'name fails': 'exit 3',
+};
+/** A line is added to a file, and synced. */
+const logged: Cells = {
+  SIGKILL: 'again',
+  'write fails': 'exit 3',
+  'fsync fails': 'exit 3',
+  ENOSPC: 'exit 3',
+  EDQUOT: 'exit 3',
+};
+const read: Cells = { SIGKILL: 'again', 'read fails': 'exit 3' };
+/** A broken connection is tried again at once. */
+const sent: Cells = { SIGKILL: 'again', 'connection breaks': 'goes on' };
+const connected: Cells = { SIGKILL: 'again', 'connect fails': 'goes on' };
+
+const sign = (step: string, at: RegExp, cells: Cells): Row => ({ role: 'sign', step, at, cells });
+const entry = (n: number): RegExp => new RegExp(`^(write|fdatasync) H/signer/journal ${n}$`);
+
+export const SIGN: readonly Row[] = [
+  sign('project file read', / H\/(countersign\.toml|keys\/\S+) /, read),
+  sign('state opened', / H\/signer\/(lock|tmp|log-key|signer-token) /, {
+    SIGKILL: 'again',
+    'read fails': 'exit 3',
+    'write fails': 'exit 3',
+    ENOSPC: 'exit 3',
+    EDQUOT: 'exit 3',
+    'name fails': 'exit 3',
+  }),
+  sign('journal opened', /^(openat|read|fsync) H\/signer\/journal 1$/, {
+    SIGKILL: 'again',
+    'read fails': 'exit 3',
+    'fsync fails': 'exit 3',
+    ENOSPC: 'exit 3',
+    EDQUOT: 'exit 3',
+  }),
+  sign('builds listed', /^connect depot 1$/, connected),
+  sign('gpgv asked', / tmp\/countersign-gpgv/, {
+    SIGKILL: 'again',
+    'write fails': 'exit 3',
+    ENOSPC: 'exit 3',
+    EDQUOT: 'exit 3',
+    'name fails': 'exit 3',
+  }),
+  sign('approval kept', /^(?!p?read).* H\/signer\/builds\/B\/approval\.json\S* /, kept),
+  sign('approval logged', entry(1), logged),
+  sign('statement kept', /^(?!p?read).* H\/signer\/builds\/B\/statements\/\S+ /, kept),
+  sign('statement logged', entry(2), logged),
+  sign('artifacts read', /^writev depot 1$/, sent),
+  sign('manifest kept', /^(?!p?read).* H\/signer\/builds\/B\/manifest\.json /, kept),
+  sign('intent logged', entry(3), logged),
+  sign('signatures made', /H\/signer\/builds\/B\/signatures |^connect agent/, {
+    ...logged,
+    'read fails': 'exit 3',
+    'connect fails': 'exit 3',
+  }),
+  sign('release kept', /^(?!p?read).* H\/signer\/builds\/B\/(signatures\.list|release\.json) /, kept),
+  sign('release logged', entry(4), logged),
+  sign('checkpoint kept', /^(?!p?read).* H\/signer\/checkpoint /, kept),
+  sign('proof kept', /^(?!p?read).* H\/signer\/builds\/B\/release\.proof /, kept),
+  sign(
+    'records read back',
+    /^p?read(64)? H\/signer\/(builds\/(?!B\/signatures )\S+ \d+|checkpoint 1|journal \d+)$/,
+    read,
+  ),
+  sign('records and signatures sent', /^writev depot [2-9]$/, sent),
+  sign('read as a consumer reads', /^connect depot [2-9]$/, connected),
+  sign('settled', / H\/signer\/builds\/B\/settled /, kept),
+];
+
+const attest = (step: string, at: RegExp, cells: Cells): Row => ({ role: 'attest', step, at, cells });
+
+export const ATTEST: readonly Row[] = [
+  attest('ticket read', /^p?read(64)? operator\/tickets-\d+\/b1\.ticket /, read),
+  attest('approval asked for', /^connect depot 1$/, connected),
+  attest('artifacts read', /^p?read(64)? M\/out-/, read),
+  attest('statement kept', /^(?!unlink|rmdir)\S+ operator\/tickets-\d+\/b1\.ticket\.pending/, kept),
+  attest('private half gone', /^(openat|write|rename|fsync) operator\/tickets-\d+\/b1\.ticket [12]$/, kept),
+  attest('artifacts and statement sent', /^writev depot \d$/, sent),
+  attest('ticket gone', /^(unlink|rmdir) |^fsync operator\/tickets-\d+\/b1\.ticket 3$/, {
+    SIGKILL: 'refuses',
+    'fsync fails': 'goes on',
+    'name fails': 'exit 3',
+  }),
+];
+
+const approve = (step: string, at: RegExp, cells: Cells): Row => ({ role: 'approve', step, at, cells });
+
+export const APPROVE: readonly Row[] = [
+  approve('project file read', / operator\/(countersign\.toml|keys\/\S+) /, read),
+  approve('depot asked', /^connect depot 1$/, connected),
+  approve('ticket written', / operator\/tickets\/\S+ /, kept),
+  approve('approval sent', /^writev depot \d$/, { ...sent, SIGKILL: 'refuses' }),
+];
+
+const init = (step: string, at: RegExp, cells: Cells): Row => ({ role: 'init', step, at, cells });
+
+export const INIT: readonly Row[] = [
+  init('keys read', /^pread64 H\/keys\//, read),
+  init('keys written', / stick\/H\/keys\//, kept),
+  init('state made', / stick\/H\/signer/, { ...kept, SIGKILL: 'refuses' }),
+  init('project file written', / stick\/H\/countersign\.toml /, { ...kept, SIGKILL: 'refuses' }),
+];
+
+export const VERIFY: readonly Row[] = [
+  { role: 'verify', step: 'project file read', at: / operator\/(countersign\.toml|keys\/\S+) /, cells: read },
+  { role: 'verify', step: 'release asked for', at: /^connect depot /, cells: connected },
+  { role: 'verify', step: 'artifact read', at: / M\/out-/, cells: read },
+];
+
+export const STATUS: readonly Row[] = [
+  { role: 'status', step: 'project file read', at: / operator\/(countersign\.toml|keys\/\S+) /, cells: read },
+  { role: 'status', step: 'depot asked', at: /^connect depot /, cells: connected },
+];

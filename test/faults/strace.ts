@@ -1,0 +1,114 @@
+/**
+ * The real program under strace, with one system call of it made to fail, or to be its last. One thread does all of its
+ * file work and the names of its temporary files are counted, so that the n-th call on a path is the same in each run.
+ */
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+const FIXED_NAMES = new URL('fixed-names.mjs', import.meta.url).href;
+
+/** The calls by which the program changes anything, and `read`, which may fail too. */
+const CALLS = {
+  open: 'openat',
+  read: 'read,pread64',
+  write: 'write,pwrite64,writev,pwritev',
+  sync: 'fsync,fdatasync',
+  make: 'mkdir,mkdirat',
+  name: 'rename,renameat,renameat2,link,linkat,symlink',
+  remove: 'unlink,unlinkat,rmdir',
+  cut: 'ftruncate',
+  connect: 'connect',
+  /** Only sockets are written to with it: requests with a body, answers. */
+  send: 'writev,sendmsg',
+} as const;
+export type Call = keyof typeof CALLS;
+
+export type Error = 'EIO' | 'ENOSPC' | 'EDQUOT' | 'EPIPE' | 'ECONNRESET' | 'ECONNREFUSED' | 'ENETUNREACH';
+
+/** The `nth` such call on `path` (or at all: sockets have none) fails; or is not made, and the process killed. */
+export interface Fault {
+  readonly syscall: string;
+  readonly path: string | null;
+  readonly nth: number;
+  readonly as: Error | 'SIGKILL';
+}
+
+/** For `run` of the harness: where the program runs under strace. */
+export interface Traced {
+  readonly under: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** What strace wrote; call it once the program has ended. */
+  readonly trace: () => string;
+}
+
+let traces = 0;
+
+/** `scratch`: where the trace goes meanwhile. Children that are other programs are not traced. */
+export function traced(scratch: string, fault: Fault | null): Traced {
+  const file = join(scratch, `trace-${process.pid}-${++traces}`);
+  const strace = ['strace', '-f', '-b', 'execve', '-q', '-y', '-s', '0', '-o', file];
+  const what =
+    fault === null
+      ? ['-e', `trace=${Object.values(CALLS).join()}`]
+      : [
+          ...(fault.path === null ? [] : ['-P', fault.path]),
+          ...['-e', `trace=${fault.syscall}`],
+          ...['-e', `inject=${fault.syscall}:${injection(fault)}:when=${fault.nth}`],
+        ];
+  return {
+    under: [...strace, ...what],
+    env: { UV_THREADPOOL_SIZE: '1', UV_USE_IO_URING: '0', NODE_OPTIONS: `--import=${FIXED_NAMES}` },
+    trace() {
+      const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
+      rmSync(file, { force: true });
+      return text;
+    },
+  };
+}
+
+const injection = ({ as }: Fault): string => (as === 'SIGKILL' ? 'signal=KILL' : `error=${as}`);
+
+/** Whether the fault happened: without this an injection that hit nothing would pass for one that was survived. */
+export const hit = (trace: string, { as }: Fault): boolean =>
+  as === 'SIGKILL'
+    ? /\+\+\+ killed by SIGKILL/.test(trace)
+    : trace.includes(`${as} `) && trace.includes('(INJECTED)');
+
+/** One call that the program made, as far as it can be told apart. */
+export interface Step {
+  readonly call: Call;
+  readonly syscall: string;
+  readonly path: string | null;
+  /** Which of the same system call on the same path it was, from 1: strace counts them so. */
+  readonly nth: number;
+  /** Where a rename or a link led; to whom a connection. */
+  readonly to: string | null;
+}
+
+/** Calls that change something below `directory`, and on sockets, in order. */
+export function stepsOf(trace: string, directory: string): Step[] {
+  const seen = new Map<string, number>();
+  return trace.split('\n').flatMap((line): Step[] => {
+    const made = madeCall(line, directory);
+    if (made === null) return [];
+    const key = `${made.syscall} ${made.path}`;
+    const nth = (seen.get(key) ?? 0) + 1;
+    seen.set(key, nth);
+    return [{ ...made, nth }];
+  });
+}
+
+function madeCall(line: string, directory: string): Omit<Step, 'nth'> | null {
+  const [, syscall = '', args = ''] = /^\d+ +([a-z0-9]+)\((.*)$/.exec(line) ?? [];
+  const calls = (Object.keys(CALLS) as Call[]).filter((call) => CALLS[call].split(',').includes(syscall));
+  const [call] = calls;
+  if (call === undefined) return null;
+  const socket = { syscall, path: null, to: args.includes('AF_UNIX') ? 'agent' : 'depot' };
+  if (call === 'connect') return { call, ...socket };
+  if (calls.includes('send') && /^\d+<(?:TCP|socket|UNIX)/.test(args)) return { call: 'send', ...socket };
+  if (call === 'open' && !args.includes('O_CREAT')) return null;
+  const [path, to = null] = [...args.matchAll(/"([^"]*)"|^\d+<([^>]*)>/g)]
+    .map(([, quoted, open]) => quoted ?? open ?? '')
+    .filter((named) => named.startsWith(`${directory}/`));
+  return path === undefined ? null : { call, syscall, path, to };
+}

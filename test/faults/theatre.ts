@@ -1,0 +1,96 @@
+/**
+ * A world that can be put back to where it was, so that one command can meet one fault after another at the same step:
+ * with a release that is out already (nothing of it may ever change), and the next one as far as the command.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { mustBe, World } from '../harness/world.ts';
+import type { Files, WorldOptions } from '../harness/world.ts';
+import type { Ran } from '../harness/program.ts';
+import { hit, stepsOf, traced } from './strace.ts';
+import type { Fault, Step, Traced } from './strace.ts';
+
+const HOSTS = ['H', 'M', 'L', 'operator', 'tmp', 'stick'];
+
+/** Small and large, equal ones, one below a directory, an empty one. */
+export const FILES: Files = {
+  'app-1.0.tar.gz': Buffer.alloc(150_000, 'app'),
+  'docs/README': 'read me\n',
+  'docs/README.txt': 'read me\n',
+  empty: '',
+};
+
+export class Theatre {
+  readonly world: World;
+
+  private constructor(world: World) {
+    this.world = world;
+  }
+
+  static async open(options: WorldOptions = {}): Promise<Theatre> {
+    const world = await World.make(options);
+    try {
+      await world.release('0.9', { 'old.txt': 'old' });
+      mkdirSync(world.path('scratch'));
+      return new Theatre(world);
+    } catch (error) {
+      await world.close();
+      throw error;
+    }
+  }
+
+  close(): Promise<void> {
+    return this.world.close();
+  }
+
+  /** Keeps everything as it is now. */
+  save(): void {
+    rmSync(this.#saved(), { recursive: true, force: true });
+    mkdirSync(this.#saved());
+    for (const host of HOSTS) if (this.#has(host)) copy(this.world.path(host), this.#saved());
+  }
+
+  /** Puts everything back as it was saved. */
+  restore(): void {
+    for (const host of HOSTS) rmSync(this.world.path(host), { recursive: true, force: true });
+    for (const host of readdirSync(this.#saved())) copy(join(this.#saved(), host), this.world.directory);
+  }
+
+  /** Runs the command once without a fault, and says what it did. The world is as saved afterwards. */
+  async rehearse(act: Act): Promise<Step[]> {
+    this.restore();
+    const watched = traced(this.world.path('scratch'), null);
+    mustBe(0, await act(watched));
+    const steps = stepsOf(watched.trace(), this.world.directory);
+    this.restore();
+    return steps;
+  }
+
+  /** Runs the command with the fault; throws unless it happened. */
+  async perform(act: Act, fault: Fault): Promise<Ran> {
+    this.restore();
+    const watched = traced(this.world.path('scratch'), fault);
+    const ran = await act(watched);
+    const trace = watched.trace();
+    if (!hit(trace, fault))
+      throw new Error(`${JSON.stringify(fault)} did not happen:\n${trace}\n${ran.stdout}\n${ran.stderr}`);
+    return ran;
+  }
+
+  #has(host: string): boolean {
+    return readdirSync(this.world.directory).includes(host);
+  }
+
+  #saved(): string {
+    return this.world.path('saved');
+  }
+}
+
+/** The command that meets the fault. */
+export type Act = (traced: Traced) => Promise<Ran>;
+
+/** With hard links, times and modes. */
+function copy(from: string, into: string): void {
+  execFileSync('cp', ['-a', '--', from, into]);
+}
