@@ -13,6 +13,8 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { toTimestamp } from '../../src/records/timestamp.ts';
+import { formatTicket, parseTicket } from '../../src/records/ticket.ts';
 import { World } from '../harness/world.ts';
 import { Patient } from './patient.ts';
 
@@ -179,17 +181,22 @@ describe('tickets', () => {
   });
 
   test('that a builder was given: expired, or none', async () => {
-    const approved = await world.approve(`1.0.${turn}`, ['--expires', '1s']);
-    const ticket = readFileSync(approved.ticket, 'utf8').trim();
-    const secret = /^countersign-ticket-v1\.(.*)$/.exec(ticket)?.[1] ?? '';
+    const approved = await world.approve(`1.0.${turn}`);
+    const given = readFileSync(approved.ticket, 'utf8').trim();
+    const times = {
+      notBefore: toTimestamp('2026-01-01T00:00:00Z', ''),
+      expires: toTimestamp('2026-01-02T00:00:00Z', ''),
+    };
+    const ticket = formatTicket({ ...parseTicket(given), ...times });
+    const secret = given.slice('countersign-ticket-v1.'.length);
     const builder = new Patient([], { cwd: world.path('cwd'), env: world.env('M') });
-    await expect
-      .poll(async () => (await builder.examine('', { COUNTERSIGN_TICKET: ticket })).code, { timeout: 10_000 })
-      .toBe(1);
+    const good = await builder.examine('', { COUNTERSIGN_TICKET: given });
+    expect(good.findings).toContainEqual(expect.objectContaining({ check: 'ticket', level: 'ok' }));
+    expect(good.findings).toContainEqual(expect.objectContaining({ check: 'depot', level: 'ok' }));
     expect(await builder.finding('ticket', /./, { COUNTERSIGN_TICKET: ticket })).toMatchObject({
       text: expect.stringMatching(new RegExp(`build ${approved.build}, slot b1 expired at`)),
     });
-    const cut = await builder.finding('ticket', /./, { COUNTERSIGN_TICKET: ticket.slice(0, -40) });
+    const cut = await builder.finding('ticket', /./, { COUNTERSIGN_TICKET: given.slice(0, -40) });
     expect(cut.text).not.toContain(secret.slice(0, 40));
   });
 });

@@ -174,4 +174,14 @@ describe('doctor', () => {
       text: expect.stringContaining('countersign.toml: '),
     });
   });
+
+  test('has each of its checks in the manual', () => {
+    const source = readFileSync(new URL('../../src/setup/doctor/finding.ts', import.meta.url), 'utf8');
+    const codes = [...source.matchAll(/^ {2}\| '([a-z-]+)'/gm)].map(([, code]) => code ?? '');
+    expect(codes.length).toBeGreaterThan(20);
+    const manual = readFileSync(new URL('../../docs/how-to/doctor.md', import.meta.url), 'utf8');
+    const rows = manual.split('\n').filter((line) => line.startsWith('| `'));
+    const described = rows.flatMap((row) => row.split('|')[1]?.match(/[a-z-]+/g) ?? []);
+    expect(described.sort()).toEqual(codes.sort());
+  });
 });
