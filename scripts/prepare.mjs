@@ -30,6 +30,14 @@ const DEBIAN = [
   { name: 'systemd-container', program: 'systemd-nspawn', for: ['test'] },
   { name: 'exfat-fuse', program: 'mount.exfat-fuse', for: ['test'] },
   { name: 'exfatprogs', program: 'mkfs.exfat', for: ['test'] },
+  { name: 'scdaemon', program: '../lib/gnupg/scdaemon', for: ['test'] },
+  { name: 'pcscd', program: 'pcscd', for: ['test'] },
+  { name: 'vsmartcard-vpcd', program: 'vpcd-config', for: ['test'] },
+  { name: 'gnupg-pkcs11-scd', program: 'gnupg-pkcs11-scd', for: ['test'] },
+  { name: 'softhsm2', program: 'softhsm2-util', for: ['test'] },
+  { name: 'opensc', program: 'pkcs11-tool', for: ['test'] },
+  { name: 'faketime', program: 'faketime', for: ['test'] },
+  { name: 'systemd', program: 'systemd-socket-activate', for: ['test'] },
 ];
 
 /** Runs a command; a package that it installs starts no daemon, unless the machine has its own policy for that. */
