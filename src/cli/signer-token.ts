@@ -29,7 +29,7 @@ export class SignerToken {
     const bytes = readToken(file);
     if (bytes === null || !matchesDigest(bytes, project.signerTokenSha256))
       throw usage('token-foreign', `${file} is not the signer token of the project file`, 'check the path');
-    if ((statSync(file).mode & 0o077) !== 0)
+    if ((statSync(file).mode & 0o007) !== 0)
       throw usage('token-permissions', `${file} is open to other users`, `chmod 0600 ${file}`);
     return new SignerToken(bytes, told !== undefined, project.depot);
   }

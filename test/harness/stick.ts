@@ -27,24 +27,23 @@ export class Stick {
       this.#device = asRoot(['losetup', '--find', '--show', image]).trim();
       this.plugIn();
     } catch (error) {
-      if (process.env['CI']) console.error('no exFAT file system can be mounted here');
       console.error(`the stick is a directory: ${String(error)}`);
       this.#detach();
     }
   }
 
-  /** Whether it is more than a directory. */
-  get real(): boolean {
-    return this.#device !== null;
-  }
-
   plugIn(): void {
     if (this.#device === null) return;
     const [uid, gid] = [process.getuid?.(), process.getgid?.()];
-    const options = ['-o', `uid=${uid},gid=${gid},umask=0022`];
-    const fuse = [...options.slice(0, 1), `${options[1]}${uid === 0 ? '' : ',allow_other'}`];
-    if (!rootCan(['mount', '-t', 'exfat', ...options, this.#device, this.path]))
-      asRoot(['mount.exfat-fuse', ...fuse, this.#device, this.path]);
+    const options = `uid=${uid},gid=${gid},umask=0022`;
+    if (!rootCan(['mount', '-t', 'exfat', '-o', options, this.#device, this.path]))
+      asRoot([
+        'mount.exfat-fuse',
+        '-o',
+        uid === 0 ? options : `${options},allow_other`,
+        this.#device,
+        this.path,
+      ]);
     this.#mounted = true;
   }
 
