@@ -2,7 +2,7 @@
  * Three hosts for real: L, H, the operator's, and a builder M for each build, each with a network and files of its own,
  * on one switch. L serves HTTPS and ssh, M ssh, H nothing; H connects to L alone, and nothing passes between H and M.
  */
-import { appendFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { runProgram } from '../harness/program.ts';
@@ -72,19 +72,28 @@ export class Site {
       ssh: true,
     });
     this.#builders.push(machine);
-    const key = this.#path('M', 'host_key');
-    const known = await machine.admin(`ssh-keygen -q -t ed25519 -N '' -f ${key}; cat ${key}.pub`);
-    // as the console of a cloud shows it
-    await appendFile(this.#path('public', 'known_hosts'), `[${machine.address}]:${PORT.ssh} ${known}`);
+    const keys = await machine.admin(
+      `cd ${this.#path('M')}; cat > ssh_config
+      for key in host_key id; do ssh-keygen -q -t ed25519 -N '' -C '' -f $key; cat $key.pub; done`,
+      this.#sshConfig('M'),
+    );
+    const [known = '', client = ''] = keys.split('\n');
+    // as the console of a cloud shows them
+    await appendFile(this.#path('public', 'known_hosts'), `[${machine.address}]:${PORT.ssh} ${known}\n`);
+    await appendFile(this.#path('public', 'authorized_keys'), `${client}\n`);
     await this.#startSsh(machine, this.#path('M'));
     return machine;
   }
 
   /** What the operator runs on another host by ssh. Returns what it prints; throws with what it says. */
   ssh(machine: Machine, script: string, input?: string | Buffer): Promise<string> {
-    const at = `${userInfo().username}@${machine.address}`;
-    const command = [...this.sshCommand('operator'), at, script];
+    const command = [...this.sshCommand('operator'), machine.address, script];
     return execute([...this.host('operator').enter(), ...command], this.world.env('operator'), input);
+  }
+
+  /** ssh as it is set up on a host, where L is called depot.example.org. */
+  sshCommand(from: 'H' | 'M' | 'operator'): string[] {
+    return ['ssh', '-F', this.#path(from, 'ssh_config')];
   }
 
   /** The operator hands a ticket to M by ssh, and keeps none. */
@@ -107,13 +116,6 @@ export class Site {
       env: this.world.env('M'),
       under: machine.enter(this.world.path('cwd')),
     });
-  }
-
-  /** ssh with the key of H or the operator, as rsync's `-e` takes it too. */
-  sshCommand(from: 'H' | 'operator'): string[] {
-    const options = [`UserKnownHostsFile=${this.#path('public', 'known_hosts')}`, 'BatchMode=yes'];
-    const key = ['-i', this.#path(from, 'id'), '-p', String(PORT.ssh)];
-    return ['ssh', '-F', 'none', ...key, ...options.flatMap((option) => ['-o', option])];
   }
 
   /** Ends every host, every process on them, and removes what they left. */
@@ -146,6 +148,21 @@ export class Site {
       ],
       { PATH },
     );
+    for (const from of ['H', 'operator'] as const)
+      await writeFile(this.#path(from, 'ssh_config'), this.#sshConfig(from));
+  }
+
+  #sshConfig(from: 'H' | 'M' | 'operator'): string {
+    return `Host depot.example.org
+HostName ${ADDRESS.L}
+HostKeyAlias [${ADDRESS.L}]:${PORT.ssh}
+Host *
+User ${userInfo().username}
+Port ${PORT.ssh}
+IdentityFile ${this.#path(from, 'id')}
+UserKnownHostsFile ${this.#path('public', 'known_hosts')}
+BatchMode yes
+`;
   }
 
   #stage(): Stage {
