@@ -10,7 +10,7 @@ import { run, withoutOurs } from '../host/process.ts';
 import type { Environment } from '../host/process.ts';
 import { AssuanConnection, escapeParameter } from './assuan.ts';
 import type { Answer } from './assuan.ts';
-import { agentLate, cardLocked, cardMissing, gpgFailure, isUnasked } from './gpg-error.ts';
+import { agentLate, cardLocked, cardMissing, gpgFailure, isUnasked, passphraseUnfit } from './gpg-error.ts';
 import { signatureIntegers } from './sexp.ts';
 
 const ANSWER_MS = 30_000;
@@ -114,18 +114,19 @@ export class Agent {
     await this.#ask(`SETHASH --hash=${hash} ${digest.toString('hex').toUpperCase()}`, ANSWER_MS);
     const answer = await this.#connection.command('PKSIGN', SIGNATURE_MS[pinentry]);
     if (answer.ok) return signatureIntegers(answer.data);
-    throw (
-      (isUnasked(answer.error) && (await this.#cardFailure(keygrip))) || gpgFailure(answer.error, answer.text)
-    );
+    const why = isUnasked(answer.error) ? await this.#whyUnasked(keygrip) : null;
+    throw why ?? gpgFailure(answer.error, answer.text);
   }
 
-  /** Where nobody can be asked to insert a card or for its PIN: which of the two it is. Null for a key that is on no card. */
-  async #cardFailure(keygrip: string): Promise<Failure | null> {
-    const [type, serial] = statusFields(
-      await this.#connection.command(`KEYINFO ${keygrip}`, ANSWER_MS),
-      `KEYINFO ${keygrip}`,
-    );
-    if (type !== 'T') return null;
+  /**
+   * Why a person would have to be asked, where that is not just for the passphrase: the agent says the same when
+   * the passphrase that it remembers is wrong, or it has no secure memory left to try it in, when a card is missing
+   * and when it wants its PIN. Null if it is just for the passphrase.
+   */
+  async #whyUnasked(keygrip: string): Promise<Failure | null> {
+    const info = await this.#connection.command(`KEYINFO ${keygrip}`, ANSWER_MS);
+    const [type, serial, , cached] = statusFields(info, `KEYINFO ${keygrip}`);
+    if (type !== 'T') return cached === '1' ? passphraseUnfit() : null;
     const card = await this.#connection.command('SCD SERIALNO', ANSWER_MS);
     if (!card.ok) return cardMissing(card.text);
     const [inserted] = statusFields(card, 'SERIALNO');

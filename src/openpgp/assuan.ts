@@ -3,7 +3,9 @@
  */
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure, unable } from '../failure.ts';
+import { errorCode } from '../host/files.ts';
 import { agentLate } from './gpg-error.ts';
 
 /** libassuan's limit of a line, with its end. */
@@ -12,6 +14,10 @@ const LINE_MAX = 1002;
 const DATA_MAX = 16 * 1024;
 /** The most status lines to one command; a prompt, a card and progress make a handful. */
 const STATUS_MAX = 1_000;
+/** Failures to connect that need no more words. */
+const SAID = new Set(['agent-timeout', 'agent-unreachable']);
+/** Until we knock again. */
+const BUSY_MS = 50;
 
 /** What the server said to a command: data and status lines, or a libgpg-error number with its text. */
 export type Answer =
@@ -37,19 +43,21 @@ export class AssuanConnection {
 
   /** Connects to the socket at `path` and reads the greeting. Throws `unable` (`agent-unreachable`, `agent-timeout`). */
   static async open(path: string, timeoutMs: number): Promise<AssuanConnection> {
-    const socket = connect({ path });
-    const connection = new AssuanConnection(socket);
-    const greeting = await connection.#answer(timeoutMs).catch((cause: unknown) => {
-      if (cause instanceof Failure && cause.code === 'agent-timeout') throw cause;
-      throw unable(
-        'agent-unreachable',
-        `gpg-agent does not answer at ${path}`,
-        'gpgconf --launch gpg-agent',
-        cause,
-      );
-    });
-    if (!greeting.ok) throw unable('agent-unreachable', `gpg-agent turned us away: ${greeting.text}`);
-    return connection;
+    for (const end = performance.now() + timeoutMs; ; await sleep(BUSY_MS)) {
+      const connection = new AssuanConnection(connect({ path }));
+      try {
+        const greeting = await connection.#answer(timeoutMs);
+        if (greeting.ok) return connection;
+        throw unable('agent-unreachable', `gpg-agent turned us away: ${greeting.text}`);
+      } catch (error) {
+        if (!(error instanceof Failure) || SAID.has(error.code)) throw error;
+        // many wait to be accepted: a blocking connect(2) would wait too
+        const isBusy = errorCode(error.cause) === 'EAGAIN';
+        if (isBusy && performance.now() < end) continue;
+        const text = `gpg-agent does not answer at ${path}`;
+        throw isBusy ? agentLate() : unable('agent-unreachable', text, 'gpgconf --launch gpg-agent', error);
+      }
+    }
   }
 
   /**

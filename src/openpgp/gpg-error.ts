@@ -100,6 +100,14 @@ export function gpgFailure(error: number, description: string): Failure {
 /** Whether nobody could be asked, or nobody was to be: the agent says the same of a locked key and a missing card. */
 export const isUnasked = (error: number): boolean => (error & CODE_MASK) === NO_PIN_ENTRY;
 
+/** The passphrase that the agent remembers does not open the key. */
+export const passphraseUnfit = (): Failure =>
+  unable(
+    'agent-wrong-passphrase',
+    'the passphrase that gpg-agent remembers is wrong, or it has no secure memory left to try it',
+    'give it the right one with gpg-preset-passphrase; put auto-expand-secmem into gpg-agent.conf',
+  );
+
 /** A card key whose card is elsewhere, or in whose reader another is. */
 export const cardMissing = (description: string): Failure =>
   unable('agent-no-card', `the card with the secret key is not in the reader (${description})`, INSERT);

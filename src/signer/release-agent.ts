@@ -5,7 +5,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '../failure.ts';
 import type { PinentryMode } from '../openpgp/agent.ts';
-import type { Signer, SigningAgent } from './signer.ts';
+
+/** The part of gpg-agent that signing needs; `Agent` of openpgp/agent.ts is one. */
+export interface SigningAgent {
+  /** The MPIs of a signature over the digest; `what` is told to whoever is asked for the passphrase. */
+  sign(
+    keygrip: string,
+    hash: 'sha256' | 'sha512',
+    digest: Buffer,
+    what: string,
+    pinentry: PinentryMode,
+  ): Promise<Buffer[]>;
+  close(): void;
+}
 
 /** What is to be signed with which key; see `Agent.sign`. */
 interface SigningRequest {
@@ -17,11 +29,14 @@ interface SigningRequest {
 
 /** The connection is of no more use. */
 const BROKEN = new Set(['agent-lost', 'agent-timeout', 'agent-protocol']);
-/** Others may be using up the agent's secure memory at this moment; how long to wait for them. */
-const MEMORY_WAITS_MS = [100, 400, 1600];
+/** A person can help. */
+const LOCKED = new Set(['agent-locked', 'agent-wrong-passphrase']);
+/** Others may be using up the agent's secure memory at this moment: tried again after so long, by itself. */
+const CROWDED = new Set(['agent-memory', 'agent-wrong-passphrase']);
+const CROWD_WAITS_MS = [100, 400, 1600];
 
 export class ReleaseAgent {
-  readonly #connect: Signer['connectAgent'];
+  readonly #connect: () => Promise<SigningAgent>;
   /** One for all builds of a round, made when the first asks. */
   #agent: SigningAgent | null = null;
   /** Of this round, by keygrip. */
@@ -29,7 +44,7 @@ export class ReleaseAgent {
   /** What came of asking a person to unlock a key, by keygrip, while it is still locked. */
   readonly #askedInVain = new Map<string, Failure>();
 
-  constructor(connect: Signer['connectAgent']) {
+  constructor(connect: () => Promise<SigningAgent>) {
     this.#connect = connect;
   }
 
@@ -51,7 +66,8 @@ export class ReleaseAgent {
       this.#askedInVain.delete(keygrip);
       return mpis;
     } catch (error) {
-      if (error instanceof Failure) this.#failures.set(keygrip, error);
+      // one that went away is back, perhaps, when the next build asks
+      if (error instanceof Failure && error.code !== 'agent-lost') this.#failures.set(keygrip, error);
       throw error;
     }
   }
@@ -68,7 +84,7 @@ export class ReleaseAgent {
     try {
       return await this.#attempt(request, 'error');
     } catch (error) {
-      if (!(error instanceof Failure) || error.code !== 'agent-locked') {
+      if (!(error instanceof Failure) || !LOCKED.has(error.code)) {
         this.#askedInVain.delete(keygrip); // its card is out, say: when that is back, the PIN may be asked for
         throw error;
       }
@@ -84,7 +100,7 @@ export class ReleaseAgent {
   }
 
   async #attempt({ keygrip, hash, digest, what }: SigningRequest, pinentry: PinentryMode): Promise<Buffer[]> {
-    const waits = [...MEMORY_WAITS_MS];
+    const waits = [...CROWD_WAITS_MS];
     for (let lost = false; ;) {
       try {
         this.#agent ??= await this.#connect();
@@ -92,7 +108,7 @@ export class ReleaseAgent {
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
         if (BROKEN.has(error.code)) this.#hangUp();
-        const wait = error.code === 'agent-memory' ? waits.shift() : undefined;
+        const wait = CROWDED.has(error.code) ? waits.shift() : undefined;
         if (wait !== undefined) await sleep(wait);
         else if (error.code === 'agent-lost' && !lost) lost = true;
         else throw error;

@@ -9,26 +9,12 @@ import type {
   Slot,
   Version,
 } from '../records/names.ts';
-import type { PinentryMode } from '../openpgp/agent.ts';
 import type { Passed } from '../openpgp/pass.ts';
 import type { Project } from '../policy/project.ts';
 import type { Depot } from '../tree/tree.ts';
-import type { ReleaseAgent } from './release-agent.ts';
+import type { ReleaseAgent, SigningAgent } from './release-agent.ts';
 import type { BuildResult } from './result.ts';
 import type { SignerState } from './state.ts';
-
-/** The part of gpg-agent that signing needs; `Agent` of openpgp/agent.ts is one. */
-export interface SigningAgent {
-  /** The MPIs of a signature over the digest; `what` is told to whoever is asked for the passphrase. */
-  sign(
-    keygrip: string,
-    hash: 'sha256' | 'sha512',
-    digest: Buffer,
-    what: string,
-    pinentry: PinentryMode,
-  ): Promise<Buffer[]>;
-  close(): void;
-}
 
 export interface Signer {
   /** Read from its file whenever it is called: approvers are counted again right before an intent. */

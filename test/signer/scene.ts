@@ -73,13 +73,14 @@ export type Odd = Partial<Pick<Signer, 'depot' | 'publicDepot' | 'connectAgent' 
 };
 
 const b1 = toSlot('b1', 'scene');
-const KEYS_MADE = '20260101T000000';
+const RELEASE = 'Releases <release@example.org>';
+export const KEYS_MADE = '20260101T000000';
 
 export class Scene {
   readonly directory = mkdtempSync(join(tmpdir(), 'cs-signer-'));
   readonly ada = person('Ada <ada@example.org>');
   readonly bob = person('Bob <bob@example.org>');
-  readonly home = new GnupgHome();
+  readonly home: GnupgHome;
   project!: Project;
   agent!: AgentProxy;
   tree!: DirectoryTree;
@@ -88,15 +89,19 @@ export class Scene {
   /** Two days ago: gpgv goes by the system's clock, and believes in no key of tomorrow. */
   #milliseconds = Math.floor(Date.now() / 1000 - 2 * 86_400) * 1000;
 
-  /** `algorithm`: of the release key, as gpg names it. */
-  static async make(algorithm = 'ed25519', hash: 'sha256' | 'sha512' = 'sha256'): Promise<Scene> {
-    const scene = new Scene();
-    const primary = scene.home.generate({
-      userId: 'Releases <release@example.org>',
-      usage: 'cert',
-      at: KEYS_MADE,
-    });
-    scene.addReleaseKey(primary, algorithm);
+  private constructor(home: GnupgHome) {
+    this.home = home;
+  }
+
+  /** `algorithm`: of the release key, as gpg names it; or `release`: one that is made already, before 2026-01-02. */
+  static async make(
+    algorithm = 'ed25519',
+    hash: 'sha256' | 'sha512' = 'sha256',
+    release?: { readonly home: GnupgHome; readonly key: Fingerprint },
+  ): Promise<Scene> {
+    const scene = new Scene(release?.home ?? new GnupgHome());
+    const primary = release?.key ?? scene.home.generate({ userId: RELEASE, usage: 'cert', at: KEYS_MADE });
+    if (!release) scene.addReleaseKey(primary, algorithm);
     scene.agent = await AgentProxy.start(scene.home);
     process.env['GNUPGHOME'] = scene.agent.directory;
 
