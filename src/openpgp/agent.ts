@@ -102,7 +102,8 @@ export class Agent {
     pinentry: PinentryMode,
   ): Promise<Buffer[]> {
     if (this.#pinentry !== pinentry) {
-      await this.#ask(`OPTION pinentry-mode=${pinentry}`, ANSWER_MS);
+      // one that does not know the option asks a person where it has to
+      await this.#connection.command(`OPTION pinentry-mode=${pinentry}`, ANSWER_MS);
       this.#pinentry = pinentry;
     }
     if (this.#keygrip !== keygrip) {
