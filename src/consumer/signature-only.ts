@@ -11,7 +11,7 @@ import { keyFact } from '../openpgp/key-fact.ts';
 import { beginVerify } from '../openpgp/verify.ts';
 import type { GoodSignature } from '../openpgp/verify.ts';
 import { timestamp } from '../records/names.ts';
-import { DirectoryCopy, UrlCopy, chunksOf, isUrl, openFile } from './copy.ts';
+import { DirectoryCopy, UrlCopy, chunksOf, isUrl, openFile, findingOf } from './copy.ts';
 import { badOutcome, unjudged } from './verdict.ts';
 import type { FileVerdict, Verdict } from './verdict.ts';
 
@@ -69,14 +69,19 @@ async function judgeSignature(
   { offline, now, progress = () => {} }: Options,
 ): Promise<Judged> {
   const { size, stream } = await openFile(path);
-  const signature = await findSignature(path, release, offline).catch((error: unknown) => {
-    stream.destroy();
-    throw error;
-  });
   const bad = (code: string, text: string): Judged => {
     stream.destroy();
     return { file: { ...unjudged(path), findings: [{ code, text }] }, good: null };
   };
+  let signature: Buffer | null;
+  try {
+    signature = await findSignature(path, release, offline);
+  } catch (error) {
+    stream.destroy();
+    const finding = findingOf(error);
+    if (finding === null) throw error;
+    return bad(finding.code, finding.text);
+  }
   if (signature === null) return bad('signature-missing', `there is no ${basename(path)}.asc`);
   const begun = beginVerify(signature, certificate, now);
   if (!('pass' in begun)) return bad(begun.code, begun.reason);
