@@ -35,19 +35,21 @@ describeHosts('three hosts', () => {
     // else nothing would be there to connect to
     const listener = ['socat', `TCP-LISTEN:${OPEN},fork,reuseaddr`, 'EXEC:true'];
     const open = spawn('env', [...H.enter(), ...listener], { stdio: 'ignore' });
-    await until('H listens', async () => (await H.listening()).includes(`:${OPEN}`));
     try {
-      expect(await connects(H, `127.0.0.1:${OPEN}`), 'it does listen').toBe(true);
-      const tried = [L, operator, M].map((host) => connects(host, `${H.address}:${OPEN}`));
-      expect(await Promise.all(tried)).toEqual([false, false, false]);
+      await until('it listens', () => connects(H, `127.0.0.1:${OPEN}`));
+      await until('H has turned away all that came', async () => {
+        const tried = [L, operator, M].map((host) => connects(host, `${H.address}:${OPEN}`));
+        expect(await Promise.all(tried)).toEqual([false, false, false]);
+        return (await H.turnedAway()).length >= 2;
+      });
       expect(await H.turnedAway(), 'of M nothing came').toEqual([L.address, operator.address]);
     } finally {
       open.kill('SIGKILL');
     }
-    expect(await connects(H, `${L.address}:${PORT.https}`)).toBe(true);
+    await until('H connects to L', () => connects(H, `${L.address}:${PORT.https}`));
     const others = [M, operator].map(({ address }) => connects(H, `${address}:${PORT.ssh}`));
     expect(await Promise.all(others)).toEqual([false, false]);
-    expect(await connects(operator, `${M.address}:${PORT.ssh}`), 'an open port is found').toBe(true);
+    await until('M’s port is open to others', () => connects(operator, `${M.address}:${PORT.ssh}`));
     await M.end();
   });
 
