@@ -1,16 +1,15 @@
 /** What a process inside each unit can still do, tried in its place on a booted host: whatever takes the program over can do no more. */
 import { readdirSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { shellBlocks } from '../harness/document.ts';
-import { Host, bootProblem } from './host.ts';
-
-const problem = bootProblem();
+import { Host, describeBooted } from './host.ts';
 
 /** Takes the place of the unit's program, and says what it can do, a line each. */
 const BURGLAR = `
 can() { if "\${@:2}" >/dev/null 2>&1; then echo "$1"; fi; }
 perl() { /usr/bin/perl -MIO::Socket::INET -MIO::Socket::UNIX -e "$1 or exit 1"; }
 can 'open an IP socket' perl 'IO::Socket::INET->new(Proto => "udp", PeerAddr => "127.0.0.1:9")'
+can 'be in the network' test "$(readlink /proc/self/ns/net)" = "$(cat /etc/countersign/network)"
 can 'listen' perl 'IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")'
 can 'talk to gpg-agent' perl 'IO::Socket::UNIX->new("/run/countersign-agent/S.gpg-agent")'
 can 'read the release key' cat /var/lib/countersign-agent/private-keys-v1.d/key
@@ -22,7 +21,7 @@ can 'read the passphrase' cat "\${CREDENTIALS_DIRECTORY-}/countersign-passphrase
 can 'use the signer token' cat "\${CREDENTIALS_DIRECTORY-}/signer-token"
 can 'write what was fetched' touch /var/spool/countersign/in/file
 can 'write what was decided' touch /var/spool/countersign/out/file
-can 'change the project file' touch /etc/countersign/countersign.toml /etc/countersign/depot
+can 'change the project file' touch /etc/countersign/countersign.toml
 can 'change the program' touch /usr/local/bin/countersign
 can 'read /root' ls /root
 can 'read /home' ls /home/ada
@@ -34,14 +33,19 @@ can 'dump core' test "$(ulimit -Hc)" != 0
 
 /** All that each of them can do. */
 const CAN: Record<string, readonly string[]> = {
-  'countersign-depot': ['open an IP socket', 'listen', 'read what waits on the depot'],
+  'countersign-depot': ['be in the network', 'open an IP socket', 'listen', 'read what waits on the depot'],
   'countersign-agent': ['talk to gpg-agent', 'read the release key'],
   'countersign-unlock': ['talk to gpg-agent', 'read the release key', 'read the passphrase'],
-  'countersign-signer': ['open an IP socket', 'talk to gpg-agent', 'read the log key'],
-  'countersign-sync-in': ['open an IP socket', 'use the signer token', 'write what was fetched'],
+  'countersign-signer': ['be in the network', 'open an IP socket', 'talk to gpg-agent', 'read the log key'],
+  'countersign-sync-in': [
+    'be in the network',
+    'open an IP socket',
+    'use the signer token',
+    'write what was fetched',
+  ],
   'countersign-sign': ['talk to gpg-agent', 'read the log key', 'write what was decided'],
-  'countersign-sync-out': ['open an IP socket', 'use the signer token'],
-  'countersign-attest': ['open an IP socket', 'read the ticket'],
+  'countersign-sync-out': ['be in the network', 'open an IP socket', 'use the signer token'],
+  'countersign-attest': ['be in the network', 'open an IP socket', 'read the ticket'],
 };
 
 test('every service is tried', () => {
@@ -51,7 +55,7 @@ test('every service is tried', () => {
   expect(Object.keys(CAN).sort()).toEqual(services.sort());
 });
 
-describe.skipIf(problem !== null)('somebody who took over', () => {
+await describeBooted('somebody who took over', () => {
   let host: Host;
 
   beforeAll(async () => {
@@ -67,6 +71,7 @@ describe.skipIf(problem !== null)('somebody who took over', () => {
       secret /root/secret root
       install -d /home/ada /var/lib/build
       touch /etc/countersign/countersign.toml /etc/countersign/depot
+      readlink /proc/1/ns/net >/etc/countersign/network
       mkdir -p /etc/credstore.encrypted && echo secret | systemd-creds encrypt --name=countersign-passphrase - /etc/credstore.encrypted/countersign-passphrase
       printf '[Service]\\nType=oneshot\\nExecStart=/bin/true\\n' >/etc/systemd/system/build.service
       systemctl stop countersign-agent.socket countersign-agent`);

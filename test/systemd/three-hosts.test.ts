@@ -3,21 +3,15 @@
  * wrong passphrase and a restart then meet.
  */
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { shellBlocks } from '../harness/document.ts';
-import { Host, bootProblem } from './host.ts';
-
-const problem = bootProblem();
+import { Host, describeBooted } from './host.ts';
 
 const DOCUMENT = 'docs/how-to/three-hosts.md';
 const DEPOT = 'http://127.0.0.1:8080';
 const PASSPHRASE = 'correct horse battery staple';
 
-test('hosts can be booted here', { skip: problem !== null && !process.env['CI'] }, () => {
-  expect(problem).toBeNull();
-});
-
-describe.skipIf(problem !== null)('three hosts with systemd', () => {
+await describeBooted('three hosts with systemd', () => {
   let depot: Host;
   let signer: Host;
   let builder: Host;
@@ -94,6 +88,7 @@ describe.skipIf(problem !== null)('three hosts with systemd', () => {
         gpg --armor --export "$person@example.org" >/root/$person.asc
       done
       gpg --batch --yes --delete-secret-keys ${fingerprint('grace')} # she is elsewhere
+      echo s2k-count 65536 >/root/.gnupg/gpg-agent.conf && gpgconf --kill gpg-agent # takes no half second a key
       printf '%s\\n' batch 'pinentry-mode loopback' 'passphrase ${PASSPHRASE}' >/root/.gnupg/gpg.conf
       gpg --quick-gen-key release@example.org ed25519 cert never
       echo RELEASE=${fingerprint('release')} ADA=${fingerprint('ada')} GRACE=${fingerprint('grace')}`);
@@ -145,7 +140,7 @@ BUILD
   });
 
   test('a second ticket, as a file on M; the key is locked, the build waits, the key is unlocked', async () => {
-    await type(signer, 'Day by day', 1);
+    await type(signer, 'Day by day', 2);
     await approve('1.1');
     await builder.stop();
     await builder.boot({ network: depot });
@@ -163,14 +158,17 @@ BUILD
     await carry(operator, '/root', 'subkeys.pgp', signer, '/root');
     await type(signer, 'The release key', 1);
     await type(signer, 'The release key', 4);
-    await type(signer, 'Day by day', 3);
-    expect(await signer.sh('tar -tzf /root/signer.tar.gz')).toMatch(/^signer\/journal$/m);
     await type(signer, 'Day by day', 4);
+    expect(await signer.sh('tar -tzf /root/signer.tar.gz')).toMatch(/^signer\/journal$/m);
+    await type(signer, 'Day by day', 5);
     await carry(signer, '/etc/countersign', 'keys', depot, '/etc/countersign');
-    await type(depot, 'Day by day', 2);
-    await type(signer, 'Day by day', 2);
+    await type(depot, 'Day by day', 3);
+    await type(signer, 'Day by day', 3);
     await signer.stop();
     await signer.boot({ network: depot });
+    expect(await type(signer, 'Day by day', 0)).toMatch(
+      /^ok +release-key-locked: the release key is unlocked$/m,
+    );
 
     await approve('2.0');
     await build('2.0');
@@ -187,7 +185,8 @@ BUILD
     await build('2.1');
     await operator.until(released('2.1'));
     expect(await download('2.1')).toMatch(/^\[GNUPG:\] VALIDSIG /m);
-    expect(await signer.sh('systemctl is-failed "countersign-*" || true')).not.toContain('failed');
+    const rounds = await signer.sh("journalctl --output=cat --unit 'countersign-s*'");
+    expect(rounds).not.toMatch(/fail|proceeding without/i);
   });
 
   test('every unit stops cleanly, and no journal has a secret', async () => {
