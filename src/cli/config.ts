@@ -39,7 +39,8 @@ export function loadProject(globals: Globals, read: typeof readSmallFile = readS
   };
 }
 
-const namedFile = (globals: Globals): string | undefined =>
+/** The project file as somebody named it: `-c`, or `$COUNTERSIGN_CONFIG`. */
+export const namedFile = (globals: Globals): string | undefined =>
   globals.config ?? (process.env['COUNTERSIGN_CONFIG'] || undefined);
 
 /** Where the project file is, or would be. */

@@ -10,7 +10,7 @@ import { parseLocation } from '../tree/location.ts';
 import type { Location } from '../tree/location.ts';
 import { command } from './command.ts';
 import type { Globals } from './command.ts';
-import { loadProject, projectFile, readSmallFile } from './config.ts';
+import { loadProject, namedFile, projectFile, readSmallFile } from './config.ts';
 import { EXIT } from './exit-status.ts';
 import type { Terminal } from './terminal.ts';
 import { dim, green, plural, red, yellow } from './text.ts';
@@ -43,6 +43,7 @@ passphrase, signs nothing. Ends with 1 if there is a problem, with 0 if there ar
         version: VERSION,
         cwd: process.cwd(),
         file,
+        named: namedFile(globals) !== undefined,
         project,
         keyFiles,
         state: resolve(flags.state ?? join(dirname(file), 'signer')),

@@ -48,7 +48,7 @@ export const badAnswer = (problem: string, cause?: unknown): Failure =>
  * Throws `BrokenConnection`, unable('network' | 'bad-answer'), and what the body's source throws.
  */
 export function exchange(
-  options: RequestOptions,
+  options: RequestOptions & { readonly headers: Readonly<Record<string, string>> },
   body: HttpBody | null,
   timing: ExchangeTiming,
 ): Promise<Exchange> {
@@ -56,7 +56,10 @@ export function exchange(
     const start = options.protocol === 'https:' ? requestHttps : requestHttp;
     // said here because NODE_OPTIONS and NODE_TLS_REJECT_UNAUTHORIZED change what is not
     const strict = { insecureHTTPParser: false, maxHeaderSize: MAX_HEADER_BYTES, rejectUnauthorized: true };
-    const request = start({ ...options, ...strict });
+    const { headers, ...rest } = options;
+    const request = start({ ...rest, ...strict });
+    // one by one: NODE_DEBUG prints the options of a connection, and there is a token among the headers
+    for (const [name, value] of Object.entries(headers)) request.setHeader(name, value);
     let timer: NodeJS.Timeout | undefined;
     let waiting = true;
     const within = (milliseconds: number, otherwise: () => Failure): void => {

@@ -22,7 +22,7 @@ describe('the environment', () => {
   test.each([
     ['NODE_OPTIONS', '--no-warnings', 'warning'],
     ['NODE_TLS_REJECT_UNAUTHORIZED', '0', 'warning'],
-    ['NODE_DEBUG', 'none', 'warning'],
+    ['NODE_DEBUG', 'none', 'note'],
     ['LD_PRELOAD', 'libm.so.6', 'warning'],
     ['NODE_EXTRA_CA_CERTS', '/nonexistent/ca.pem', 'warning'],
     ['GNUPGHOME', 'keys', 'warning'],
@@ -36,6 +36,18 @@ describe('the environment', () => {
     expect(finding.text).not.toContain('hunter2');
     // a relative home keeps its name, but no longer depends on the directory
     await builder.isCuredBy({ ...finding, hint: finding.hint.replace(/,.*/, '') }, env);
+  });
+
+  test('NODE_DEBUG, which prints what Node does, prints no token of ours', async () => {
+    const { build, ticket } = await world.approve('2.0.0');
+    expect((await world.attest(ticket, { a: 'a' })).code).toBe(0);
+    const signed = await world.sign([], { env: { NODE_DEBUG: 'http,https,net,tls,stream' } });
+    expect(signed).toMatchObject({ code: 0, json: [{ build }] });
+    expect(signed.stderr).toContain('createConnection');
+    expect(signed.stderr).not.toContain(
+      readFileSync(world.path('H', 'signer', 'signer-token'), 'utf8').trim(),
+    );
+    expect(signed.stderr).not.toMatch(/Bearer/);
   });
 });
 
@@ -55,6 +67,21 @@ describe('programs', () => {
       'gpgv 1.4.23 is older than 2.2',
     );
     expect((await at('M').examine('', env)).code).toBe(0);
+  });
+
+  test('that fail leave a question open: neither healthy nor ill', async () => {
+    const bin = world.path('bin-failing');
+    mkdirSync(bin);
+    writeFileSync(`${bin}/gpgconf`, '#!/bin/sh\n[ "$1" = --version ] || exit 1\n');
+    chmodSync(`${bin}/gpgconf`, 0o755);
+    const ran = await at('H').examine('', { PATH: `${bin}:${process.env['PATH']}` });
+    expect(ran.code, ran.stdout).toBe(3);
+    expect(ran.findings).toContainEqual(
+      expect.objectContaining({
+        check: 'release-key',
+        text: expect.stringMatching(/^could not look: gpgconf/),
+      }),
+    );
   });
 
   test('without gpg the rest is looked at all the same', async () => {
@@ -118,6 +145,7 @@ describe('the depot', () => {
     });
     for (const [status, body] of [
       [301, ''],
+      [404, '{"builds":[],"next":null}'],
       [200, '<html>'],
       [200, '{"builds":[]}'],
     ] as const) {

@@ -163,6 +163,11 @@ describe('doctor', () => {
       code: 2,
       error: { code: 'wrong-usage', hint: expect.stringContaining('depot') },
     });
+    const typo = new Patient(['-c', 'typo.toml'], { cwd: world.path('cwd'), env: world.env('M') });
+    expect(await typo.finding('project-file')).toMatchObject({
+      level: 'problem',
+      text: expect.stringMatching(/^no file .*typo\.toml$/),
+    });
     const broken = world.path('broken.toml');
     writeFileSync(broken, 'project = 1\n');
     const patient = new Patient(['-c', broken, '--role', 'signer'], {

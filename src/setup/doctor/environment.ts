@@ -12,7 +12,7 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
     warning,
     'asks Node to believe any server; countersign does not obey, other programs do',
   ],
-  NODE_DEBUG: [warning, 'makes Node print what it sends, tokens among it'],
+  NODE_DEBUG: [note, 'makes Node print what it does'],
   LD_PRELOAD: [warning, 'loads other code into this program and into gpg'],
   SSL_CERT_FILE: [note, 'changes which certificate authorities OpenSSL trusts for the depot'],
   SSL_CERT_DIR: [note, 'changes which certificate authorities OpenSSL trusts for the depot'],

@@ -56,6 +56,8 @@ export interface Host {
   readonly cwd: string;
   /** Where the project file is, or would be. */
   readonly file: string;
+  /** Somebody said that it is there: `-c`, or `$COUNTERSIGN_CONFIG`. */
+  readonly named: boolean;
   /** What it says, or why that could not be read. */
   readonly project: Project | Failure;
   /** The key files that it names, by path, as far as they were read. */

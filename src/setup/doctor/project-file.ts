@@ -17,11 +17,11 @@ export const checkProjectFile: Check = async (host) => {
   return [ok('project-file', text), ...(await permissions(host))];
 };
 
-function unread({ role, file }: Host, failure: Failure): Finding {
+function unread({ role, file, named }: Host, failure: Failure): Finding {
   // a key file that it names may be missing too
   if (failure.code !== 'config-missing' || !failure.message.includes(file))
     return problem('project-file', failure.message, failure.hint);
-  if (role === 'builder')
+  if (role === 'builder' && !named)
     return note(
       'project-file',
       `no ${file}: a builder needs none`,
