@@ -16,7 +16,7 @@ afterAll(() => rmSync(cwd, { recursive: true }));
 const run = (args: string[], env: Record<string, string> = {}, program = PROGRAM): Promise<Ran> =>
   runProgram(args, { cwd, env: { PATH: process.env['PATH'] ?? '', ...env }, program });
 
-const VERBS = ['demo', 'approve', 'status', 'attest', 'serve', 'init', 'sign', 'verify'];
+const VERBS = ['demo', 'approve', 'status', 'attest', 'serve', 'init', 'sign', 'sync', 'verify'];
 
 describe('help', () => {
   test('names every verb', async () => {
