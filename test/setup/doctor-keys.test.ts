@@ -266,20 +266,30 @@ describe('the release key', () => {
   });
 });
 
-test('an agent and a depot that hang are said to, in bounded time', async () => {
+test('an agent, a depot and a file system that hang are said to, in bounded time', async () => {
   home.killAgent();
   const hanging = [createServer(() => {}), createServer(() => {})] as const;
   await once(hanging[0].listen(join(home.directory, 'S.gpg-agent')), 'listening');
   const port = await freePort();
   await once(hanging[1].listen(port, '127.0.0.1'), 'listening');
+  // stat(1) is what waits where a network file system is gone
+  writeFileSync(join(directory, 'stat'), '#!/bin/sh\nexec sleep 60\n', { mode: 0o755 });
+  const env = { PATH: `${directory}:${home.env['PATH']}` };
   try {
-    const { code, findings } = await patient('signer', home, '--depot', `http://127.0.0.1:${port}`).examine();
-    expect(code).toBe(1);
-    const problems = findings.filter(({ level }) => level === 'problem');
+    const [url, mount] = await Promise.all([
+      patient('signer', home, '--depot', `http://127.0.0.1:${port}`).examine(),
+      patient('operator', template.home, '--depot', directory).examine('', env),
+    ]);
+    const problems = url.findings.filter(({ level }) => level === 'problem');
     expect(problems).toMatchObject([
       { check: 'agent', hint: expect.stringMatching(/^gpgconf --kill gpg-agent/) },
       { check: 'depot', hint: expect.stringMatching(/^curl /) },
     ]);
+    expect(mount.findings.find(({ check }) => check === 'depot')).toMatchObject({
+      level: 'problem',
+      text: `${directory} does not answer: is its file system gone?`,
+    });
+    expect([url.code, mount.code]).toEqual([1, 1]);
   } finally {
     for (const server of hanging) server.close();
   }
