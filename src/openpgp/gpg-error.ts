@@ -11,6 +11,7 @@ const SYSTEM_ERROR = 0x8000;
 const NO_PIN_ENTRY = 85;
 
 const UNLOCK = 'unlock it beforehand with gpg-preset-passphrase, or run `export GPG_TTY=$(tty)` to be asked';
+const GIVE = 'run it again and give the passphrase, or unlock the key beforehand with gpg-preset-passphrase';
 const INSERT = 'insert it; gpg --card-status shows what gpg sees';
 
 interface Cause {
@@ -31,13 +32,13 @@ const CAUSES: readonly Cause[] = [
     numbers: [99, 198], // CANCELED, FULLY_CANCELED
     code: 'agent-cancelled',
     text: 'cancelled at the passphrase prompt',
-    hint: UNLOCK,
+    hint: GIVE,
   },
   {
     numbers: [11], // BAD_PASSPHRASE
     code: 'agent-locked',
     text: 'wrong passphrase',
-    hint: UNLOCK,
+    hint: GIVE,
   },
   {
     // TIMEOUT, NO_PIN_ENTRY, NO_PASSPHRASE, WINDOW_TOO_SMALL, ENOTTY

@@ -32,7 +32,7 @@ const LOCKED = {
   outcome: 'unfinished',
   code: 'agent-cancelled',
   text: expect.stringContaining('cancelled at the passphrase prompt'),
-  hint: expect.stringMatching(/^unlock it beforehand with gpg-preset-passphrase/),
+  hint: expect.stringMatching(/unlock the key beforehand with gpg-preset-passphrase/),
 };
 
 /** The line of each signature that is kept of a build. */
