@@ -15,7 +15,7 @@ import type { Ticket } from '../records/ticket.ts';
 import { parseVerifierKey } from '../tlog/note.ts';
 import type { Depot } from '../tree/tree.ts';
 import { hashAll } from './hash.ts';
-import { readPending, savePending } from './pending.ts';
+import { dropPending, readPending, savePending } from './pending.ts';
 import { findUser, interruptible, runCommand } from './run-command.ts';
 import { seal } from './seal.ts';
 import type { Sealed } from './seal.ts';
@@ -134,6 +134,7 @@ async function buildAndSeal(
       checkTime(ticket, now);
       const sealed = seal(ticket, { subjects, command: options.run, startedOn }, now);
       await savePending(source.pending, sealed);
+      await requireUnused(source);
       report({ kind: 'signed', statement: sha256Hex(sealed.bytes), artifacts: subjects.length });
       return sealed;
     } catch (error) {
@@ -142,6 +143,17 @@ async function buildAndSeal(
     }
   };
   return options.run === null ? work(new AbortController().signal) : interruptible(work);
+}
+
+/** Of two runs with one ticket at once, what one has signed leaves. Throws refused `ticket-used` in the other. */
+async function requireUnused({ file, pending, ticket }: TicketSource): Promise<void> {
+  if (file === null || (await file.isUnused())) return;
+  await dropPending(pending, null);
+  throw refused(
+    'ticket-used',
+    `another run has signed with the ticket for ${ticket.build} meanwhile`,
+    'what that one signed is what counts; a ticket is for one run',
+  );
 }
 
 /** What the ticket says of its project. */

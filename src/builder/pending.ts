@@ -7,6 +7,7 @@ import { basename, dirname, join } from 'node:path';
 import { refused, unable } from '../failure.ts';
 import {
   diskFailure,
+  errorCode,
   isTemporaryName,
   makeDirectory,
   readFileBounded,
@@ -80,7 +81,7 @@ function isSealedBy({ statement, bytes, signature, envelope }: Sealed, secretKey
   }
 }
 
-/** Writes it whole or not at all. Throws unable('disk'); nothing has left then, and the key may sign again. */
+/** Writes it whole or not at all. Throws unable: `pending-taken`, `disk`; nothing has left then, and the key may sign again. */
 export async function savePending(directory: string, sealed: Sealed): Promise<void> {
   const fresh = `${directory}${temporaryName()}`;
   try {
@@ -93,6 +94,12 @@ export async function savePending(directory: string, sealed: Sealed): Promise<vo
     await syncDirectory(dirname(directory));
   } catch (error) {
     await rm(fresh, { recursive: true, force: true }).catch(() => {}); // what is said is why it failed
+    if (['ENOTEMPTY', 'EEXIST'].includes(errorCode(error)))
+      throw unable(
+        'pending-taken',
+        `another run with this ticket has just put its statement into ${directory}`,
+        'run again: it sends what that one has signed',
+      );
     throw diskFailure(error, `keep the signed statement in ${directory}`);
   }
 }

@@ -148,6 +148,13 @@ export class TicketFile {
     this.#withdrawn = false;
   }
 
+  /** Whether no other run that was given this ticket has signed with it meanwhile: it is here, with its private half. */
+  async isUnused(): Promise<boolean> {
+    if (this.#withdrawn) return true;
+    const text = await readTicketFile(this.path);
+    return text !== null && parseTicket(text).secretKey !== null;
+  }
+
   /** Replaces it by one without the private half, which has signed; `scratch` goes with the ticket. */
   async blank(scratch: string): Promise<void> {
     await this.#write({ ...this.#ticket, secretKey: null }, scratch);
