@@ -66,7 +66,7 @@ describe('a mistake', () => {
   test.each([
     [[], 'no-command', /see countersign --help/],
     [['aprove', '1.0'], 'unknown-command', /did you mean countersign approve\?/],
-    [['publish'], 'unknown-command', /one of: demo, approve/],
+    [['publish'], 'unknown-command', /one of: demo, doctor, approve/],
     [['sign', '--wach'], 'unknown-flag', /did you mean --watch\?/],
     [['status', 'a', 'b'], 'wrong-usage', /countersign status --help/],
     [['status', '../../etc'], 'wrong-usage', /status shows it/],
