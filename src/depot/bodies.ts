@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { buffer } from 'node:stream/consumers';
 import { unable } from '../failure.ts';
-import { judgeUpload } from '../policy/gate.ts';
+import { judgeBuilder } from '../policy/gate.ts';
 import type { Project } from '../policy/project.ts';
 import { matchesDigest } from '../policy/token.ts';
 import type { View } from '../policy/view.ts';
@@ -62,8 +62,7 @@ export class Bodies {
   async #isKnown(build: BuildId, token: Buffer | null): Promise<boolean> {
     if (matchesDigest(token, this.#project.signerTokenSha256)) return true;
     const question = { rules: this.#project, build, bearer: token, view: this.#tree, now: this.#now() };
-    const upload = await judgeUpload(question);
-    return upload.allow && upload.limits !== null;
+    return !('allow' in (await judgeBuilder(question)));
   }
 }
 

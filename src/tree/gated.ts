@@ -43,6 +43,8 @@ export interface GatedDepotOptions {
 interface Shared extends GatedDepotOptions {
   readonly locks: KeyedMutex;
   readonly quotas: Quotas;
+  /** The blobs that logged releases name, of the builds that were last sent to. */
+  readonly logged: Map<BuildId, Upload['logged']>;
   /** Verifying takes minutes: however many ask, there is one run, and one that waits. */
   readonly publishing: SharedWork<BuildId>;
 }
@@ -51,6 +53,8 @@ type Source<T> = Iterable<T> | AsyncIterable<T>;
 
 const PAGE = 1000;
 const WRITERS = 8;
+/** Each may be of a hundred thousand blobs. */
+const LOGGED_KEPT = 4;
 
 export class GatedDepot implements Depot {
   readonly #shared: Shared;
@@ -68,7 +72,13 @@ export class GatedDepot implements Depot {
       if (!isProject(rules)) throw refused('publish-refused', 'a ticket publishes nothing');
       await publish({ tree, project: rules, build, now: now() });
     });
-    const shared = { ...options, locks: new KeyedMutex(), quotas: new Quotas(tree), publishing };
+    const shared = {
+      ...options,
+      locks: new KeyedMutex(),
+      quotas: new Quotas(tree),
+      logged: new Map(),
+      publishing,
+    };
     return new GatedDepot(shared, null);
   }
 
@@ -214,9 +224,14 @@ export class GatedDepot implements Depot {
   }
 
   async #judgeUpload(build: BuildId): Promise<Upload> {
-    const { tree: view, rules, now } = this.#shared;
-    const upload = await judgeUpload({ rules, build, bearer: this.#bearer, view, now: now() });
+    const { tree: view, rules, now, logged } = this.#shared;
+    const question = { rules, build, bearer: this.#bearer, view, now: now(), logged: logged.get(build) };
+    const upload = await judgeUpload(question);
     if (!upload.allow) throw new DeniedFailure(upload);
+    if (upload.logged.size > 0 && !logged.has(build)) {
+      if (logged.size === LOGGED_KEPT) logged.clear();
+      logged.set(build, upload.logged);
+    }
     return upload;
   }
 

@@ -44,24 +44,38 @@ export async function lackingBlobs(
 export interface BlobSource {
   /** The path of one by itself. */
   path(subject: Subject): string;
-  /** Whether small ones may be asked for together. */
-  readonly together: boolean;
+  /** Small ones together, as far as they are there. Throws what it says of any of them. */
+  fetch(batch: readonly Subject[]): Promise<Blob[]>;
 }
 
 /** Builds show theirs only to the signer. */
-export const quarantine = ({ build }: Passage): BlobSource => ({
+export const quarantine = ({ build, from: { depot } }: Passage): BlobSource => ({
   path: ({ sha256 }) => buildPath(build, blobFile(sha256)),
-  together: true,
+  async fetch(batch) {
+    const blobs: Blob[] = [];
+    for await (const blob of depot.fetchBlobs(build, batch)) blobs.push(blob);
+    return blobs;
+  },
 });
 
 /** A published release shows them to everybody; null if it is not published. */
 export async function publishedSource(
-  { from }: Passage,
+  { from: { depot } }: Passage,
   { project, version }: Manifest,
 ): Promise<BlobSource | null> {
   const target = releaseDir(project, version);
-  if ((await from.depot.size(`${target}/countersign/${releaseProofFile}`)) === null) return null;
-  return { path: ({ name }) => `${target}/${name}`, together: false };
+  if ((await depot.size(`${target}/countersign/${releaseProofFile}`)) === null) return null;
+  return {
+    path: ({ name }) => `${target}/${name}`,
+    async fetch(batch) {
+      const blobs: Blob[] = [];
+      await inParallel(batch, ASKED_AT_ONCE, async ({ name, sha256, size }) => {
+        const bytes = await depot.read(`${target}/${name}`, size);
+        if (bytes) blobs.push({ sha256, bytes });
+      });
+      return blobs;
+    },
+  };
 }
 
 /** Whether all of them are there now. What is missing or wrong spoils the passage, the others travel all the same. Throws unable. */
@@ -72,7 +86,7 @@ export async function carryBlobs(
 ): Promise<boolean> {
   const wanted = distinct(subjects);
   const carrying = new Carrying(passage, wanted, source);
-  const small = source.together ? wanted.filter(({ size }) => size <= SMALL) : [];
+  const small = wanted.filter(({ size }) => size <= SMALL);
   for (const batch of batches(small, ({ size }) => size)) await carrying.together(batch);
   // by itself: each large one, and each small one that did not come, came wrong, or was not taken
   const rest = wanted.filter(({ sha256 }) => !carrying.done.has(sha256));
@@ -94,11 +108,10 @@ class Carrying {
   }
 
   async together(batch: readonly Subject[]): Promise<void> {
-    const { from, to, build } = this.#passage;
+    const { to, build } = this.#passage;
     try {
-      const good: Blob[] = [];
-      for await (const blob of from.depot.fetchBlobs(build, batch))
-        if (sha256Hex(blob.bytes) === blob.sha256) good.push(blob);
+      const blobs = await this.#source.fetch(batch);
+      const good = blobs.filter(({ sha256, bytes }) => sha256Hex(bytes) === sha256);
       await to.putBlobs(build, good);
       for (const { sha256, bytes } of good) {
         this.done.add(sha256);

@@ -32,6 +32,11 @@ export class Stick {
     }
   }
 
+  /** Whether it is more than a directory. */
+  get real(): boolean {
+    return this.#device !== null;
+  }
+
   plugIn(): void {
     if (this.#device === null) return;
     const [uid, gid] = [process.getuid?.(), process.getgid?.()];

@@ -1,5 +1,6 @@
 /** Raw copies of a depot, whole and broken: what rsync, cp and sticks make of one. */
 import { cp, lstat, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
@@ -47,12 +48,15 @@ export async function replace(directory: string, path: string, bytes: Buffer | s
   await writeFile(join(directory, path), bytes);
 }
 
+/** In memory where there is such a place: thousands of fsync(2) take long on a disk that others use. */
+const MADE_IN = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+
 /** Directories that go at the end. */
 export class Directories {
   readonly #made: string[] = [];
 
   async make(): Promise<string> {
-    const directory = await mkdtemp(join(tmpdir(), 'cs-sync-'));
+    const directory = await mkdtemp(join(MADE_IN, 'cs-sync-'));
     this.#made.push(directory);
     return directory;
   }

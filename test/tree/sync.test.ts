@@ -139,6 +139,14 @@ describe('what the log has decided', () => {
     expect(await contentsOf(c)).toEqual(await contentsOf(direct));
   });
 
+  test('is not asked about again where its end is known', async () => {
+    await release();
+    const [from, to] = [await directories.make(), await directories.make()];
+    await carry(source.directory, to, time);
+    for (const path of await filesOf(source.directory, 'builds')) await replace(from, path, 'junk');
+    expect(outcome(await carry(from, to, time))).toBe('same');
+  });
+
   test('is added to what the other depot has of the build', async () => {
     await seal(source);
     const to = await directories.make();

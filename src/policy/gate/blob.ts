@@ -23,6 +23,8 @@ export interface UploadQuestion {
   /** The whole tree. */
   readonly view: View;
   readonly now: Date;
+  /** What an earlier answer had as `logged`, where it had any: the log does not change its mind, and asking it costs. */
+  readonly logged?: Upload['logged'] | undefined;
 }
 
 /** The right to send blobs: good for as many as come in one request. */
@@ -52,13 +54,16 @@ export interface BlobTotals {
 export async function judgeUpload(question: UploadQuestion): Promise<Upload | Denied> {
   const { rules, build, view } = question;
   const limits = await judgeBuilder(question);
-  const decided = await readDecided(rules, build, below(view, buildPath(build)));
-  const logged = decided?.artifacts ?? new Map<Sha256, number>();
+  const logged =
+    question.logged ??
+    (await readDecided(rules, build, below(view, buildPath(build))))?.artifacts ??
+    new Map<Sha256, number>();
   if (!('allow' in limits)) return { allow: true, limits, logged };
   return logged.size > 0 ? { allow: true, limits: null, logged } : limits;
 }
 
-async function judgeBuilder(question: UploadQuestion): Promise<BlobLimits | Denied> {
+/** What a builder of the build may send now, if the bearer is one: 404, 401 and 403 if not. */
+export async function judgeBuilder(question: UploadQuestion): Promise<BlobLimits | Denied> {
   const { rules, build, bearer, now } = question;
   // 1. The build is approved.
   const signed = await signedApproval(rules, build, below(question.view, buildPath(build)), now);
