@@ -3,7 +3,7 @@
  * fixed path unless systemd gives it one), so that tests disturb neither each other nor the machine.
  * Debian packages: vsmartcard-vpcd, pcscd, scdaemon, systemd.
  */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
@@ -13,6 +13,8 @@ import { ATR } from './openpgp-card.ts';
 import type { OpenpgpCard } from './openpgp-card.ts';
 import { until } from './until.ts';
 
+const PCSCD = '/usr/sbin/pcscd';
+const WITHOUT_POLKIT = '--disable-polkit';
 const DRIVER = '/usr/lib/pcsc/drivers/serial/libifdvpcd.so';
 /** What vpcd says in one byte: a power switch, or this, which asks for the ATR. */
 const ATR_PLEASE = 4;
@@ -40,7 +42,9 @@ export class CardReader {
       join(readers, 'vpcd'),
       `FRIENDLYNAME "Virtual PCD"\nDEVICENAME /dev/null:${port}\nLIBPATH ${DRIVER}\nCHANNELID ${port}\n`,
     );
-    const command = ['/usr/sbin/pcscd', '--foreground', '--config', readers];
+    const command = [PCSCD, '--foreground', '--config', readers];
+    // where it asks polkit who may use cards, there need be no polkit here
+    if (execFileSync(PCSCD, ['--help']).includes(WITHOUT_POLKIT)) command.push(WITHOUT_POLKIT);
     const pcscd = spawn('systemd-socket-activate', ['-l', socketPath, ...command], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });

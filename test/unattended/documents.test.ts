@@ -72,7 +72,7 @@ test('unattended: set up, unlock, sign, lock', async () => {
 
   const again = await world.approve('1.1');
   mustBe(0, await world.attest(again.ticket, { 'app.tgz': 'more' }));
-  const locked = await type(`${sign.replace('sign', 'sign --json')}`, env);
+  const locked = await type(sign.replace('sign', 'sign --json'), env);
   expect(locked.code).toBe(3);
   expect(JSON.parse(locked.stdout)).toMatchObject({ build: again.build, code: 'agent-locked' });
 });
