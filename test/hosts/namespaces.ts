@@ -34,7 +34,7 @@ export function describeHosts(name: string, tests: () => void): void {
 /** Why there can be no namespaces with a network here; null if there can. */
 function whyNot(): string | null {
   const script =
-    'for p in ip tc nft ss ssh sshd; do command -v $p >/dev/null || { echo "no program $p" >&2; exit 1; }; done; ' +
+    'for p in ip tc nft ss ssh sshd rsync socat; do command -v $p >/dev/null || { echo "no program $p" >&2; exit 1; }; done; ' +
     'mount -t tmpfs tmpfs /mnt && ip link add test0 type bridge && ip link add test1 type veth peer name test2 && nft add table inet t';
   const options = [...AS_ROOT, '--net', '--mount', '--pid', '--fork', '--mount-proc'];
   const { status, stderr } = spawnSync('unshare', [...options, 'sh', '-c', script], {
