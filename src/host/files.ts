@@ -3,7 +3,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { link, lstat, mkdir, open, rename, rm } from 'node:fs/promises';
+import { link, lstat, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Failure, refused, unable } from '../failure.ts';
@@ -109,12 +109,21 @@ export async function writeFully(file: FileHandle, bytes: Buffer): Promise<void>
 
 /** Makes a directory, and those above it, so that they last. Throws unable('disk'). */
 export async function makeDirectory(path: string, mode: number): Promise<void> {
+  if (await isDirectory(path)) return;
+  const above = dirname(path);
+  if (above !== path) await makeDirectory(above, mode);
   try {
-    const first = await mkdir(path, { recursive: true, mode });
-    if (first !== undefined) await syncDirectory(dirname(first));
+    // not `recursive`: on a full disk Node then says that there is no such file
+    await mkdir(path, { mode });
+    await syncDirectory(above);
   } catch (error) {
-    throw diskFailure(error, `make ${path}`);
+    // made by someone else just now
+    if (errorCode(error) !== 'EEXIST' || !(await isDirectory(path))) throw diskFailure(error, `make ${path}`);
   }
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return (await orNull(stat(path), `look at ${path}`))?.isDirectory() ?? false;
 }
 
 /** Makes the names in a directory last: what was created, renamed or removed there. */

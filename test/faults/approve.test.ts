@@ -2,7 +2,7 @@
 import { afterAll, beforeAll } from 'vitest';
 import { mustBe } from '../harness/world.ts';
 import { released } from './released.ts';
-import { showSteps, testRows } from './row.ts';
+import { showSteps, testAllCalls, testRows } from './row.ts';
 import type { Play } from './row.ts';
 import { APPROVE } from './rows.ts';
 import { FILES, Theatre } from './theatre.ts';
@@ -13,7 +13,7 @@ let play: Play;
 beforeAll(async () => {
   theatre = await Theatre.open();
   const { world } = theatre;
-  theatre.save();
+  const scene = theatre.save();
   const approve = (...names: string[]): string[] =>
     ['approve', '1.0', '--tickets', world.path('operator', ...names), '--yes', '--json']; // prettier-ignore
   const again = async (): Promise<string> => {
@@ -30,7 +30,7 @@ beforeAll(async () => {
     mustBe(0, attested);
     return String(attested.json[0]?.['build']);
   };
-  play = await released(theatre, 'no build', '1.0', {
+  play = await released(scene, 'no build', '1.0', {
     act: (traced) => world.runOn('operator', approve('tickets'), traced),
     async again() {
       const build = await again();
@@ -44,3 +44,4 @@ beforeAll(async () => {
 afterAll(() => theatre?.close());
 
 testRows(APPROVE, () => play);
+testAllCalls('approve', APPROVE, () => play);

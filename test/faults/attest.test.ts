@@ -6,12 +6,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PROGRAM } from '../harness/program.ts';
 import { mustBe } from '../harness/world.ts';
 import { released } from './released.ts';
-import { everyCall, showSteps, testRows } from './row.ts';
+import { everyCall, showSteps, testAllCalls, testRows } from './row.ts';
 import type { Play } from './row.ts';
 import { ATTEST } from './rows.ts';
 import { FILES, Theatre } from './theatre.ts';
+import type { Scene } from './theatre.ts';
 
 let theatre: Theatre;
+let scene: Scene;
 let play: Play;
 
 beforeAll(async () => {
@@ -19,9 +21,9 @@ beforeAll(async () => {
   const { world } = theatre;
   const { build, ticket } = await world.approve('1.0');
   const base = await world.place(FILES);
-  theatre.save();
+  scene = theatre.save();
   const attest = ['attest', '--ticket', ticket, '--base', base, base, '--json'];
-  play = await released(theatre, build, '1.0', {
+  play = await released(scene, build, '1.0', {
     act: (traced) => world.runOn('M', attest, traced),
     async again(outcome) {
       const ran = await world.runOn('M', attest);
@@ -38,11 +40,12 @@ beforeAll(async () => {
 afterAll(() => theatre?.close());
 
 testRows(ATTEST, () => play);
+testAllCalls('attest', ATTEST, () => play);
 
 describe('attest --run: killed while the command runs', () => {
   /** A ticket of a new build, and `attest` with it killed once the command has begun. */
   async function killed(version: string, more: readonly string[]) {
-    theatre.restore();
+    scene.restore();
     const { world } = theatre;
     const { ticket } = await world.approve(version);
     const open = world.path('stick');

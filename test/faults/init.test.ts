@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { mustBe } from '../harness/world.ts';
-import { everyCall, showSteps, testRows } from './row.ts';
+import { everyCall, showSteps, testAllCalls, testRows } from './row.ts';
 import type { Play } from './row.ts';
 import { INIT } from './rows.ts';
 import { Theatre } from './theatre.ts';
@@ -15,17 +15,18 @@ beforeAll(async () => {
   theatre = await Theatre.open();
   const { world } = theatre;
   mkdirSync(world.path('stick'));
-  theatre.save();
+  const scene = theatre.save();
   const home = world.path('stick', 'H');
   const approver = world.path('H', 'keys', `approver-${world.approvers[0]}.pgp`);
   const keys = ['--release-key', world.path('H', 'keys', 'release.pgp'), '--approver', approver];
   const init = ['init', '--dir', home, '--project', 'new', ...keys, '--json'];
   const act: Play['act'] = (traced) => world.runOn('H', init, traced);
   play = {
-    theatre,
+    scene,
+    begin: () => scene.restore(),
     act,
     build: 'no build',
-    steps: await theatre.rehearse(act),
+    steps: await scene.rehearse(act),
     seen() {},
     async finish(outcome) {
       let ran = await world.runOn('H', init);
@@ -49,3 +50,4 @@ beforeAll(async () => {
 afterAll(() => theatre?.close());
 
 testRows(INIT, () => play);
+testAllCalls('init', INIT, () => play);

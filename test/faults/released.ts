@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { gpgvAccepts } from '../harness/gpgv-accepts.ts';
 import { mustBe } from '../harness/world.ts';
+import type { World } from '../harness/world.ts';
 import type { Outcome, Play } from './row.ts';
-import type { Act, Theatre } from './theatre.ts';
+import type { Act, Scene } from './theatre.ts';
 import { expectWholeState, expectWholeTree, filesBelow, litter, loggedTypes, Seen } from './whole.ts';
 
 export interface Plot {
@@ -16,12 +17,12 @@ export interface Plot {
   readonly mayLeave?: RegExp;
 }
 
-/** The play of a plot in the theatre as it was saved; `build` is the one that is to be released as `version`. */
-export async function released(theatre: Theatre, build: string, version: string, plot: Plot): Promise<Play> {
-  const { world } = theatre;
-  const before = readRelease(theatre, '0.9');
+/** The play of a plot that begins with the scene; `build` is the one that is to be released as `version`. */
+export async function released(scene: Scene, build: string, version: string, plot: Plot): Promise<Play> {
+  const { world } = scene;
+  const before = readRelease(world, '0.9');
   const certificate = world.releaseHome.export(world.releaseKey);
-  const steps = await theatre.rehearse(plot.act);
+  const steps = await scene.rehearse(plot.act);
   let seen = new Seen();
   let digests = world.agent.digests.length;
 
@@ -29,16 +30,17 @@ export async function released(theatre: Theatre, build: string, version: string,
     expectWholeTree(world.tree());
     expectWholeState(world.path('H', 'signer'));
     seen.look(world.tree());
-    expect(readRelease(theatre, '0.9'), 'what was published stays').toEqual(before);
+    expect(readRelease(world, '0.9'), 'what was published stays').toEqual(before);
   };
   return {
-    theatre,
+    scene,
     build,
     steps,
-    act(traced) {
+    act: plot.act,
+    begin() {
+      scene.restore();
       seen = new Seen();
       digests = world.agent.digests.length;
-      return plot.act(traced);
     },
     seen: look,
     async finish(outcome, thorough) {
@@ -46,7 +48,7 @@ export async function released(theatre: Theatre, build: string, version: string,
       look();
       expect(loggedTypes(world, last)).toBe('approval statement intent release');
       // whatever was asked of the agent, by all runs together, is one set: a signature a file that differs, and SHA256SUMS
-      const files = readRelease(theatre, version);
+      const files = readRelease(world, version);
       const signed = [...files.keys()].filter((name) => name.endsWith('.asc'));
       const contents = new Set(signed.map((name) => files.get(name.slice(0, -'.asc'.length))));
       expect(new Set(world.agent.digests.slice(digests)).size, 'signed once').toBe(contents.size);
@@ -68,7 +70,7 @@ export async function released(theatre: Theatre, build: string, version: string,
 const STATE = ['.gitignore', 'builds', 'checkpoint', 'journal', 'lock', 'log-key', 'signer-token', 'tmp'];
 
 /** Every file of a release, base64 by name. */
-function readRelease({ world }: Theatre, version: string): Map<string, string> {
+function readRelease(world: World, version: string): Map<string, string> {
   const directory = world.tree('releases', world.project, version);
   return new Map(
     filesBelow(directory).map((file) => [file, readFileSync(join(directory, file)).toString('base64')]),

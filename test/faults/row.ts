@@ -9,7 +9,7 @@ import { dirname } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Ran } from '../harness/program.ts';
 import type { Call, Fault, Step } from './strace.ts';
-import type { Act, Theatre } from './theatre.ts';
+import type { Act, Scene } from './theatre.ts';
 
 export const COLUMNS = {
   SIGKILL: {
@@ -43,7 +43,9 @@ export interface Row {
 }
 
 export interface Play {
-  readonly theatre: Theatre;
+  readonly scene: Scene;
+  /** Puts the scene back. */
+  readonly begin: () => void;
   readonly act: Act;
   /** What the program does without a fault. */
   readonly steps: readonly Step[];
@@ -63,22 +65,24 @@ export const everyCall = process.env['FAULTS'] === 'all';
 /** gpg's home while `init` reads a key from a file: its name is random, and nothing in it lasts. */
 const ELSEWHERE = / tmp\/countersign-\w{6}/;
 
-/** One test a row, and one that no call is outside of all rows; `play` is called in the test, when the theatre is open. */
-export function testRows(rows: readonly Row[], play: (role: string) => Promise<Play> | Play): void {
+/** One test a row; `play` is called in the test, when the theatre is open. */
+export function testRows(rows: readonly Row[], play: (row: Row) => Promise<Play> | Play): void {
   for (const row of rows) {
     test(`${row.role}: ${row.step}`, { timeout: everyCall ? 1_800_000 : 120_000 }, async () => {
-      await perform(row, await play(row.role));
+      await perform(row, await play(row));
     });
   }
-  for (const role of new Set(rows.map((row) => row.role))) {
-    test(`${role}: every call is in a row`, async () => {
-      const played = await play(role);
-      const shown = played.steps.map((_, at) => shownAs(at, played));
-      expect(shown.filter((call) => !ELSEWHERE.test(call) && !rows.some(({ at }) => at.test(call)))).toEqual(
-        [],
-      );
-    });
-  }
+}
+
+/** One test that no call of the play is outside of all rows. */
+export function testAllCalls(name: string, rows: readonly Row[], play: () => Play): void {
+  test(`${name}: every call is in a row`, () => {
+    const played = play();
+    const shown = played.steps.map((_, at) => shownAs(at, played));
+    expect(shown.filter((call) => !ELSEWHERE.test(call) && !rows.some(({ at }) => at.test(call)))).toEqual(
+      [],
+    );
+  });
 }
 
 async function perform(row: Row, play: Play): Promise<void> {
@@ -102,9 +106,11 @@ async function perform(row: Row, play: Play): Promise<void> {
   }
 }
 
+/** One fault: what is seen then, how the run ends, and the next one. */
 async function once(play: Play, fault: Fault, outcome: Outcome, name: string): Promise<void> {
   try {
-    const ran = await play.theatre.perform(play.act, fault);
+    play.begin();
+    const ran = await play.scene.perform(play.act, fault);
     play.seen();
     const ended = endOf(ran);
     if (everyCall && ended === 'goes on') expect(fault.as).not.toBe('SIGKILL');
@@ -115,7 +121,8 @@ async function once(play: Play, fault: Fault, outcome: Outcome, name: string): P
   }
 }
 
-function endOf({ code, stderr, stdout }: Ran): Outcome {
+/** Exit 0, or 3 with a line that a person can read, or killed. */
+export function endOf({ code, stderr, stdout }: Ran): Outcome {
   if (code === null) return 'again';
   if (code === 0) return 'goes on';
   expect(code, `${stdout}\n${stderr}`).toBe(3);
@@ -126,11 +133,11 @@ function endOf({ code, stderr, stdout }: Ran): Outcome {
 }
 
 /** What a call is about, and its number: `write H/signer/journal 2`, by the name that the file gets in the end; sockets by their kind. */
-function shownAs(at: number, play: Pick<Play, 'theatre' | 'steps' | 'build'>): string {
+function shownAs(at: number, play: Pick<Play, 'scene' | 'steps' | 'build'>): string {
   const { syscall, path, nth, to } = play.steps[at] ?? never();
   if (path === null) return `${syscall} ${to ?? ''} ${nth}`;
-  const shown = finalName(fileOf(at, play.steps), play.steps)
-    .slice(play.theatre.world.directory.length + 1)
+  const shown = fileOf(at, play.steps)
+    .slice(play.scene.world.directory.length + 1)
     .replaceAll(play.build, 'B')
     .replaceAll(/[0-9a-f]{64}/g, 'SHA256')
     .replaceAll(/[0-9A-F]{40}/g, 'FPR');
@@ -144,19 +151,33 @@ export function showSteps(play: Play): void {
 
 /** A directory is made for the file that comes next, and synced for the one that was put into it. */
 function fileOf(at: number, steps: readonly Step[]): string {
-  const { call, path } = steps[at] ?? never();
+  const step = steps[at] ?? never();
+  const own = resultOf(step, steps);
   const before = steps[at - 1];
-  if (call === 'make') return steps.slice(at).find((step) => step.call === 'open')?.path ?? path ?? '';
-  if (call !== 'sync' || path === null || before === undefined) return path ?? '';
-  if (before.call === 'make') return fileOf(at - 1, steps);
-  const named = before.call === 'name' ? before.to : before.path;
-  return named !== null && dirname(named) === path ? named : path;
+  if (step.call === 'make') {
+    const isBelow = (file: string): boolean => dirname(file) === own || dirname(dirname(file)) === own;
+    const files = steps.slice(at + 1).filter(({ call }) => call === 'open' || call === 'name');
+    return files.map((next) => resultOf(next, steps)).find(isBelow) ?? own;
+  }
+  if (step.call !== 'sync' || before === undefined) return own;
+  const file =
+    before.call === 'make' && dirname(before.path ?? '') === step.path
+      ? fileOf(at - 1, steps)
+      : resultOf(before, steps);
+  return file.startsWith(`${own}/`) && (before.call === 'make' || dirname(file) === own) ? file : own;
 }
+
+/** What a call makes, by its final name; a link of a file that has one already makes another. */
+function resultOf({ path, to }: Step, steps: readonly Step[]): string {
+  return finalName(path !== null && to !== null && !TEMPORARY.test(path) ? to : (path ?? ''), steps);
+}
+
+const TEMPORARY = /\.[0-9a-f]{24}\.tmp(\/|$)/;
 
 function finalName(path: string, steps: readonly Step[]): string {
   let name = path;
   for (const { call, path: from, to } of steps) {
-    if (call !== 'name' || from === null || to === null) continue;
+    if (call !== 'name' || from === null || to === null || !TEMPORARY.test(from)) continue;
     if (name === from || name.startsWith(`${from}/`)) name = to + name.slice(from.length);
   }
   return name;

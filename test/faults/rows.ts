@@ -123,3 +123,64 @@ export const STATUS: readonly Row[] = [
   { role: 'status', step: 'project file read', at: / operator\/(countersign\.toml|keys\/\S+) /, cells: read },
   { role: 'status', step: 'depot asked', at: /^connect depot /, cells: connected },
 ];
+
+const serve = (step: string, at: RegExp, cells: Cells): Row => ({ role: 'serve', step, at, cells });
+
+/** The first word says what the depot is doing: it takes an `approval`, a `statement` with its artifacts, a `release`. */
+export const SERVE: readonly Row[] = [
+  serve('approval: project file read', / L\/(countersign\.toml|keys\/\S+) /, read),
+  serve('approval: taken', /^(?!p?read).* L\/data\/builds\/B\/approval/, kept),
+  serve('approval: answered', /^writev /, sent),
+  serve('statement: artifacts taken', /^(?!p?read).* L\/data\/builds\/B\/blobs/, kept),
+  serve('statement: taken', /^(?!p?read).* L\/data\/builds\/B\/statements/, kept),
+  serve(
+    'statement: approval and artifacts asked for',
+    /^p?read(64)? L\/data\/builds\/B\/approval\.json(\S* [12]| 3)$/,
+    {
+      SIGKILL: 'again',
+      'read fails': 'goes on',
+    },
+  ),
+  serve(
+    'statement: records read again',
+    /^p?read(64)? L\/data\/builds\/B\/(approval\.json ([4-9]|1\d)|approval\.json\.\S+ [3-9]|statements\S+ \d)$/,
+    read,
+  ),
+  serve('statement: answered', /^writev /, sent),
+  serve(
+    'release: records taken',
+    /^(?!p?read).* L\/data\/builds\/B\/(log-entry\.json|release\.(proof|json)|manifest\.json|signatures\.list) /,
+    kept,
+  ),
+  serve('release: signatures taken', /^(?!p?read).* L\/data\/builds\/B(\/signatures(\/\S*)?)? /, kept),
+  serve('release: sent to H', /^p?read(64)? L\/data\/builds\/B\/(approval|statements|blobs)\S* 1$/, {
+    SIGKILL: 'again',
+    'read fails': 'goes on',
+  }),
+  serve(
+    'release: records read again',
+    /^p?read(64)? L\/data\/builds\/B\/(?!blobs|signatures\/)\S+ ([2-9]|1\d)$|^p?read(64)? L\/data\/builds\/B\/(?!approval|statements|blobs|signatures\/)\S+ 1$/,
+    read,
+  ),
+  serve(
+    'release: artifacts and signatures verified',
+    /^p?read(64)? L\/data\/builds\/B\/(blobs\S+ ([2-9]|1\d)|signatures\/\S+ \d+)$/,
+    read,
+  ),
+  serve('release: gpgv asked', / tmp\/countersign-gpgv/, {
+    SIGKILL: 'again',
+    'write fails': 'exit 3',
+    ENOSPC: 'exit 3',
+    EDQUOT: 'exit 3',
+    'name fails': 'exit 3',
+  }),
+  serve('release: put together', /^(?!p?read|rename).* L\/data\/releases\/widget\/1\.0\//, kept),
+  serve('release: shown', /^rename |^(fsync|mkdir) L\/data\/releases\/widget\/1\.0 /, {
+    ...{ SIGKILL: 'again', 'fsync fails': 'exit 3', 'name fails': 'exit 3' },
+  }),
+  serve('release: read as a consumer reads', /^p?read(64)? L\/data\/releases/, {
+    SIGKILL: 'again',
+    'read fails': 'goes on',
+  }),
+  serve('release: answered', /^writev /, sent),
+];

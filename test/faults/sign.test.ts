@@ -2,7 +2,7 @@
 import { afterAll, beforeAll } from 'vitest';
 import { mustBe } from '../harness/world.ts';
 import { released } from './released.ts';
-import { showSteps, testRows } from './row.ts';
+import { showSteps, testAllCalls, testRows } from './row.ts';
 import type { Play } from './row.ts';
 import { FILES, Theatre } from './theatre.ts';
 import { SIGN } from './rows.ts';
@@ -15,8 +15,8 @@ beforeAll(async () => {
   const { world } = theatre;
   const { build, ticket } = await world.approve('1.0');
   mustBe(0, await world.attest(ticket, FILES));
-  theatre.save();
-  play = await released(theatre, build, '1.0', {
+  const scene = theatre.save();
+  play = await released(scene, build, '1.0', {
     act: (traced) => world.sign([], traced),
     again: async () => mustBe(0, await world.sign()),
   });
@@ -25,3 +25,4 @@ beforeAll(async () => {
 afterAll(() => theatre?.close());
 
 testRows(SIGN, () => play);
+testAllCalls('sign', SIGN, () => play);

@@ -23,6 +23,7 @@ export const FILES: Files = {
 
 export class Theatre {
   readonly world: World;
+  #scenes = 0;
 
   private constructor(world: World) {
     this.world = world;
@@ -44,46 +45,47 @@ export class Theatre {
     return this.world.close();
   }
 
-  /** Keeps everything as it is now. */
-  save(): void {
-    rmSync(this.#saved(), { recursive: true, force: true });
-    mkdirSync(this.#saved());
-    for (const host of HOSTS) if (this.#has(host)) copy(this.world.path(host), this.#saved());
+  /** Keeps everything as it is now, to be put back as often as needed. */
+  save(): Scene {
+    const directory = this.world.path(`saved-${++this.#scenes}`);
+    mkdirSync(directory);
+    const here = readdirSync(this.world.directory);
+    for (const host of HOSTS) if (here.includes(host)) copy(this.world.path(host), directory);
+    return new Scene(this.world, directory);
+  }
+}
+
+/** A moment of a world. */
+export class Scene {
+  readonly world: World;
+  readonly #saved: string;
+
+  constructor(world: World, saved: string) {
+    this.world = world;
+    this.#saved = saved;
   }
 
-  /** Puts everything back as it was saved. */
   restore(): void {
     for (const host of HOSTS) rmSync(this.world.path(host), { recursive: true, force: true });
-    for (const host of readdirSync(this.#saved())) copy(join(this.#saved(), host), this.world.directory);
+    for (const host of readdirSync(this.#saved)) copy(join(this.#saved, host), this.world.directory);
   }
 
-  /** Runs the command once without a fault, and says what it did. The world is as saved afterwards. */
+  /** Runs the command once without a fault, and says what it did. */
   async rehearse(act: Act): Promise<Step[]> {
     this.restore();
     const watched = traced(this.world.path('scratch'), null);
     mustBe(0, await act(watched));
-    const steps = stepsOf(watched.trace(), this.world.directory);
-    this.restore();
-    return steps;
+    return stepsOf(watched.trace(), this.world.directory);
   }
 
   /** Runs the command with the fault; throws unless it happened. */
   async perform(act: Act, fault: Fault): Promise<Ran> {
-    this.restore();
     const watched = traced(this.world.path('scratch'), fault);
     const ran = await act(watched);
     const trace = watched.trace();
     if (!hit(trace, fault))
       throw new Error(`${JSON.stringify(fault)} did not happen:\n${trace}\n${ran.stdout}\n${ran.stderr}`);
     return ran;
-  }
-
-  #has(host: string): boolean {
-    return readdirSync(this.world.directory).includes(host);
-  }
-
-  #saved(): string {
-    return this.world.path('saved');
   }
 }
 

@@ -1,0 +1,98 @@
+/** The depot: what it takes is whole or not there, and what it shows is a whole release, whatever fails at it. */
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll } from 'vitest';
+import { Failure } from '../../src/failure.ts';
+import { toBuildId } from '../../src/records/names.ts';
+import { HttpDepot } from '../../src/tree/http.ts';
+import type { Ran } from '../harness/program.ts';
+import { mustBe } from '../harness/world.ts';
+import { released } from './released.ts';
+import { showSteps, testAllCalls, testRows } from './row.ts';
+import type { Play } from './row.ts';
+import { SERVE } from './rows.ts';
+import { served } from './server.ts';
+import { FILES, Theatre } from './theatre.ts';
+import { filesBelow } from './whole.ts';
+
+let theatre: Theatre;
+const plays = new Map<string, Play>();
+
+beforeAll(async () => {
+  theatre = await Theatre.open();
+  const { world } = theatre;
+  const { build, ticket } = await world.approve('1.0');
+  const base = await world.place(FILES);
+  const attest = (): Promise<Ran> =>
+    world.runOn('M', ['attest', '--ticket', ticket, '--base', base, base, '--json']);
+
+  const approved = theatre.save();
+  const records = readRecords(world.tree('builds', build));
+  rmSync(world.tree('builds', build), { recursive: true });
+  const asked = theatre.save();
+  approved.restore();
+  mustBe(0, await attest());
+  const attested = theatre.save();
+
+  const submit = (): Promise<Ran> => submitted(world.url, build, records);
+  plays.set(
+    'approval',
+    await released(asked, build, '1.0', {
+      act: (traced) => served(world, traced, submit),
+      async again() {
+        mustBe(0, await submit());
+        mustBe(0, await attest());
+        mustBe(0, await world.sign());
+      },
+    }),
+  );
+  plays.set(
+    'statement',
+    await released(approved, build, '1.0', {
+      act: (traced) => served(world, traced, attest),
+      async again() {
+        const ran = await attest();
+        if (ran.error?.code !== 'ticket-missing') mustBe(0, ran);
+        mustBe(0, await world.sign());
+      },
+      mayLeave: /b1\.ticket\.pending\//,
+    }),
+  );
+  plays.set(
+    'release',
+    await released(attested, build, '1.0', {
+      act: (traced) => served(world, traced, () => world.sign()),
+      again: async () => mustBe(0, await world.sign()),
+    }),
+  );
+  for (const play of plays.values()) showSteps(play);
+}, 120_000);
+afterAll(() => theatre?.close());
+
+function playOf(name: string): Play {
+  const play = plays.get(name);
+  if (play === undefined) throw new RangeError(name);
+  return play;
+}
+
+testRows(SERVE, ({ step }) => playOf(step.split(':')[0] ?? ''));
+for (const name of ['approval', 'statement', 'release'])
+  testAllCalls(`serve, ${name}`, SERVE, () => playOf(name));
+
+/** What `approve` sent, as its last act. */
+async function submitted(url: string, build: string, records: ReadonlyMap<string, Buffer>): Promise<Ran> {
+  const depot = new HttpDepot({ url, token: null, insecureHttp: false });
+  const ran = { stdout: '', stderr: '', json: [], error: null, peakKiB: 0 };
+  try {
+    await depot.submit(toBuildId(build, 'build'), records);
+    return { ...ran, code: 0 };
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    return { ...ran, code: error.kind === 'unable' ? 3 : 1, stderr: `countersign: ${error.message}` };
+  } finally {
+    depot.close();
+  }
+}
+
+const readRecords = (directory: string): Map<string, Buffer> =>
+  new Map(filesBelow(directory).map((file) => [file, readFileSync(join(directory, file))]));
