@@ -95,9 +95,12 @@ await describeBooted('somebody who took over', () => {
 
   test('the burglar knows how: without these units he can do all of it', async () => {
     const said = await host.sh(
-      `systemd-run --quiet --pipe --wait -p LoadCredential=ticket \
-        -p LoadCredential=signer-token:/var/lib/countersign/signer/signer-token \
-        -p LoadCredentialEncrypted=countersign-passphrase bash -s`,
+      `cat >/usr/local/bin/burglar
+      printf '%s\\n' [Service] Type=oneshot 'ExecStart=/bin/bash /usr/local/bin/burglar' \
+        LoadCredential=ticket LoadCredential=signer-token:/var/lib/countersign/signer/signer-token \
+        LoadCredentialEncrypted=countersign-passphrase \
+        StandardOutput=file:/run/said-freely >/run/systemd/system/burglar.service
+      systemctl daemon-reload && systemctl start burglar && cat /run/said-freely`,
       BURGLAR,
     );
     const attempts = [...BURGLAR.matchAll(/^can '(.*?)'/gm)].map((match) => match[1]);
