@@ -8,6 +8,8 @@ import { TLSSocket } from 'node:tls';
 import { Failure, unable } from '../failure.ts';
 
 const MAX_HEADER_BYTES = 16 * 1024;
+/** 100 Continue, 103 Early Hints: one or two of them are a proxy's way to keep a connection. */
+const INTERIM_MAX = 16;
 
 /** A body of known length. `source` is called once for each attempt. */
 export interface HttpBody {
@@ -81,6 +83,11 @@ export function exchange(
     request.on('error', (error) => {
       settle();
       reject(explain(error));
+    });
+    let interim = 0;
+    request.on('information', () => {
+      interim += 1;
+      if (interim > INTERIM_MAX) request.destroy(badAnswer('interim answers without end'));
     });
     request.on('upgrade', (_response, socket) => {
       settle();

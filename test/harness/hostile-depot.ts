@@ -4,6 +4,7 @@
  */
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { rawRequest } from './raw-http.ts';
 import type { HttpAnswer } from './raw-http.ts';
 import { freePort } from './world.ts';
@@ -21,6 +22,9 @@ type Honest = (path?: string) => Promise<HttpAnswer>;
 /** What is answered; whether, when and for what the honest depot is asked is the lie's to say. */
 export type Lie = (honest: Honest, asked: Asked) => HttpAnswer | Promise<HttpAnswer>;
 
+/** Says on the bare connection whatever it likes. */
+export type Speech = (socket: Socket, asked: Asked, honest: Honest) => void;
+
 /** Headers that mean something to the depot. */
 const PASSED_ON = ['authorization', 'content-type', 'accept', 'range'];
 /** Headers that this server makes itself. */
@@ -32,7 +36,7 @@ export class HostileDepot {
   readonly asked: string[] = [];
   readonly #honestUrl: string;
   readonly #server: Server;
-  #lies: { readonly about: string | RegExp; readonly lie: Lie }[] = [];
+  #lies: { readonly about: string | RegExp; readonly lie: Lie | null; readonly speech?: Speech }[] = [];
 
   private constructor(url: string, honestUrl: string) {
     this.url = url;
@@ -51,6 +55,11 @@ export class HostileDepot {
   /** Lies about a path, or about all that match; the newest lie wins. */
   lie(about: string | RegExp, lie: Lie): void {
     this.#lies.unshift({ about, lie });
+  }
+
+  /** Leaves the answer, and the connection from then on, to whoever speaks: to be ended by them. */
+  speak(about: string | RegExp, speech: Speech): void {
+    this.#lies.unshift({ about, lie: null, speech });
   }
 
   /** Says that it is not there. */
@@ -106,7 +115,8 @@ export class HostileDepot {
       const told = this.#lies.find(({ about }) =>
         typeof about === 'string' ? about === path : about.test(path),
       );
-      answer(response, method, await (told?.lie ?? ((ask: Honest) => ask()))(honest, asked));
+      if (told?.speech) told.speech(request.socket, asked, honest);
+      else answer(response, method, await (told?.lie ?? ((ask: Honest) => ask()))(honest, asked));
     } catch {
       // the one who asked is gone, or the honest depot is: so is this one
       response.destroy();
