@@ -67,16 +67,16 @@ export async function carryBuild(passage: Passage): Promise<void> {
   else await carryWaiting(passage, approval);
 }
 
-/** Whether the other depot has the end of the build: nothing comes after that. */
+/** Whether the other depot has the end of the build: nothing comes after that. Asked of every build, every time. */
 async function isSettled(passage: Passage): Promise<boolean> {
-  if ((await passage.isThere(refusalFile)) && (await passage.isThere(refusalProofFile))) return true;
   const { to, build } = passage;
   const bytes = await to.read(buildPath(build, releaseFile), RECORD_MAX);
-  const release = bytes && attempt(() => parseRelease(bytes));
-  if (release === null || release instanceof Failure) return false;
-  const visible = `${releaseDir(release.project, release.version)}/countersign`;
-  if ((await to.size(`${visible}/${releaseProofFile}`)) === null) return false;
-  return (await to.read(`${visible}/${releaseFile}`, RECORD_MAX))?.equals(bytes ?? Buffer.alloc(0)) === true;
+  if (bytes === null) return (await passage.isThere(refusalFile)) && passage.isThere(refusalProofFile);
+  const release = attempt(() => parseRelease(bytes));
+  if (release instanceof Failure) return false;
+  // nothing of a release is shown before its proof is there
+  const visible = `${releaseDir(release.project, release.version)}/countersign/${releaseFile}`;
+  return (await to.read(visible, RECORD_MAX))?.equals(bytes) === true;
 }
 
 /** Files that belong together; null if none of them is there. Throws refused('incomplete') if some are. */
