@@ -75,6 +75,7 @@ export class HttpClient {
     this.#insecureHttp = options.insecureHttp;
     this.#timing = { ...TIMING, ...options.timing };
     const Agent = this.#base.protocol === 'https:' ? HttpsAgent : HttpAgent;
+    // has TCP probe a silent connection, too: a link that is cut while an answer takes long shows in seconds
     this.#agent = new Agent({ keepAlive: true });
   }
 

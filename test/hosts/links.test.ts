@@ -24,10 +24,11 @@ describeHosts('a link is cut', () => {
   let site: Site;
   let world: World;
   let H: Machine;
+  let L: Machine;
   beforeAll(async () => {
     site = await Site.make();
     ({ world } = site);
-    H = site.host('H');
+    [H, L] = [site.host('H'), site.host('L')];
   });
   afterAll(() => site.close());
 
@@ -104,7 +105,7 @@ describeHosts('a link is cut', () => {
     const it = await large('2.0');
     const attested = await it.attest();
     mustBe(0, attested);
-    const [L, before] = [site.host('L'), await snapshot(world)];
+    const before = await snapshot(world);
     await L.slow(KILOBITS);
     const first = sign(it);
     await passing(() => H.traffic().received, LARGE / 3);
@@ -163,11 +164,15 @@ describeHosts('a link is cut', () => {
     const attested = await it.attest();
     mustBe(0, attested);
     const before = world.agent.signatures;
+    const server = Number(/pid=(\d+)/.exec(await L.listening(PORT.https))?.[1]);
     const signing = sign(it);
     await until('L assembles it', () => assembling());
+    process.kill(server, 'SIGSTOP');
+    expect(published(version), 'it is in the middle').toBe(false);
     await H.cut();
+    process.kill(server, 'SIGCONT');
     if (version === '4.0') {
-      await until('L answers again', () => site.host('L').unanswered());
+      await until('L answers again', () => L.unanswered());
       await H.mend();
       mustBe(0, await signing);
     } else {
@@ -181,7 +186,7 @@ describeHosts('a link is cut', () => {
   });
 
   test('every link is slow and loses every tenth packet: the loop goes round', async () => {
-    const hosts = [H, site.host('L'), site.host('operator')];
+    const hosts = [H, L, site.host('operator')];
     const spoil = async (host: Machine): Promise<void> => {
       await host.slow(KILOBITS);
       await host.lose(10);
@@ -195,7 +200,7 @@ describeHosts('a link is cut', () => {
     const attested = await it.attest();
     mustBe(0, attested);
     mustBe(0, await sign(it));
-    for (const host of [it.M, H, site.host('L')]) expect(await host.lost()).toBeGreaterThan(0);
+    for (const host of [it.M, H, L]) expect(await host.lost()).toBeGreaterThan(0);
     await expectReleased(it, attested);
     await expectUntouched(world, await snapshot(world), { answers: [] });
   }, 180_000);

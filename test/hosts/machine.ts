@@ -150,9 +150,9 @@ export class Machine {
     return (set.split('elements')[1]?.match(/[0-9.]+/g) ?? []).sort();
   }
 
-  /** Sockets that listen, and datagram sockets: a line each. */
-  async listening(): Promise<string> {
-    return this.admin('ss -ltnupH');
+  /** Sockets that listen, and datagram sockets, with their processes: a line each; of one port where it is said. */
+  listening(port?: number): Promise<string> {
+    return this.admin(`ss -ltnupH ${port === undefined ? '' : `sport = :${port}`}`);
   }
 
   /** Whether the kernel has sent something again here and again had no answer: the other side is cut off. */
