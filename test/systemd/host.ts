@@ -36,6 +36,21 @@ ln -s /usr/lib/systemd/system/multi-user.target etc/systemd/system/default.targe
 touch local/bin/node
 touch "$(basename "$1")"`;
 
+/** Where systemd keeps its control groups: two hosts in one group would be in each other's way. */
+const HIERARCHIES = `awk '$3 == "cgroup2" || $3 == "cgroup" && $4 ~ /name=systemd/ {print $2}' /proc/self/mounts`;
+/** Runs nspawn in a group of its own; it ends with us, however we end. */
+const BOOT = `
+for each in $(${HIERARCHIES}); do
+  mkdir -p "$each/$1" && echo $$ >"$each/$1/cgroup.procs" || true
+done
+shift
+exec setpriv --pdeathsig KILL systemd-nspawn --boot "$@"`;
+const REMOVE = `
+rm -rf --one-file-system "$1" "$1.log"
+for each in $(${HIERARCHIES}); do
+  [ ! -d "$each/$2" ] || find "$each/$2" -depth -type d -exec rmdir {} +
+done`;
+
 export interface BootOptions {
   /** Whose network it is in; without it one of its own, with loopback alone. */
   readonly network?: Host;
@@ -69,26 +84,13 @@ export class Host {
       ...['--quiet', '--register=no', '--keep-unit', '--console=pipe', net],
       // without it PrivateNetwork= of its units would have no effect
       '--capability=CAP_NET_ADMIN',
-      ...[
-        `--directory=${this.root}`,
-        `--machine=${basename(this.root).toLowerCase()}`,
-        `--hostname=${this.name}`,
-      ],
+      ...[`--directory=${this.root}`, `--machine=${this.#id.toLowerCase()}`, `--hostname=${this.name}`],
       ...['--bind-ro=/usr', `--bind=${this.root}/local:/usr/local`, `--bind-ro=${REPOSITORY}:/mnt`],
       `--bind-ro=${process.execPath}:/usr/local/bin/node`,
       ...(credential ? [`--load-credential=${credential.name}:${credential.file}`] : []),
     ];
     const log = openSync(`${this.root}.log`, 'w');
-    // it ends with us, however we end
-    const [command = '', ...args] = [
-      ...SUDO,
-      'setpriv',
-      '--pdeathsig',
-      'KILL',
-      'systemd-nspawn',
-      '--boot',
-      ...options,
-    ];
+    const [command = '', ...args] = [...SUDO, 'sh', '-c', BOOT, 'sh', this.#id, ...options];
     const nspawn = spawn(command, args, { stdio: ['ignore', log, log] });
     closeSync(log);
     this.#nspawn = nspawn;
@@ -108,10 +110,15 @@ export class Host {
     }
   }
 
+  /** One of a kind on this machine; a file of this name lies in its root directory. */
+  get #id(): string {
+    return basename(this.root);
+  }
+
   /** Runs a script as root there, and returns its standard output. Throws with both outputs if it fails. */
   async sh(script: string, input = ''): Promise<string> {
     // a container that is just starting is still in our root directory: nothing of it must happen here
-    const there = `[ -e '/${basename(this.root)}' ] || exit 9; cd /root`;
+    const there = `[ -e '/${this.#id}' ] || exit 9; cd /root`;
     const enter = ['nsenter', `--target=${this.#leader}`, '--all', '--'];
     const env = ['env', '-i', `PATH=${PATH}`, 'HOME=/root', 'LANG=C.UTF-8', 'TERM=dumb'];
     return asRoot([...enter, ...env, 'bash', '-euo', 'pipefail', '-c', `${there}\n${script}`], input);
@@ -148,7 +155,7 @@ export class Host {
   /** Stops it and removes all of it. */
   async remove(): Promise<void> {
     await this.stop();
-    await asRoot(['rm', '-rf', '--one-file-system', this.root, `${this.root}.log`]);
+    await asRoot(['sh', '-c', REMOVE, 'sh', this.root, this.#id]);
   }
 }
 
