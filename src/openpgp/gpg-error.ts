@@ -67,7 +67,8 @@ const CAUSES: readonly Cause[] = [
     hint: INSERT,
   },
   {
-    numbers: [119, SYSTEM_ERROR | 109], // NO_SCDAEMON, EPIPE
+    // NO_SCDAEMON, EPIPE, EOF, ASS_CONNECT_FAILED, ASS_INCOMPLETE_LINE, ASS_SERVER_START, ASS_READ_ERROR, ASS_WRITE_ERROR
+    numbers: [119, SYSTEM_ERROR | 109, 16383, 259, 262, 269, 270, 271],
     code: 'agent-no-scdaemon',
     text: 'gpg-agent has lost scdaemon, which talks to the card',
     hint: 'wait some seconds, or gpgconf --kill gpg-agent; is scdaemon installed, and not disabled in gpg-agent.conf?',
@@ -118,7 +119,7 @@ export const cardLocked = (): Failure =>
   unable(
     'agent-locked',
     'the card wants its PIN, and nobody gave it',
-    "gpg-connect-agent 'SCD CHECKPIN SERIALNO' /bye asks for it, with the serial number of gpg --card-status",
+    'give it once: `echo test | gpg --local-user KEY --detach-sign >/dev/null` asks for it',
   );
 
 /** The agent, or who asks it for us, has not answered by the deadline. */

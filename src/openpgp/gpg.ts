@@ -105,7 +105,7 @@ async function gpg(args: readonly string[], env: Environment): Promise<RunResult
 
 function successful(result: RunResult, what: string): RunResult {
   if (result.code === 0) return result;
-  if (result.stderr.includes("can't connect to the agent"))
+  if (/can't connect to the (gpg-)?agent/.test(result.stderr.toString()))
     throw unable(
       'agent-unreachable',
       `gpg-agent does not start: ${lastLine(result)}`,

@@ -80,7 +80,7 @@ test('many artifacts, one signature at a time, and the PIN once', async () => {
   }
 });
 
-test('its scdaemon is killed between two signatures: exit 3, and a new gpg-agent finishes it', async () => {
+test('its scdaemon is killed between two signatures: that costs a new gpg-agent at most, which finishes', async () => {
   const build = await sealed('1.1', { 'one.bin': 'one', 'two.bin': 'two' });
   const first = world.agent.digests.length;
   world.agent.before = (command) => {
@@ -88,18 +88,21 @@ test('its scdaemon is killed between two signatures: exit 3, and a new gpg-agent
     const said = execFileSync('gpg-connect-agent', ['SCD GETINFO pid', '/bye'], { env: home.env }).toString();
     process.kill(Number(/^D (\d+)/m.exec(said)?.[1]), 'SIGKILL');
   };
-  const ran = await world.sign();
-  expectRefusal(ran);
-  expect(ran).toMatchObject({ code: 3, json: [{ build, state: 'verified', code: 'agent-no-scdaemon' }] });
-  expect(ran.stderr).toMatch(/lost scdaemon.*\n.*hint: .*gpgconf --kill gpg-agent/);
+  let ran = await world.sign();
   world.agent.before = () => {};
-
-  home.killAgent();
-  execFileSync('gpgconf', ['--launch', 'gpg-agent'], { env: home.env });
-  const made = world.agent.signatures;
-  const again = await world.sign();
-  mustBe(0, again);
-  expect(again.json).toMatchObject([{ build, state: 'published' }]);
-  // one that would have needed the PIN, and the two that were missing
-  expect(world.agent.signatures - made).toBe(3);
+  // from 2.4 on gpg-agent starts it again by itself
+  const isOld = / 2\.[23]\.\d+$/m.test(
+    execFileSync('gpg-agent', ['--version'], { env: home.env }).toString(),
+  );
+  if (isOld) {
+    expectRefusal(ran);
+    expect(ran).toMatchObject({ code: 3, json: [{ build, state: 'verified', code: 'agent-no-scdaemon' }] });
+    expect(ran.stderr).toMatch(/lost scdaemon.*\n.*hint: .*gpgconf --kill gpg-agent/);
+    home.killAgent();
+    execFileSync('gpgconf', ['--launch', 'gpg-agent'], { env: home.env });
+    ran = await world.sign();
+  }
+  mustBe(0, ran);
+  expect(ran.json).toMatchObject([{ build, state: 'published' }]);
+  expect(new Set(world.agent.digests.slice(first)).size, 'one set of signatures').toBe(3);
 });
