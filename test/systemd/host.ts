@@ -38,13 +38,13 @@ touch "$(basename "$1")"`;
 
 /** Where systemd keeps its control groups: two hosts in one group would be in each other's way. */
 const HIERARCHIES = `awk '$3 == "cgroup2" || $3 == "cgroup" && $4 ~ /name=systemd/ {print $2}' /proc/self/mounts`;
-/** Runs nspawn in a group of its own; it ends with us, however we end. */
+/** Runs nspawn in a group of its own, as the first process of a namespace, so that all of the host ends with us, however we end. */
 const BOOT = `
 for each in $(${HIERARCHIES}); do
   mkdir -p "$each/$1" && echo $$ >"$each/$1/cgroup.procs" || true
 done
 shift
-exec setpriv --pdeathsig KILL systemd-nspawn --boot "$@"`;
+exec setpriv --pdeathsig KILL unshare --pid --fork --kill-child --mount-proc systemd-nspawn --boot "$@"`;
 const REMOVE = `
 rm -rf --one-file-system "$1" "$1.log"
 for each in $(${HIERARCHIES}); do
@@ -193,10 +193,10 @@ async function asRoot(command: readonly string[], input = ''): Promise<string> {
   return (await running).stdout;
 }
 
-/** The process below `pid` that is the first one of a container, or 0. */
+/** The process below `pid` that is the first one of the host: in nspawn's namespace there is another. Or 0. */
 function firstProcess(pid: number): number {
   try {
-    const nested = /^NSpid:.*\s1$/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+    const nested = /^NSpid:\s+\d+\s+\d+\s+1$/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
     if (nested) return pid;
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
     return children.map(Number).reduce((found, child) => found || (child > 0 ? firstProcess(child) : 0), 0);
