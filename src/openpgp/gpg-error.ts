@@ -67,8 +67,8 @@ const CAUSES: readonly Cause[] = [
     hint: INSERT,
   },
   {
-    // NO_SCDAEMON, EPIPE, EOF, ASS_CONNECT_FAILED, ASS_INCOMPLETE_LINE, ASS_SERVER_START, ASS_READ_ERROR, ASS_WRITE_ERROR
-    numbers: [119, SYSTEM_ERROR | 109, 16383, 259, 262, 269, 270, 271],
+    // NO_SCDAEMON, ECONNREFUSED, ECONNRESET, EPIPE, EOF; ASS_ CONNECT_FAILED, INCOMPLETE_LINE, SERVER_START, READ_ERROR, WRITE_ERROR
+    numbers: [119, SYSTEM_ERROR | 25, SYSTEM_ERROR | 26, SYSTEM_ERROR | 109, 16383, 259, 262, 269, 270, 271],
     code: 'agent-no-scdaemon',
     text: 'gpg-agent has lost scdaemon, which talks to the card',
     hint: 'wait some seconds, or gpgconf --kill gpg-agent; is scdaemon installed, and not disabled in gpg-agent.conf?',
