@@ -11,7 +11,7 @@ const PLENTY = 'size=64m,nr_inodes=4096';
 const user = process.getuid?.() ?? 0;
 const group = process.getgid?.() ?? 0;
 const asRoot = (command: string, args: readonly string[]): void => {
-  const [program = '', ...rest] = user === 0 ? [command, ...args] : ['sudo', '-n', command, ...args];
+  const [program, ...rest] = user === 0 ? [command, ...args] : ['sudo', '-n', command, ...args];
   execFileSync(program, rest, { stdio: ['ignore', 'ignore', 'pipe'] });
 };
 

@@ -91,10 +91,12 @@ export function stepsOf(trace: string, directory: string): Step[] {
   return trace.split('\n').flatMap((line): Step[] => {
     const made = madeCall(line, directory);
     if (made === null) return [];
-    const key = `${made.syscall} ${made.path}`;
-    const nth = (seen.get(key) ?? 0) + 1;
-    seen.set(key, nth);
-    return [{ ...made, nth }];
+    // strace counts a call for each path that it is about
+    const keys = [made.path, ...(made.path === null ? [] : [made.to])].map(
+      (path) => `${made.syscall} ${path}`,
+    );
+    for (const key of keys) seen.set(key, (seen.get(key) ?? 0) + 1);
+    return [{ ...made, nth: seen.get(keys[0] ?? '') ?? 1 }];
   });
 }
 
