@@ -22,6 +22,7 @@ import { buildPath, parseBuildFile } from '../records/paths.ts';
 import type { BuildFile } from '../records/paths.ts';
 import { PROOF_MAX } from '../tlog/proof.ts';
 import { judgeApprovalWrite } from './gate/approval.ts';
+import type { Decided } from './gate/decided.ts';
 import { judgeRefusalWrite, judgeReleaseWrite } from './gate/proven.ts';
 import type { GateRules } from './gate/rules.ts';
 import { judgeStatementWrite } from './gate/statement.ts';
@@ -45,6 +46,8 @@ export interface RecordsWrite {
   readonly bearer: Bearer;
   /** The whole tree. */
   readonly view: View;
+  /** What the log has decided on the build, where whoever asks has read it already: reading it costs. */
+  readonly decided?: Decided | null;
   /** By the clock of whoever keeps the tree. */
   readonly now: Date;
 }
@@ -54,7 +57,7 @@ export interface RecordsWrite {
  * is kept. Throws only what `view` throws.
  */
 export async function judgeRecords(question: RecordsWrite): Promise<GateVerdict> {
-  const { rules, build, bearer, now } = question;
+  const { rules, build, bearer, now, decided = null } = question;
 
   // 1. Each a file that a build has, once, within its size.
   const groups = sortOut(question.files);
@@ -63,7 +66,8 @@ export async function judgeRecords(question: RecordsWrite): Promise<GateVerdict>
   // 2. Judged in the presence of each other.
   const files = new Map([...groups.values()].flatMap((group) => [...group]));
   const before = below(question.view, buildPath(build));
-  const write: Write = { rules, build, bearer, now, files, before, after: overlay(before, files) };
+  const after = overlay(before, files);
+  const write: Write = { rules, build, bearer, now, files, before, after, decided };
 
   // 3. Each record with its authenticators, by its rule. What is there already with these bytes needs no
   //    authority: nothing is written.

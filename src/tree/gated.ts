@@ -14,6 +14,7 @@ import type { Bearer } from '../policy/gate/token.ts';
 import type { BuildId, Sha256 } from '../records/names.ts';
 import { VARIANTS, blobFile, buildPath } from '../records/paths.ts';
 import { sha256Hex } from '../records/sha256.ts';
+import { Decisions } from './decisions.ts';
 import { KeyedMutex } from './mutex.ts';
 import { inParallel } from './parallel.ts';
 import { publish } from './publish.ts';
@@ -43,8 +44,7 @@ export interface GatedDepotOptions {
 interface Shared extends GatedDepotOptions {
   readonly locks: KeyedMutex;
   readonly quotas: Quotas;
-  /** The blobs that logged releases name, of the builds that were last sent to. */
-  readonly logged: Map<BuildId, Upload['logged']>;
+  readonly decisions: Decisions;
   /** Verifying takes minutes: however many ask, there is one run, and one that waits. */
   readonly publishing: SharedWork<BuildId>;
 }
@@ -53,8 +53,6 @@ type Source<T> = Iterable<T> | AsyncIterable<T>;
 
 const PAGE = 1000;
 const WRITERS = 8;
-/** Each may be of a hundred thousand blobs. */
-const LOGGED_KEPT = 4;
 
 export class GatedDepot implements Depot {
   readonly #shared: Shared;
@@ -76,7 +74,7 @@ export class GatedDepot implements Depot {
       ...options,
       locks: new KeyedMutex(),
       quotas: new Quotas(tree),
-      logged: new Map(),
+      decisions: new Decisions(rules, tree),
       publishing,
     };
     return new GatedDepot(shared, null);
@@ -206,13 +204,14 @@ export class GatedDepot implements Depot {
     files: Iterable<readonly [string, Buffer]>,
     writers: number,
   ): Promise<Written> {
-    const { tree, rules, now } = this.#shared;
+    const { tree, rules, now, decisions } = this.#shared;
     const verdict = await judgeRecords({
       rules,
       build,
       files,
       bearer: this.#bearer,
       view: tree,
+      decided: await decisions.of(build),
       now: now(),
     });
     if (!verdict.allow) throw new DeniedFailure(verdict);
@@ -224,14 +223,10 @@ export class GatedDepot implements Depot {
   }
 
   async #judgeUpload(build: BuildId): Promise<Upload> {
-    const { tree: view, rules, now, logged } = this.#shared;
-    const question = { rules, build, bearer: this.#bearer, view, now: now(), logged: logged.get(build) };
-    const upload = await judgeUpload(question);
+    const { tree: view, rules, now, decisions } = this.#shared;
+    const decided = await decisions.of(build);
+    const upload = await judgeUpload({ rules, build, bearer: this.#bearer, view, decided, now: now() });
     if (!upload.allow) throw new DeniedFailure(upload);
-    if (upload.logged.size > 0 && !logged.has(build)) {
-      if (logged.size === LOGGED_KEPT) logged.clear();
-      logged.set(build, upload.logged);
-    }
     return upload;
   }
 

@@ -18,12 +18,12 @@ import type { Project } from '../project.ts';
 import { verifiedRecord } from '../verified.ts';
 import type { Verified } from '../verified.ts';
 import type { View } from '../view.ts';
-import { judgedAt, readDecided } from './decided.ts';
+import { judgedAt } from './decided.ts';
 import { isProject } from './rules.ts';
 import type { GateRules } from './rules.ts';
 import { allowed, denied, deniedBy, deniedFor } from './verdict.ts';
 import type { Denied, GateVerdict } from './verdict.ts';
-import { otherBytes } from './write.ts';
+import { decidedFor, otherBytes } from './write.ts';
 import type { Write } from './write.ts';
 
 /** A build's approval with at least one approver's signature: enough to take uploads, not to publish. */
@@ -45,7 +45,7 @@ export async function judgeApprovalWrite(write: Write): Promise<GateVerdict> {
   // 2. Every signature in the write counts, or nothing is kept. Once the log has decided, keys are judged as of then.
   const bytes = await write.after.read(approvalFile);
   if (bytes === null) return unknownBuild(build);
-  const decided = await readDecided(rules, build, write.after);
+  const decided = await decidedFor(write);
   const at = judgedAt(decided, sha256Hex(bytes), now);
   for (const [name, signature] of write.files) {
     const file = parseBuildFile(name);

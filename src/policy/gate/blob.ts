@@ -10,6 +10,7 @@ import { below } from '../view.ts';
 import type { View } from '../view.ts';
 import { signedApproval } from './approval.ts';
 import { readDecided } from './decided.ts';
+import type { Decided } from './decided.ts';
 import type { GateRules } from './rules.ts';
 import { CARRIER, tokenSlot } from './token.ts';
 import type { Bearer } from './token.ts';
@@ -23,8 +24,8 @@ export interface UploadQuestion {
   /** The whole tree. */
   readonly view: View;
   readonly now: Date;
-  /** What an earlier answer had as `logged`, where it had any: the log does not change its mind, and asking it costs. */
-  readonly logged?: Upload['logged'] | undefined;
+  /** What the log has decided on the build, where whoever asks has read it already: reading it costs. */
+  readonly decided?: Decided | null;
 }
 
 /** The right to send blobs: good for as many as come in one request. */
@@ -54,10 +55,8 @@ export interface BlobTotals {
 export async function judgeUpload(question: UploadQuestion): Promise<Upload | Denied> {
   const { rules, build, view } = question;
   const limits = await judgeBuilder(question);
-  const logged =
-    question.logged ??
-    (await readDecided(rules, build, below(view, buildPath(build))))?.artifacts ??
-    new Map<Sha256, number>();
+  const decided = question.decided ?? (await readDecided(rules, build, below(view, buildPath(build))));
+  const logged = decided?.artifacts ?? new Map<Sha256, number>();
   if (!('allow' in limits)) return { allow: true, limits, logged };
   return logged.size > 0 ? { allow: true, limits: null, logged } : limits;
 }

@@ -24,12 +24,11 @@ import { envelopeProblem } from '../envelope.ts';
 import { authenticatorProblem, judgeStatement } from '../statement-verdict.ts';
 import type { StatementQuestion } from '../statement-verdict.ts';
 import { signedApproval } from './approval.ts';
-import { readDecided } from './decided.ts';
 import type { Decided } from './decided.ts';
 import { CARRIER, tokenSlot } from './token.ts';
 import { allowed, denied, deniedBy, deniedFor } from './verdict.ts';
 import type { Denied, GateVerdict } from './verdict.ts';
-import { otherBytes } from './write.ts';
+import { decidedFor, otherBytes } from './write.ts';
 import type { Write } from './write.ts';
 
 /** Whether the write's statement is taken, and as which variant. */
@@ -37,7 +36,7 @@ export async function judgeStatementWrite(write: Write): Promise<GateVerdict> {
   const { rules, build, files } = write;
 
   // 1. The build is approved. What the log has decided is judged as of then.
-  const logged = loggedBy(files, await readDecided(rules, build, write.after));
+  const logged = loggedBy(files, await decidedFor(write));
   const now = logged?.at ?? write.now;
   const signed = await signedApproval(rules, build, write.after, now);
   if ('allow' in signed) return signed;

@@ -1,6 +1,8 @@
 /** A write as every rule of the gate is asked about it. */
 import type { BuildId } from '../../records/names.ts';
 import type { View } from '../view.ts';
+import { readDecided } from './decided.ts';
+import type { Decided } from './decided.ts';
 import type { GateRules } from './rules.ts';
 import type { Bearer } from './token.ts';
 import { denied } from './verdict.ts';
@@ -16,8 +18,14 @@ export interface Write {
   readonly before: View;
   /** The build's directory as it would be with the whole write in it. */
   readonly after: Pick<View, 'read'>;
+  /** What the log has decided as far as `before` shows, where whoever asks has read it already. */
+  readonly decided: Decided | null;
   readonly now: Date;
 }
+
+/** What is known to be decided on the build of a write, else what the write itself brings. */
+export const decidedFor = async ({ rules, build, after, decided }: Write): Promise<Decided | null> =>
+  decided ?? readDecided(rules, build, after);
 
 /** 409 when one of the files is there with other bytes; null when none is. */
 export async function otherBytes(

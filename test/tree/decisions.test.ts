@@ -1,0 +1,28 @@
+import { expect, test } from 'vitest';
+import { buildPath } from '../../src/records/paths.ts';
+import { Decisions } from '../../src/tree/decisions.ts';
+import { MemoryView } from '../harness/memory-view.ts';
+import { releaseFiles } from '../policy/release-scene.ts';
+import { approvalFiles, build, project, subjects } from '../policy/scene.ts';
+
+test('a decision is read once, however often strangers write; that there is none is asked again', async () => {
+  const view = new MemoryView().put(buildPath(build), approvalFiles());
+  const read: string[] = [];
+  const counting = {
+    size: (path: string) => view.size(path),
+    read: (path: string) => {
+      read.push(path);
+      return view.read(path);
+    },
+  };
+  const decisions = new Decisions(project, counting);
+  expect(await decisions.of(build)).toBeNull();
+  view.put(buildPath(build), releaseFiles());
+  const decided = await decisions.of(build);
+  expect(decided?.artifacts.size).toBe(subjects.length);
+  const manifest = buildPath(build, 'manifest.json');
+  expect(read.filter((path) => path === manifest)).toHaveLength(1);
+  read.length = 0;
+  expect(await decisions.of(build)).toBe(decided);
+  expect(read).toEqual([]);
+});
