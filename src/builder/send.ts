@@ -1,9 +1,16 @@
 /** The pending statement's way to the depot, and what is left behind: nothing. */
-import { refused } from '../failure.ts';
+import { refused, unable } from '../failure.ts';
 import type { Failure } from '../failure.ts';
 import { LARGE_RECORD_MAX } from '../records/canonical.ts';
 import type { Sha256 } from '../records/names.ts';
-import { buildPath, statementEnvelopeFile, statementFile, statementSignatureFile } from '../records/paths.ts';
+import {
+  VARIANTS,
+  buildPath,
+  statementEnvelopeFile,
+  statementFile,
+  statementSignatureFile,
+} from '../records/paths.ts';
+import type { Variant } from '../records/paths.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import { parseStatement } from '../records/statement.ts';
 import type { Statement } from '../records/statement.ts';
@@ -49,10 +56,17 @@ export async function send(
       ]),
     );
   }
-  const stored = first ?? (await firstStatement(depot, source.ticket));
+  // a proxy that says yes to everything has not taken it: what only we have is not thrown away for a status
+  const shown = await shownAs(depot, source.ticket, sealed.bytes);
+  if (shown === null)
+    throw unable(
+      'statement-not-shown',
+      `the depot does not show the statement that it took for slot ${slot} of build ${build}`,
+      'is this the depot? run the same command again, it sends the same statement',
+    );
   await source.file?.remove();
   await dropPending(source.pending, source.file === null ? statement : null);
-  if (stored === null || !stored.equals(sealed.bytes)) throw notFirst(source.ticket);
+  if (shown !== 1) throw notFirst(source.ticket);
   report({ kind: 'sealed', statement });
   return result(source, sealed.statement, statement, uploaded, resumed);
 }
@@ -73,6 +87,15 @@ export const sentResult = (source: TicketSource, statement: Statement, digest: S
 
 const firstStatement = (depot: Depot, { build, slot }: Ticket): Promise<Buffer | null> =>
   depot.read(buildPath(build, statementFile(slot)), LARGE_RECORD_MAX);
+
+/** Under which number the depot shows these bytes; null if it does not. */
+async function shownAs(depot: Depot, { build, slot }: Ticket, bytes: Buffer): Promise<Variant | null> {
+  for (const variant of VARIANTS) {
+    const shown = await depot.read(buildPath(build, statementFile(slot, variant)), LARGE_RECORD_MAX);
+    if (shown?.equals(bytes)) return variant;
+  }
+  return null;
+}
 
 const notFirst = ({ build, slot }: Ticket): Failure =>
   refused(

@@ -5,7 +5,7 @@
  * Two steps, so that a person can look in between: `prepareApproval`, then `submitApproval`.
  */
 import { randomBytes } from 'node:crypto';
-import { Failure, refused, usage } from '../failure.ts';
+import { Failure, refused, unable, usage } from '../failure.ts';
 import { makeEphemeral } from '../openpgp/ephemeral.ts';
 import { keyFact } from '../openpgp/key-fact.ts';
 import type { KeyFact } from '../openpgp/key-fact.ts';
@@ -173,30 +173,40 @@ export async function submitApproval(
   const { build, requester, expires } = summary.approval;
   const signature = await signAsApprover(project, requester, bytes);
   const tickets = await writeTickets(where.directory, prepared.tickets);
-  try {
-    await where.depot.submit(
-      build,
-      new Map([
-        [approvalFile, bytes],
-        [approvalSignatureFile(requester), signature],
-      ]),
-    );
-  } catch (error) {
-    // The answer may be lost and not the approval: without its ticket it would block the version until it expires.
-    if (!(await hasApproval(where.depot, build, bytes))) {
-      await removeTickets(tickets);
-      throw error;
-    }
-  }
-  return { build, terms: summary.terms, expires, tickets };
+  const files = new Map([
+    [approvalFile, bytes],
+    [approvalSignatureFile(requester), signature],
+  ]);
+  const failure = await failureOf(where.depot.submit(build, files));
+  // The answer may be lost and not the approval: without its ticket it would block the version until it expires. Or it
+  // says yes and comes from something that is no depot.
+  const shown = await showsApproval(where.depot, build, bytes);
+  if (shown ?? failure === null) return { build, terms: summary.terms, expires, tickets };
+  await removeTickets(tickets);
+  throw (
+    failure ??
+    unable('approval-not-shown', 'the depot does not show the approval that it took', 'is this the depot?')
+  );
 }
 
-async function hasApproval(depot: Depot, build: BuildId, bytes: Buffer): Promise<boolean> {
+/** What the work failed with; null if it did not. */
+async function failureOf(work: Promise<unknown>): Promise<Failure | null> {
+  try {
+    await work;
+    return null;
+  } catch (error) {
+    if (error instanceof Failure) return error;
+    throw error;
+  }
+}
+
+/** Null where the depot can't be reached. */
+async function showsApproval(depot: Depot, build: BuildId, bytes: Buffer): Promise<boolean | null> {
   try {
     return (await depot.read(buildPath(build, approvalFile), bytes.length))?.equals(bytes) ?? false;
   } catch (error) {
-    if (error instanceof Failure) return false;
-    throw error;
+    if (!(error instanceof Failure)) throw error;
+    return error.code === 'network' ? null : false;
   }
 }
 
