@@ -140,7 +140,7 @@ describe('two builders', () => {
       expect(await readFile(app, 'utf8')).toBe(`app of ${at}`);
     }
     mustBe(0, await world.verify([world.tree('releases/widget/5.1.7')]));
-  });
+  }, 180_000);
 });
 
 describe('two approvals of one version, at once', () => {
