@@ -43,7 +43,8 @@ const BOOT = `
 for each in $(${HIERARCHIES}); do
   mkdir -p "$each/$1" && echo $$ >"$each/$1/cgroup.procs" || true
 done
-shift
+exec 9<"/proc/$2/ns/net"
+shift 2
 exec setpriv --pdeathsig KILL unshare --pid --fork --kill-child --mount-proc systemd-nspawn --boot "$@"`;
 const REMOVE = `
 rm -rf --one-file-system "$1" "$1.log"
@@ -79,7 +80,7 @@ export class Host {
 
   /** Boots it, until all its units are up. Throws with what nspawn and systemd said. */
   async boot({ network, credential }: BootOptions = {}): Promise<void> {
-    const net = network ? `--network-namespace-path=/proc/${network.#leader}/ns/net` : '--private-network';
+    const net = network ? '--network-namespace-path=/proc/self/fd/9' : '--private-network';
     const options = [
       ...['--quiet', '--register=no', '--keep-unit', '--console=pipe', net],
       // without it PrivateNetwork= of its units would have no effect
@@ -90,7 +91,16 @@ export class Host {
       ...(credential ? [`--load-credential=${credential.name}:${credential.file}`] : []),
     ];
     const log = openSync(`${this.root}.log`, 'w');
-    const [command = '', ...args] = [...SUDO, 'sh', '-c', BOOT, 'sh', this.#id, ...options];
+    const [command = '', ...args] = [
+      ...SUDO,
+      'sh',
+      '-c',
+      BOOT,
+      'sh',
+      this.#id,
+      network ? String(network.#leader) : 'self',
+      ...options,
+    ];
     const nspawn = spawn(command, args, { stdio: ['ignore', log, log] });
     closeSync(log);
     this.#nspawn = nspawn;
