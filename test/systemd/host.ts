@@ -49,7 +49,7 @@ exec setpriv --pdeathsig KILL unshare --pid --fork --kill-child --mount-proc sys
 const REMOVE = `
 rm -rf --one-file-system "$1" "$1.log"
 for each in $(${HIERARCHIES}); do
-  [ ! -d "$each/$2" ] || find "$each/$2" -depth -type d -exec rmdir {} +
+  [ ! -d "$each/$2" ] || find "$each/$2" -depth -type d -exec rmdir {} + || true
 done`;
 
 export interface BootOptions {
