@@ -143,41 +143,6 @@ const cases: [what: string, file: string, answer: Answer, code: string][] = [
   ['a reason that is empty', record, (body) => Buffer.concat([Buffer.from(`HTTP/1.1 200 \r\ncontent-LENGTH:${body.length}\r\n\r\n`), body]), 'published'],
 ]; // prettier-ignore
 
-test('answers that no honest server gives: nothing is signed, nothing is over, and nobody is visited', async () => {
-  const builds = new Map<string, (typeof cases)[number]>();
-  for (const [at, each] of cases.entries()) {
-    const [, file, answer] = each;
-    const build = await seal(`2.${at}`);
-    builds.set(build, each);
-    hostile.speak(`/builds/${build}/${file}`, (socket, _, honest) => {
-      void honest().then(({ body }) => {
-        const bytes = answer(body, socket);
-        if (bytes !== null) socket.end(bytes);
-      });
-    });
-  }
-  const wrong = [...builds].filter(([, [, , , code]]) => code !== 'published').map(([build]) => build);
-  const ran = await world.sign([...wrong, '--depot', hostile.url]);
-  const found = new Map(ran.json.map(({ build, code }) => [build, code]));
-  const named = wrong.map((build) => [builds.get(build)?.[0], found.get(build)]);
-  expect(Object.fromEntries(named), ran.stderr).toEqual(
-    Object.fromEntries(wrong.map((build) => [builds.get(build)?.[0], builds.get(build)?.[3]])),
-  );
-  expect(visitors, 'visitors of an inner service').toBe(0);
-  await expectUntouched(world, before, { answers: [ran] });
-  for (const build of wrong) expect(await entries(world, build)).not.toContain('refusal');
-
-  const legal = [...builds.keys()].filter((build) => !wrong.includes(build));
-  const signed = await world.sign([...legal, '--depot', hostile.url]);
-  expect(verdicts(signed), signed.stderr).toEqual(legal.map(() => 'published undefined'));
-  hostile.repent();
-  // one of each file, healed: H has seen their approvals, statements and lies, and signs all the same
-  const healed = [approvalFile, statement, blob].map(
-    (file) => wrong.findLast((build) => builds.get(build)?.[1] === file) ?? '',
-  );
-  mustBe(0, await world.sign([...healed, '--depot', hostile.url]));
-}, 180_000);
-
 test('a list of builds that lies: what is not there is nothing, and H signs what is', async () => {
   const build = await seal('3.0');
   const phantom = (at: number): string =>
@@ -214,3 +179,38 @@ test('a list of builds that lies: what is not there is nothing, and H signs what
   expect(ran.json.find((line) => line['build'] === build)).toMatchObject({ state: 'published' });
   for (const one of builds) expect(await entries(world, one)).toEqual([]);
 }, 120_000);
+
+test('answers that no honest server gives: nothing is signed, nothing is over, and nobody is visited', async () => {
+  const builds = new Map<string, (typeof cases)[number]>();
+  for (const [at, each] of cases.entries()) {
+    const [, file, answer] = each;
+    const build = await seal(`2.${at}`);
+    builds.set(build, each);
+    hostile.speak(`/builds/${build}/${file}`, (socket, _, honest) => {
+      void honest().then(({ body }) => {
+        const bytes = answer(body, socket);
+        if (bytes !== null) socket.end(bytes);
+      });
+    });
+  }
+  const wrong = [...builds].filter(([, [, , , code]]) => code !== 'published').map(([build]) => build);
+  const ran = await world.sign([...wrong, '--depot', hostile.url]);
+  const found = new Map(ran.json.map(({ build, code }) => [build, code]));
+  const named = wrong.map((build) => [builds.get(build)?.[0], found.get(build)]);
+  expect(Object.fromEntries(named), ran.stderr).toEqual(
+    Object.fromEntries(wrong.map((build) => [builds.get(build)?.[0], builds.get(build)?.[3]])),
+  );
+  expect(visitors, 'visitors of an inner service').toBe(0);
+  await expectUntouched(world, before, { answers: [ran] });
+  for (const build of wrong) expect(await entries(world, build)).not.toContain('refusal');
+
+  const legal = [...builds.keys()].filter((build) => !wrong.includes(build));
+  const signed = await world.sign([...legal, '--depot', hostile.url]);
+  expect(verdicts(signed), signed.stderr).toEqual(legal.map(() => 'published undefined'));
+  hostile.repent();
+  // one of each file, healed: H has seen their approvals, statements and lies, and signs all the same
+  const healed = [approvalFile, statement, blob].map(
+    (file) => wrong.findLast((build) => builds.get(build)?.[1] === file) ?? '',
+  );
+  mustBe(0, await world.sign([...healed, '--depot', hostile.url]));
+}, 180_000);
