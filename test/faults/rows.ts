@@ -228,3 +228,36 @@ export const DIRECTORY: readonly Row[] = [
   dir('sign --depot DIR', 'release put together', new RegExp(`${writes}/releases/widget/1\\.0/`), kept),
   dir('sign --depot DIR', 'release shown', /^(rename|fsync) stick\/L\/releases\/widget\/1\.0 /, shown),
 ];
+
+/** A disk that is full, as `test/faults/full.test.ts` tries it: the command of `play` meets it, in the work of `role`. */
+export interface Disk {
+  readonly role: string;
+  readonly play: string;
+  readonly what: string;
+  /** Below the world. */
+  readonly place: readonly string[];
+}
+
+export const DISKS: readonly Disk[] = [
+  { role: 'init', play: 'init', what: 'the new project’s disk', place: ['stick'] },
+  { role: 'approve', play: 'approve', what: 'the tickets’ disk', place: ['operator'] },
+  { role: 'attest', play: 'attest', what: 'the ticket’s disk', place: ['operator'] },
+  { role: 'serve', play: 'attest', what: 'the depot’s disk, artifacts and statement', place: ['L', 'data'] },
+  { role: 'serve', play: 'sign', what: 'the depot’s disk, a release', place: ['L', 'data'] },
+  { role: 'sign', play: 'sign', what: 'the state’s disk', place: ['H', 'signer'] },
+  { role: 'sign', play: 'sign', what: 'TMPDIR', place: ['tmp'] },
+  { role: 'sync', play: 'sync', what: 'the other depot’s disk', place: ['stick'] },
+  { role: 'attest --depot DIR', play: 'attest --depot DIR', what: 'the depot’s disk', place: ['stick'] },
+  { role: 'sign --depot DIR', play: 'sign --depot DIR', what: 'the depot’s disk', place: ['stick'] },
+];
+
+/** Every row, with the file of its test, in the order of the document. */
+export const ROWS: readonly (readonly [file: string, rows: readonly Row[]])[] = [
+  ['init', INIT],
+  ['approve', APPROVE],
+  ['attest', ATTEST],
+  ['serve', SERVE],
+  ['sign', SIGN],
+  ['directory', DIRECTORY],
+  ['read', [...VERIFY, ...STATUS]],
+];
