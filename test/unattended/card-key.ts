@@ -42,7 +42,7 @@ export class CardKey {
     const home = new GnupgHome();
     const reader = await CardReader.start(home.directory);
     Object.assign(home.env, reader.env);
-    writeFileSync(join(home.directory, 'scdaemon.conf'), 'disable-ccid\n');
+    writeFileSync(join(home.directory, 'scdaemon.conf'), 'disable-ccid\nreader-port Virtual PCD 00 00\n');
     const pinentry = new FakePinentry(home.directory, PIN);
     appendFileSync(join(home.directory, 'gpg-agent.conf'), `pinentry-program ${pinentry.program}\n`);
     const card = new OpenpgpCard();

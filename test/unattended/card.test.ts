@@ -131,7 +131,5 @@ test('a blocked PIN is said, with the way to unblock it', async () => {
     result: { build: build.build, code: 'agent-pin-blocked', hint: expect.stringContaining('Admin PIN') },
   });
   release.card.tries = 3;
-  await release.remove();
-  await release.insert(release.card);
   await expectPublished(await scene.sign(), build);
 });
