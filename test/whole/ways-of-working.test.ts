@@ -174,9 +174,11 @@ describeAsRoot('H as two users', ['unshare', '--mount', '--net', 'true'], () => 
       'env',
       '-i',
       path,
-      'HOME=/root',
+      'HOME=/mnt',
       'LANG=C.UTF-8',
+      // standard input is a socket, which bash takes for a remote login
       'bash',
+      '--norc',
       '-eo',
       'pipefail',
       '-c',
