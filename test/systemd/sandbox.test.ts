@@ -68,12 +68,12 @@ await describeBooted('somebody who took over', () => {
       secret /var/lib/countersign/signer/signer-token root
       secret /etc/credstore/ticket root
       secret /root/secret root
-      install -d /home/ada /var/lib/build
+      install -d -m 700 /var/lib/private && install -d /home/ada /var/lib/build /var/lib/private/countersign-depot/builds
+      ln -s private/countersign-depot /var/lib/countersign-depot
       touch /etc/countersign/countersign.toml /etc/countersign/depot
       readlink /proc/1/ns/net >/etc/countersign/network
       mkdir -p /etc/credstore.encrypted && echo secret | systemd-creds encrypt --name=countersign-passphrase - /etc/credstore.encrypted/countersign-passphrase
-      printf '[Service]\\nType=oneshot\\nExecStart=/bin/true\\n' >/etc/systemd/system/build.service
-      systemctl stop countersign-agent.socket countersign-agent`);
+      printf '[Service]\\nType=oneshot\\nExecStart=/bin/true\\n' >/etc/systemd/system/build.service`);
   });
   afterAll(() => host?.remove());
 
@@ -81,7 +81,7 @@ await describeBooted('somebody who took over', () => {
     const place = `/run/systemd/system/${unit}.service.d`;
     const said = await host.sh(
       `cat >/usr/local/bin/burglar
-      mkdir -p /var/lib/private/countersign-depot/builds ${place}
+      mkdir -p ${place}
       printf '%s\\n' [Service] Type=oneshot Restart=no ExecStartPre= ExecStart= 'ExecStart=/bin/bash /usr/local/bin/burglar' \
         StandardOutput=append:/run/said >${place}/zz-burglar.conf
       rm -f /run/said && systemctl daemon-reload
