@@ -165,7 +165,7 @@ describe('what writers share', () => {
     await fc.assert(
       fc.asyncProperty(
         fc.scheduler(),
-        fc.array(fc.boolean(), { minLength: 1, maxLength: 12 }),
+        fc.array(fc.record({ turns: fc.nat(4), finish: fc.boolean() }), { minLength: 1, maxLength: 12 }),
         async (s, asked) => {
           let [begun, running, ended] = [0, 0, 0];
           const shared = new SharedWork<string>(async () => {
@@ -177,10 +177,12 @@ describe('what writers share', () => {
             ended += 1;
           });
           const all: Promise<void>[] = [];
-          for (const wait of asked) {
+          for (const { turns, finish } of asked) {
             const before = begun;
             all.push(shared.run('key').then(() => expect(ended).toBeGreaterThan(before)));
-            if (wait && s.count() > 0) await s.waitOne();
+            // so that it is asked for before, while and after one runs
+            for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
+            if (finish && s.count() > 0) await s.waitOne();
           }
           await s.waitFor(Promise.all(all));
           expect(begun).toBeLessThanOrEqual(asked.length);
