@@ -63,7 +63,10 @@ async function attested(version: string): Promise<string> {
 }
 
 describe('an air gap, and a stick', () => {
-  const stick = new Stick();
+  let stick: Stick;
+  beforeAll(() => {
+    stick = new Stick();
+  });
   afterAll(() => stick.close());
 
   test('the build goes over on the stick, and the release comes back', async () => {
