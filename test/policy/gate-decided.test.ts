@@ -122,10 +122,10 @@ describe('a builder who has only its ticket', () => {
   const vouched = sha256Hex(approvalFiles().get('approval.json') ?? '');
   const bearer = null;
   test('writes under the approval that the ticket names, and no other', async () => {
-    const mine = { rules: { ...rules, vouched }, bearer: CARRIER };
+    const mine = { rules: { ...rules, vouched }, bearer: CARRIER } as const;
     const unsigned = approvedView();
     expect(await ask(unsigned, statementFiles(), mine)).toMatch(/^allow/);
-    const other = { rules: { ...rules, vouched: sha256Hex('another') }, bearer: CARRIER };
+    const other = { rules: { ...rules, vouched: sha256Hex('another') }, bearer: CARRIER } as const;
     expect(await ask(unsigned, statementFiles(), other)).toBe('403 write-needs-authenticator');
   });
   test('approves nothing', async () => {
