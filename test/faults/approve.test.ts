@@ -1,6 +1,7 @@
 /** The operator: an approval on the depot has its ticket on the disk, and the other way round it can be told. */
 import { afterAll, beforeAll } from 'vitest';
 import { mustBe } from '../harness/world.ts';
+import { testDurable } from './durable.ts';
 import { released } from './released.ts';
 import { showSteps, testAllCalls, testRows } from './row.ts';
 import type { Play } from './row.ts';
@@ -45,3 +46,4 @@ afterAll(() => theatre?.close());
 
 testRows(APPROVE, () => play);
 testAllCalls('approve', APPROVE, () => play);
+testDurable('approve', () => play);

@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PROGRAM } from '../harness/program.ts';
 import { mustBe } from '../harness/world.ts';
+import { testDurable } from './durable.ts';
 import { released } from './released.ts';
 import { everyCall, showSteps, testAllCalls, testRows } from './row.ts';
 import type { Play } from './row.ts';
@@ -41,6 +42,7 @@ afterAll(() => theatre?.close());
 
 testRows(ATTEST, () => play);
 testAllCalls('attest', ATTEST, () => play);
+testDurable('attest', () => play);
 
 describe('attest --run: killed while the command runs', () => {
   /** A ticket of a new build, and `attest` with it killed once the command has begun. */

@@ -1,8 +1,9 @@
 /** A depot that is a directory, a stick say: the same gate in the process that writes, and `sync` at both ends of the way. */
 import { mkdirSync } from 'node:fs';
-import { afterAll, beforeAll } from 'vitest';
+import { afterAll, beforeAll, expect } from 'vitest';
 import type { Ran } from '../harness/program.ts';
 import { mustBe } from '../harness/world.ts';
+import { testDurable } from './durable.ts';
 import { released } from './released.ts';
 import { showSteps, testRows } from './row.ts';
 import type { Play } from './row.ts';
@@ -76,3 +77,6 @@ testRows(DIRECTORY, ({ role, step }) => {
   if (play === undefined) throw new RangeError(role);
   return play;
 });
+for (const name of ['sync out', 'attest', 'sign']) {
+  testDurable(`${name}, a directory`, () => plays.get(name) ?? expect.fail(name));
+}

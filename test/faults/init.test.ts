@@ -1,6 +1,7 @@
 /** A new project: whole or not there, and init can be repeated. */
 import { mkdirSync } from 'node:fs';
 import { afterAll, beforeAll } from 'vitest';
+import { testDurable } from './durable.ts';
 import { newProject } from './new-project.ts';
 import { showSteps, testAllCalls, testRows } from './row.ts';
 import type { Play } from './row.ts';
@@ -20,3 +21,4 @@ afterAll(() => theatre?.close());
 
 testRows(INIT, () => play);
 testAllCalls('init', INIT, () => play);
+testDurable('init', () => play);

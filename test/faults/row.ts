@@ -8,6 +8,7 @@
 import { dirname } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Ran } from '../harness/program.ts';
+import { TEMPORARY } from './strace.ts';
 import type { Call, Fault, Step } from './strace.ts';
 import type { Act, Scene } from './theatre.ts';
 
@@ -173,8 +174,6 @@ function fileOf(at: number, steps: readonly Step[]): string {
 function resultOf({ path, to }: Step, steps: readonly Step[]): string {
   return finalName(path !== null && to !== null && !TEMPORARY.test(path) ? to : (path ?? ''), steps);
 }
-
-const TEMPORARY = /\.[0-9a-f]{24}\.tmp(\/|$)/;
 
 function finalName(path: string, steps: readonly Step[]): string {
   let name = path;

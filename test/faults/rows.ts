@@ -83,6 +83,24 @@ export const SIGN: readonly Row[] = [
   alikeTo('settled', / H\/signer\/builds\/B\/settled /, kept),
 ];
 
+const told: Cells = { ...kept, 'write fails': 'goes on', 'fsync fails': 'goes on', 'name fails': 'goes on' };
+
+/** A build that ends without a signature. What fails once the log has that is done by the next round. */
+export const REFUSE: readonly Row[] = [
+  alikeTo('refusal: kept', /^(?!p?read)\S+ H\/signer\/builds\/B\/(approval|refusal)\.json\S* /, kept),
+  alikeTo('refusal: logged', entry(1), logged),
+  alikeTo(
+    'refusal: proof kept',
+    /^(?!p?read)\S+ H\/signer\/(checkpoint|builds\/B\/(refusal\.proof|settled)) /,
+    {
+      ...told,
+      ENOSPC: 'goes on',
+      EDQUOT: 'goes on',
+    },
+  ),
+  alikeTo('refusal: depot told', /^writev depot \d$/, sent),
+];
+
 const attest = (step: string, at: RegExp, cells: Cells): Row => ({ role: 'attest', step, at, cells });
 
 export const ATTEST: readonly Row[] = [
@@ -258,6 +276,7 @@ export const ROWS: readonly (readonly [file: string, rows: readonly Row[]])[] = 
   ['attest', ATTEST],
   ['serve', SERVE],
   ['sign', SIGN],
+  ['refuse', REFUSE],
   ['directory', DIRECTORY],
   ['read', [...VERIFY, ...STATUS]],
 ];

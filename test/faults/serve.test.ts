@@ -7,6 +7,7 @@ import { toBuildId } from '../../src/records/names.ts';
 import { HttpDepot } from '../../src/tree/http.ts';
 import type { Ran } from '../harness/program.ts';
 import { mustBe } from '../harness/world.ts';
+import { testDurable } from './durable.ts';
 import { released } from './released.ts';
 import { showSteps, testAllCalls, testRows } from './row.ts';
 import type { Play } from './row.ts';
@@ -76,8 +77,10 @@ function playOf(name: string): Play {
 }
 
 testRows(SERVE, ({ step }) => playOf(step.split(':')[0] ?? ''));
-for (const name of ['approval', 'statement', 'release'])
+for (const name of ['approval', 'statement', 'release']) {
   testAllCalls(`serve, ${name}`, SERVE, () => playOf(name));
+  testDurable(`serve, ${name}`, () => playOf(name));
+}
 
 /** What `approve` sent, as its last act. */
 async function submitted(url: string, build: string, records: ReadonlyMap<string, Buffer>): Promise<Ran> {

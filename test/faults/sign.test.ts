@@ -1,6 +1,7 @@
 /** The signer, at every step of protocol §5: the disk fails, the depot or the agent can't be reached, it is killed. */
 import { afterAll, beforeAll } from 'vitest';
 import { mustBe } from '../harness/world.ts';
+import { testDurable } from './durable.ts';
 import { released } from './released.ts';
 import { showSteps, testAllCalls, testRows } from './row.ts';
 import type { Play } from './row.ts';
@@ -26,3 +27,4 @@ afterAll(() => theatre?.close());
 
 testRows(SIGN, () => play);
 testAllCalls('sign', SIGN, () => play);
+testDurable('sign', () => play);

@@ -41,6 +41,9 @@ export interface Traced {
   readonly trace: () => string;
 }
 
+/** A file that has not got its name yet. */
+export const TEMPORARY = /\.[0-9a-f]{24}\.tmp(\/|$)/;
+
 let traces = 0;
 
 /** `scratch`: where the trace goes meanwhile. Children that are other programs are not traced. */
