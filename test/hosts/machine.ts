@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { PROGRAM } from '../harness/program.ts';
@@ -12,7 +12,7 @@ import { Namespaces } from './namespaces.ts';
 export interface MachineOptions {
   readonly name: string;
   readonly address: string;
-  /** What it sees below the directory of temporary files, where all hosts keep what is theirs. */
+  /** What it sees below the directory of temporary files, where all hosts keep what is theirs, and below home. */
   readonly sees: readonly string[];
   /** Directories that are made, in its memory. */
   readonly makes: readonly string[];
@@ -27,11 +27,16 @@ export interface MachineOptions {
   readonly ssh?: boolean;
 }
 
-/** Covers the directory of temporary files, and /run where asked, by empty ones; brings back what the host may see. */
+/**
+ * Covers the home directory, that of temporary files, and /run where asked, by empty ones; brings back what the
+ * host may see.
+ */
 const SETUP = `
-tmp=$1 run=$2 makes=$3; shift 3
+home=$1 tmp=$2 run=$3 makes=$4; shift 4
 mount -t tmpfs tmpfs /mnt
 n=0; for d; do n=$((n + 1)); mkdir /mnt/$n; mount -n --rbind "$d" /mnt/$n; done
+if [ -d "$home" ] && [ "$home" != / ]; then mount -t tmpfs -o mode=700 tmpfs "$home"; fi
+mkdir -p "$tmp"
 mount -t tmpfs -o mode=1777 tmpfs "$tmp"
 n=0; for d; do n=$((n + 1)); mkdir -p "$d"; mount -n --move /mnt/$n "$d"; done
 umount /mnt
@@ -72,11 +77,12 @@ export class Machine {
   /** Starts a host and plugs it into the switch of that network. */
   static async boot(network: Namespaces, options: MachineOptions): Promise<Machine> {
     const { name, address, isolated = false, ephemeral = false, ssh = false } = options;
+    const covered = [userInfo().homedir, tmpdir()];
     // the programs may lie there too
     const seen = [...options.sees, dirname(PROGRAM), dirname(process.execPath)].filter((path) =>
-      path.startsWith(`${tmpdir()}/`),
+      covered.some((directory) => path.startsWith(`${directory}/`)),
     );
-    const args = [tmpdir(), ssh ? 'run' : '', options.makes.join(' '), ...seen];
+    const args = [...covered, ssh ? 'run' : '', options.makes.join(' '), ...seen];
     const space = await Namespaces.make({ parent: network, processes: ephemeral, setup: SETUP, args });
     await network.admin(`ip link add ${name} type veth peer name eth0 netns ${space.pid}
       ip link set ${name} master switch up
@@ -91,9 +97,9 @@ export class Machine {
     return this.#space.pid;
   }
 
-  /** What stands before a command that is to run here. */
+  /** What stands before a command that is to run here; it ends with us, however we end. */
   enter(directory?: string): string[] {
-    return this.#space.enter(directory);
+    return [...this.#space.enter(directory), 'setpriv', '--pdeathsig', 'KILL'];
   }
 
   /** Shell commands as root: what they print. Throws with what they say. */
