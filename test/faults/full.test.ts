@@ -101,7 +101,7 @@ describe.skipIf(!canMount())('full:', { timeout: 300_000 }, () => {
 async function fill({ play: name, place }: Disk, room: Room): Promise<void> {
   const play = plays.get(name);
   if (play === undefined) throw new RangeError(name);
-  play.begin();
+  await play.begin();
   const disk = SmallDisk.over(theatre.world.path(...place));
   try {
     let failed = 0;

@@ -43,8 +43,11 @@ export async function released(scene: Scene, build: string, version: string, plo
     build,
     steps,
     act: plot.act,
-    begin() {
+    async begin() {
+      // a depot remembers what the log has decided, and each run here decides anew
+      if (plot.depots !== undefined) await world.stopServer();
       scene.restore();
+      if (plot.depots !== undefined) await world.startServer();
       seen = new Seen();
       digests = world.agent.digests.length;
     },

@@ -48,7 +48,7 @@ export interface Row {
 export interface Play {
   readonly scene: Scene;
   /** Puts the scene back. */
-  readonly begin: () => void;
+  readonly begin: () => void | Promise<void>;
   readonly act: Act;
   /** What the program does without a fault. */
   readonly steps: readonly Step[];
@@ -133,7 +133,7 @@ function triedOf(column: Column, met: readonly Step[], all: readonly Step[]): re
 async function once(play: Play, fault: Fault, outcome: Outcome, name: string): Promise<void> {
   tried += 1;
   try {
-    play.begin();
+    await play.begin();
     const ran = await play.scene.perform(play.act, fault);
     play.seen();
     const ended = endOf(ran);
