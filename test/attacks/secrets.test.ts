@@ -303,8 +303,8 @@ describe.skipIf(!canTrace())('of all that the programs write and start, as strac
       approve: ticketFile,
       // the ticket goes while the build runs, and is put back; and the depot is asked for the approval
       'attest, and the build fails': [...ticketFile, 'upload token in write SOCKET'],
-      // the ticket stays without its private half, until the depot has the statement
-      attest: [ticketFile[1], 'upload token in write SOCKET'],
+      // the ticket stays without its private half, until the depot has the statement; it is made beside that
+      attest: [`upload token in write ${ticket}.pending/TEMPORARY`, 'upload token in write SOCKET'],
       sign: ['signer token in write SOCKET'],
     });
     await expectKept();
