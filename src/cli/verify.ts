@@ -58,6 +58,8 @@ whole chain from the log to the signature. A directory is a copy of a whole rele
     if (!terminal.json) speak(verdict, globals.quiet === true, terminal);
     else report(verdict, status, terminal);
     if (verdict.outcome === 'signature-only' && status !== EXIT.done) terminal.hint(ALONE);
+    if (verdict.outcome === 'incomplete' && isHalfCopy(verdict))
+      terminal.hint('copy the whole release again');
     return status;
   },
 });
@@ -99,6 +101,9 @@ const SPOKEN: Record<Outcome, string> = {
   'not-valid': 'NOT VALID',
   incomplete: 'incomplete: no verdict',
 };
+
+const isHalfCopy = ({ findings, files }: Verdict): boolean =>
+  [...findings, ...files.flatMap((file) => file.findings)].some(({ code }) => code === 'release-incomplete');
 
 const ALONE =
   'a signature alone says neither name nor version, so this is no verdict: -c countersign.toml checks the whole release, ' +

@@ -135,7 +135,9 @@ function altered({ name, size, sha256 }: Subject, passed: { size: number; sha256
   const text =
     size === passed.size
       ? `its SHA-256 is ${passed.sha256}, the one signed is ${sha256}`
-      : `it has ${passed.size} bytes, the one signed has ${size}`;
+      : passed.size < size
+        ? `it is shorter, ${passed.size} of ${size} bytes: is the copy complete?`
+        : `it has ${passed.size} bytes, the one signed has ${size}`;
   return { code: 'altered', text: `this is not the ${name} that was signed: ${text}` };
 }
 

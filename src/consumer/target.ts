@@ -51,7 +51,12 @@ export async function findTargets(options: Where, project: Project): Promise<Tar
   const targets: Target[] = [];
   for (const path of options.paths) {
     const status = await orNull(stat(path), `look at ${path}`);
-    if (status === null) throw usage('no-such-file', `${path} is not there`);
+    if (status === null)
+      throw usage(
+        'no-such-file',
+        `${path} is not there`,
+        'name a file, or the directory of a whole release; --version V says of which release a file is',
+      );
     if (status.isDirectory()) {
       targets.push({ path, whole: true, copy: new DirectoryCopy(resolve(path)), place: null });
       continue;

@@ -57,11 +57,12 @@ export async function verifyFiles(options: VerifyOptions): Promise<Verdict> {
   if (targets === null) return verifySignatures(paths, null, trust.project.release.certificate, options);
   const [first, ...others] = targets;
   if (first === undefined) throw usage('no-file', 'there is no file to verify');
-  if (others.some(({ copy }) => copy.where !== first.copy.where))
+  const other = others.find(({ copy }) => copy.where !== first.copy.where);
+  if (other !== undefined)
     throw usage(
       'several-releases',
-      'these files are of different releases',
-      'verify them one release at a time',
+      `these files are looked up in different places: ${first.copy.where} and ${other.copy.where}`,
+      'verify what lies in one copy of a release at a time',
     );
   try {
     await requireRelease(first);

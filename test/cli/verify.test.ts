@@ -1,5 +1,5 @@
 /** What `verify` says to a person and to a script, and the status that it ends with. */
-import { copyFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, cp, rm, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { expectRefusal } from '../harness/invariants.ts';
 import { World } from '../harness/world.ts';
@@ -30,6 +30,20 @@ test('-q leaves the verdict, and what speaks against it', async () => {
   await writeFile(bad, 'apq');
   expect((await say(copy, '--version', '1.0.0', '-q')).stdout).toMatch(/^valid {2}.*\n$/);
   expect((await say(bad, '--version', '1.0.0', '-q')).stdout).toMatch(/^NOT VALID {2}.*\n {2}.*\n$/);
+});
+
+test('half a copy is no verdict, and a version is no file: the hint says what to do', async () => {
+  const whole = world.tree('releases/widget/1.0.0');
+  const half = world.path('operator', 'half');
+  await cp(whole, half, { recursive: true });
+  await rm(world.path('operator', 'half', 'app.tgz'));
+  const ran = await say(half);
+  expect(ran).toMatchObject({
+    code: 3,
+    stderr: expect.stringMatching(/hint: copy the whole release again$/m),
+  });
+  const version = await say('1.0.0');
+  expect(version).toMatchObject({ code: 2, stderr: expect.stringMatching(/hint: name a file.*--version V/) });
 });
 
 test('a bad file is not, and a script gets a code', async () => {

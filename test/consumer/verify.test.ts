@@ -155,7 +155,14 @@ describe('a file is not valid, and the verdict says what it should have been', (
     ],
     ['a stranger', 'other.bin', 'x', 'not-in-release', /nothing of hello 1\.0/],
     ['a signature over something else', 'hello.tar.gz.asc', 'x', 'not-in-release', /nothing of hello 1\.0/],
-    ['empty', 'hello.tar.gz', '', 'altered', /has 0 bytes/],
+    [
+      'cut short',
+      'hello.tar.gz',
+      TAR.slice(0, -1),
+      'altered',
+      /shorter, 8 of 9 bytes: is the copy complete\?/,
+    ],
+    ['empty', 'hello.tar.gz', '', 'altered', /0 of 9 bytes/],
   ])('%s', async (_, name, content, code, text) => {
     const path = put(elsewhere, name, content);
     const verdict = await verify([path], { release });
@@ -217,9 +224,12 @@ describe('what cannot be answered is no verdict', () => {
     });
   });
 
-  test('files of two releases at once', async () => {
+  test('files of two copies at once, be they of one release', async () => {
     const other = write(madeRelease(), parent);
     const paths = [release, other].map((directory) => join(directory, 'hello.tar.gz'));
-    await expect(verify(paths)).rejects.toMatchObject({ code: 'several-releases' });
+    await expect(verify(paths)).rejects.toMatchObject({
+      code: 'several-releases',
+      message: `these files are looked up in different places: ${release} and ${other}`,
+    });
   });
 });
