@@ -12,7 +12,7 @@ import { locationUrl } from '../tree/location.ts';
 import type { Depot } from '../tree/tree.ts';
 import { parseCount, parseSize } from './values.ts';
 import { command, wrongUse } from './command.ts';
-import { depotLocation, loadProject, openDepot, rulesOf } from './config.ts';
+import { depotLocation, loadProject, makeDepot, openDepot, rulesOf } from './config.ts';
 import { EXIT } from './exit-status.ts';
 import { requireAnswer } from './question.ts';
 import { keyRows, sourceRow } from './rows.ts';
@@ -50,7 +50,7 @@ The ticket is secret: hand it to the builder and to nobody else.`,
     mode: { value: 'MODE', help: 'how the signer gets the artifacts; only fetch in this version' },
     expires: {
       value: 'TIME',
-      help: 'until when the builder must be done (90s, 10m, 4h, 1d); 4h or what the project allows',
+      help: 'until when the signer must have seen the finished build (90s, 10m, 4h, 1d); 4h or what the project allows',
     },
     approver: { value: 'FPR', help: 'which key signs; else the one whose secret key is here' },
     expect: { value: 'DIGEST', help: 'refuse if the terms are not these' },
@@ -85,7 +85,8 @@ The ticket is secret: hand it to the builder and to nobody else.`,
       now: now(),
     });
     await requireNoTickets(prepared, flags.tickets);
-    const depot = await openDepot(rulesOf(project), location, { make: true });
+    await makeDepot(location, terminal);
+    const depot = await openDepot(rulesOf(project), location);
     try {
       requireAnswer(terminal, flags.yes);
       const taken = await takenWarning(project, depot, prepared.summary.approval);

@@ -3,7 +3,7 @@
  * signatures and log proofs carry it.
  */
 import { Failure, refused } from '../failure.ts';
-import { approvalProblems } from '../policy/approval-policy.ts';
+import { approvalProblems, isExpired } from '../policy/approval-policy.ts';
 import { missingApprovers } from '../policy/approval-verdict.ts';
 import { attempt } from '../policy/attempt.ts';
 import { slotsOf } from '../policy/builder-key.ts';
@@ -160,7 +160,7 @@ function explain(
     case 'approved':
     case 'built':
       return (
-        waiting(state, project, approval, evidence, now) ?? {
+        waiting(state, project, approval, evidence, now, again) ?? {
           why: 'it waits for the signer',
           hint: 'on H: countersign sign',
         }
@@ -183,6 +183,7 @@ function waiting(
   approval: Approval,
   { approvers, taken }: Found,
   now: Date,
+  again: string,
 ): Explanation | null {
   const missing = missingApprovers(project, approval, approvers);
   if (approvers.length === 0)
@@ -192,14 +193,20 @@ function waiting(
     const what = `${approval.project} ${approval.version} is released`;
     return { why: `the signer will refuse it: ${what}`, hint: 'approve another version' };
   }
-  // a statement that came in time is judged after the end too
+  // a statement that came in time is judged after the end too; whether it did only the signer knows
   const [problem] = approvalProblems(project, approval, now).filter(
     ({ code }) => code !== 'expired' || state !== 'built',
   );
   if (problem !== undefined) return { why: `the signer will refuse it: ${problem.text}`, hint: '' };
   if (now < timestampDate(approval.notBefore))
     return { why: `it is not valid before ${approval.notBefore}`, hint: '' };
-  if (state === 'built') return null;
+  if (state === 'built')
+    return isExpired(approval, now)
+      ? {
+          why: `its approval ended at ${approval.expires}: the signer refuses it unless it saw the statement before`,
+          hint: `on H: countersign sign; if it is refused, ${again}`,
+        }
+      : null;
   return {
     why: `it waits for the statement of ${slotsOf(approval).join(', ')}, until ${approval.expires}`,
     hint: 'on the builder: countersign attest --ticket FILE PATH...',

@@ -96,14 +96,22 @@ describe('where a build stands, and why it waits', () => {
     });
   });
 
-  test('built: for the signer, also after its time, since the statement came before', async () => {
+  test('built: for the signer', async () => {
     await put(new Map([...approvalFiles(), ...statementFiles()]));
-    for (const at of [now, minutes(300)])
-      expect(await status(at)).toMatchObject({
-        state: 'built',
-        slots: [{ statement: true }],
-        why: 'it waits for the signer',
-      });
+    expect(await status()).toMatchObject({
+      state: 'built',
+      slots: [{ statement: true }],
+      why: 'it waits for the signer',
+    });
+  });
+
+  test('built, and its approval has ended: only the signer knows whether it saw the statement before', async () => {
+    await put(new Map([...approvalFiles(), ...statementFiles()]));
+    expect(await status(minutes(300))).toMatchObject({
+      state: 'built',
+      why: 'its approval ended at 2026-11-22T16:00:00Z: the signer refuses it unless it saw the statement before',
+      hint: 'on H: countersign sign; if it is refused, a new approval: countersign approve 1.0 --tickets DIR',
+    });
   });
 
   test('expired: the way on is a new approval', async () => {
