@@ -94,7 +94,10 @@ afterAll(() => theatre?.close());
 describe.skipIf(!canMount())('full:', { timeout: 300_000 }, () => {
   for (const disk of DISKS) {
     for (const room of ['bytes', 'inodes'] as const)
-      test(`${disk.role}: ${disk.what}: no ${room} left`, () => fill(disk, room));
+      test.skipIf(room === 'inodes' && disk.sweptInodes === true && !everyCall)(
+        `${disk.role}: ${disk.what}: no ${room} left`,
+        () => fill(disk, room),
+      );
   }
 });
 

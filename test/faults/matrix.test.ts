@@ -28,7 +28,9 @@ function rendered(row: Row): string[] {
   });
   // whatever takes room meets a disk without any
   const full = row.cells.ENOSPC === undefined ? '–' : WORDS['exit 3'];
-  return [row.step, ...cells, full, full];
+  const disks = DISKS.filter(({ role }) => role === row.role);
+  const swept = full !== '–' && disks.every(({ sweptInodes }) => sweptInodes === true);
+  return [row.step, ...cells, full, swept ? `${full} *` : full];
 }
 
 /** The cells of every table line under a heading. */

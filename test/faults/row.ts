@@ -108,6 +108,7 @@ async function perform(row: Row, play: Play): Promise<void> {
         fault,
         outcome,
         `${row.role}: ${row.step}: ${column}: ${syscall} ${path ?? ''} ${nth}`,
+        everyCall || (as === 'SIGKILL' && row.swept === undefined),
       );
     }
   }
@@ -130,7 +131,13 @@ function triedOf(column: Column, met: readonly Step[], all: readonly Step[]): re
 }
 
 /** One fault: what is seen then, how the run ends, and the next one. */
-async function once(play: Play, fault: Fault, outcome: Outcome, name: string): Promise<void> {
+async function once(
+  play: Play,
+  fault: Fault,
+  outcome: Outcome,
+  name: string,
+  thorough: boolean,
+): Promise<void> {
   tried += 1;
   try {
     await play.begin();
@@ -139,7 +146,7 @@ async function once(play: Play, fault: Fault, outcome: Outcome, name: string): P
     const ended = endOf(ran);
     if (everyCall && ended === 'goes on') expect(fault.as).not.toBe('SIGKILL');
     else expect(ended, `${ran.stdout}\n${ran.stderr}`).toBe(outcome === 'refuses' ? 'again' : outcome);
-    await play.finish(outcome, everyCall || fault.as === 'SIGKILL');
+    await play.finish(outcome, thorough);
   } catch (error) {
     throw new Error(name, { cause: error });
   }

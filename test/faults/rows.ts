@@ -26,7 +26,7 @@ const sent: Cells = { SIGKILL: 'again', 'connection breaks': 'goes on' };
 const connected: Cells = { SIGKILL: 'again', 'connect fails': 'goes on' };
 
 /** Another row of the same kind shows these in `npm test`. */
-const alike = ['ENOSPC', 'EDQUOT'] as const;
+const alike = ['write fails', 'name fails', 'ENOSPC', 'EDQUOT'] as const;
 
 const sign = (step: string, at: RegExp, cells: Cells): Row => ({ role: 'sign', step, at, cells });
 const alikeTo = (step: string, at: RegExp, cells: Cells): Row => ({ ...sign(step, at, cells), swept: alike });
@@ -215,7 +215,7 @@ export const SERVE: readonly Row[] = [
 /** Code that the depot's own rows try in full. */
 const dir = (role: string, step: string, at: RegExp, cells: Cells): Row => ({
   ...{ role, step, at, cells },
-  swept: ['fsync fails', 'ENOSPC', 'EDQUOT'],
+  swept: ['read fails', 'fsync fails', ...alike],
 });
 const shown: Cells = { SIGKILL: 'again', 'fsync fails': 'exit 3', 'name fails': 'exit 3' };
 const writes = /^(?!p?read(64)? )\S+ stick\/L/.source;
@@ -254,19 +254,39 @@ export interface Disk {
   readonly what: string;
   /** Below the world. */
   readonly place: readonly string[];
+  /** Only the whole sweep fills its table of inodes too. */
+  readonly sweptInodes?: true;
 }
 
 export const DISKS: readonly Disk[] = [
-  { role: 'init', play: 'init', what: 'the new project’s disk', place: ['stick'] },
-  { role: 'approve', play: 'approve', what: 'the tickets’ disk', place: ['operator'] },
+  { role: 'init', play: 'init', what: 'the new project’s disk', place: ['stick'], sweptInodes: true },
+  { role: 'approve', play: 'approve', what: 'the tickets’ disk', place: ['operator'], sweptInodes: true },
   { role: 'attest', play: 'attest', what: 'the ticket’s disk', place: ['operator'] },
-  { role: 'serve', play: 'attest', what: 'the depot’s disk, artifacts and statement', place: ['L', 'data'] },
+  {
+    role: 'serve',
+    play: 'attest',
+    what: 'the depot’s disk, artifacts and statement',
+    place: ['L', 'data'],
+    sweptInodes: true,
+  },
   { role: 'serve', play: 'sign', what: 'the depot’s disk, a release', place: ['L', 'data'] },
   { role: 'sign', play: 'sign', what: 'the state’s disk', place: ['H', 'signer'] },
-  { role: 'sign', play: 'sign', what: 'TMPDIR', place: ['tmp'] },
-  { role: 'sync', play: 'sync', what: 'the other depot’s disk', place: ['stick'] },
-  { role: 'attest --depot DIR', play: 'attest --depot DIR', what: 'the depot’s disk', place: ['stick'] },
-  { role: 'sign --depot DIR', play: 'sign --depot DIR', what: 'the depot’s disk', place: ['stick'] },
+  { role: 'sign', play: 'sign', what: 'TMPDIR', place: ['tmp'], sweptInodes: true },
+  { role: 'sync', play: 'sync', what: 'the other depot’s disk', place: ['stick'], sweptInodes: true },
+  {
+    role: 'attest --depot DIR',
+    play: 'attest --depot DIR',
+    what: 'the depot’s disk',
+    place: ['stick'],
+    sweptInodes: true,
+  },
+  {
+    role: 'sign --depot DIR',
+    play: 'sign --depot DIR',
+    what: 'the depot’s disk',
+    place: ['stick'],
+    sweptInodes: true,
+  },
 ];
 
 /** Every row, with the file of its test, in the order of the document. */
