@@ -2,6 +2,7 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Failure, usage } from '../failure.ts';
+import { word } from '../host/shell.ts';
 import type { Project } from '../policy/project.ts';
 import { decodeToken, matchesDigest } from '../policy/token.ts';
 import { parseLocation } from '../tree/location.ts';
@@ -30,7 +31,7 @@ export class SignerToken {
     if (bytes === null || !matchesDigest(bytes, project.signerTokenSha256))
       throw usage('token-foreign', `${file} is not the signer token of the project file`, 'check the path');
     if ((statSync(file).mode & 0o007) !== 0)
-      throw usage('token-permissions', `${file} is open to other users`, `chmod 0600 ${file}`);
+      throw usage('token-permissions', `${file} is open to other users`, `chmod 0600 ${word(file)}`);
     return new SignerToken(bytes, told !== undefined, project.depot);
   }
 

@@ -18,6 +18,7 @@ import {
 import { LineFile } from '../host/line-file.ts';
 import { takeLock } from '../host/lock.ts';
 import type { Lock } from '../host/lock.ts';
+import { word } from '../host/shell.ts';
 import { openToAll } from '../host/permissions.ts';
 import type { Project } from '../policy/project.ts';
 import { decodeToken, TOKEN_BYTES } from '../policy/token.ts';
@@ -93,7 +94,7 @@ export async function openState(directory: string, project: Project): Promise<Si
   await checkPrivate(directory);
   const open = openToAll(directory);
   if (open !== null)
-    throw usage('state-permissions', `everybody on this host may write ${open}`, `chmod o-w ${open}`);
+    throw usage('state-permissions', `everybody on this host may write ${open}`, `chmod o-w ${word(open)}`);
   const lock = await takeLock(join(directory, LOCK));
   try {
     const logKey = parseSignerKey(await readSecret(join(directory, LOG_KEY)));
@@ -222,5 +223,5 @@ async function checkPrivate(path: string): Promise<void> {
   if (status.uid !== process.geteuid?.())
     throw usage('state-permissions', `${path} belongs to another user`, `run as that user, or chown it`);
   if ((status.mode & 0o077) !== 0)
-    throw usage('state-permissions', `${path} is open to other users`, `chmod ${mode} ${path}`);
+    throw usage('state-permissions', `${path} is open to other users`, `chmod ${mode} ${word(path)}`);
 }

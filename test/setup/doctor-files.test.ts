@@ -3,7 +3,9 @@ import {
   chmodSync,
   chownSync,
   cpSync,
+  existsSync,
   mkdirSync,
+  readdirSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -15,6 +17,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { toTimestamp } from '../../src/records/timestamp.ts';
 import { formatTicket, parseTicket } from '../../src/records/ticket.ts';
+import { PROGRAM } from '../harness/program.ts';
 import { World } from '../harness/world.ts';
 import { Patient } from './patient.ts';
 
@@ -130,20 +133,44 @@ describe('signer/ where it does not belong', () => {
   test.each(['depot', 'operator', 'builder'])('on the %s’s host', async (role) => {
     const finding = await at(role).finding('misplaced');
     expect(finding).toMatchObject({ level: 'problem', text: expect.stringContaining(join(host, 'signer')) });
-    await at(role).isCuredBy(finding);
+    await expectKept(finding.hint, role, join(host, 'signer'));
+  });
+
+  /** It may be the only one: the hint, copied, leaves all of it as it is, and knows the signer when it is that. */
+  async function expectKept(hint: string, role: string, state: string): Promise<void> {
+    const before = readdirSync(state, { recursive: true });
+    const program = `countersign() { '${process.execPath}' '${PROGRAM}' "$@"; }`;
+    const { stdout } = await at(role).examine(`${program}\n${hint}`);
+    expect(stdout).toContain('looked at as signer');
+    expect(stdout).toContain(`${state} is this user’s alone, and of this project`);
+    expect(readdirSync(state, { recursive: true })).toEqual(before);
+  }
+
+  test('in a place whose name means something to a shell', async () => {
+    const place = join(host, "it's $(touch kept) & gone");
+    mkdirSync(place);
+    for (const name of ['countersign.toml', 'keys', 'signer'])
+      renameSync(join(host, name), join(place, name));
+    host = place;
+    await expectKept((await at('depot').finding('misplaced')).hint, 'depot', join(place, 'signer'));
+    expect(existsSync(world.path('cwd', 'kept'))).toBe(false);
+    chmodSync(join(place, 'keys'), 0o777);
+    const signing = at('signer');
+    await signing.isCuredBy(await signing.finding('permissions'));
   });
 
   test('below what the depot serves', async () => {
     const data = join(host, 'data');
     mkdirSync(data);
     renameSync(join(host, 'signer'), join(data, 'signer'));
-    const patient = at('depot', '--data', data);
-    await patient.isCuredBy(await patient.finding('misplaced'));
+    const { hint } = await at('depot', '--data', data).finding('misplaced');
+    await expectKept(hint, 'depot', join(data, 'signer'));
   });
 
   test('inside a depot that is a directory', async () => {
     const finding = await at('signer', '--depot', host).finding('misplaced');
     expect(finding.text).toContain(`lies in the depot ${host}`);
+    expect(finding.hint).not.toMatch(/\b(mv|rm)\b/);
   });
 
   test('in a git checkout, which ignores it as init made it', async () => {
@@ -217,5 +244,24 @@ describe('what the depot serves', () => {
       level: 'note',
       hint: expect.stringContaining('--data'),
     });
+    expect(await at('depot', '--data', join(host, 'typo')).finding('data')).toMatchObject({
+      level: 'note',
+      text: expect.stringContaining('typo is not there yet'),
+    });
+  });
+
+  test('is what the project file says, where that is a directory', async () => {
+    const depot = join(host, 'depot');
+    const open = () => at('depot', '--depot', depot);
+    expect(await open().finding('depot')).toMatchObject({
+      level: 'problem',
+      hint: expect.stringMatching(/^findmnt .*mounted\?/),
+    });
+    mkdirSync(depot);
+    expect((await open().examine()).findings).toContainEqual(
+      expect.objectContaining({ check: 'data', level: 'ok', text: `${depot} can be written` }),
+    );
+    chmodSync(depot, 0o777);
+    await open().isCuredBy(await open().finding('data'));
   });
 });

@@ -1,6 +1,15 @@
 /** `doctor` and keys: what has expired, what is locked, what should not be on this host; and that its cures cure. */
 import { once } from 'node:events';
-import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -161,11 +170,19 @@ describe('the release key', () => {
     const signer = patient('signer');
     const finding = await signer.finding('release-key-certifies');
     expect(finding).toMatchObject({ level: 'warning', text: expect.stringContaining(release) });
-    await signer.isCuredBy({ ...finding, hint: finding.hint.replaceAll('gpg ', 'gpg --batch --yes ') });
+    const unasked = ['gpg --delete', 'gpg --batch --yes --delete'] as const;
+    await signer.isCuredBy({ ...finding, hint: finding.hint.replace(...unasked) });
     expect((await signer.examine()).findings).toContainEqual(
       expect.objectContaining({ check: 'release-key', level: 'ok', text: expect.stringContaining(subkey) }),
     );
-    expect(existsSync(join(directory, 'primary.pgp'))).toBe(true);
+    // the command tells what it leaves: copied again, it does not write over the one copy of the primary key
+    const primary = readFileSync(join(directory, 'primary.pgp'));
+    for (const name of ['primary.pgp', 'subkeys.pgp']) {
+      expect(statSync(join(directory, name)).mode & 0o077).toBe(0);
+      expect(finding.hint.split('#')[1]).toContain(name);
+    }
+    await signer.examine(finding.hint.replaceAll('gpg ', 'gpg --batch '));
+    expect(readFileSync(join(directory, 'primary.pgp'))).toEqual(primary);
   });
 
   test('is its own primary: the cure makes a subkey first, and the project file knows it', async () => {

@@ -1,6 +1,7 @@
 /** What gpg-agent.conf should say where a signer works without a person. */
 import { join } from 'node:path';
-import { note, ok, word } from './finding.ts';
+import { word } from '../../host/shell.ts';
+import { note, ok } from './finding.ts';
 import type { Finding } from './finding.ts';
 import type { AgentOptions, GnupgPlaces } from './gnupg.ts';
 

@@ -1,4 +1,5 @@
 /** The certificates of the project file: whose keys may sign now, and for how long yet. */
+import { word } from '../../host/shell.ts';
 import { allSigningFingerprints, keyProblem, signingKeys } from '../../openpgp/certificate.ts';
 import type { Certificate } from '../../openpgp/certificate.ts';
 import { keyFact } from '../../openpgp/key-fact.ts';
@@ -7,7 +8,7 @@ import { isLongEnough } from '../../openpgp/pass.ts';
 import type { Project } from '../../policy/project.ts';
 import { timestamp } from '../../records/names.ts';
 import type { Fingerprint } from '../../records/names.ts';
-import { ok, problem, warning, word } from './finding.ts';
+import { ok, problem, warning } from './finding.ts';
 import type { Finding, Host } from './finding.ts';
 import { keyFile, withProject } from './project-file.ts';
 

@@ -20,11 +20,13 @@ export function certifying(host: Host, certificate: Certificate, held: readonly 
   const file = keyFile(host, certificate);
   const add = `gpg --quick-add-key ${fingerprint} ed25519 sign 2y && gpg --export ${fingerprint} > ${file}`;
   const reduce =
-    `umask 077 && gpg --export-secret-keys ${fingerprint} > primary.pgp && ` +
-    `gpg --export-secret-subkeys ${fingerprint} > subkeys.pgp && ` +
+    // gpg writes over no file of an earlier time, as a redirection would
+    `gpg --output primary.pgp --export-secret-keys ${fingerprint} && ` +
+    `gpg --output subkeys.pgp --export-secret-subkeys ${fingerprint} && ` +
     `gpg --delete-secret-keys ${fingerprint} && gpg --import subkeys.pgp`;
+  const then = 'then take primary.pgp offline: neither it nor subkeys.pgp stays here';
   const hint = subkey
-    ? `${reduce}   # then take primary.pgp offline`
-    : `${add} && ${reduce}   # then take primary.pgp offline, and copy ${file} to every host`;
+    ? `${reduce}   # ${then}`
+    : `${add} && ${reduce}   # ${then}; copy ${file} to every host`;
   return [warning('release-key-certifies', text, hint)];
 }

@@ -3,10 +3,15 @@ import { access, constants, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { orNull } from '../../host/files.ts';
 import { openToAll } from '../../host/permissions.ts';
-import { note, ok, problem, word } from './finding.ts';
+import { word } from '../../host/shell.ts';
+import { note, ok, problem } from './finding.ts';
 import type { Check } from './finding.ts';
 
-export const checkData: Check = async ({ data }) => {
+export const checkData: Check = async (host) => {
+  const { depot } = host;
+  // a project may name the depot's own directory, of which `depot` says whether it is there
+  const named = depot !== null && 'directory' in depot ? depot.directory : null;
+  const data = host.data ?? named;
   if (data === null)
     return [
       note(
@@ -30,8 +35,10 @@ export const checkData: Check = async ({ data }) => {
     const cure = `install -d -o "$(id -un)" ${word(data)}   # as root`;
     return [problem('data', `${place} can’t be written by this user`, cure)];
   }
+  if (status !== null) return [ok('data', `${data} can be written`)];
+  if (host.data === null) return [];
   return [
-    ok('data', status === null ? `${data} is not there yet: serve makes it` : `${data} can be written`),
+    note('data', `${data} is not there yet: serve makes it`, 'is its name right, and what it is on mounted?'),
   ];
 };
 

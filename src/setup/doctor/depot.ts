@@ -6,10 +6,11 @@ import { isLoopback } from '../../host/http.ts';
 import { bodySize, collect, receive } from '../../host/http-body.ts';
 import { exchange } from '../../host/http-exchange.ts';
 import { run } from '../../host/process.ts';
+import { word } from '../../host/shell.ts';
 import { closedObject } from '../../records/fields.ts';
 import type { Location } from '../../tree/location.ts';
 import { parseJson } from '../../tree/wire.ts';
-import { note, ok, problem, PROBE_MS, warning, word } from './finding.ts';
+import { note, ok, problem, PROBE_MS, warning } from './finding.ts';
 import type { Check, Finding, Host } from './finding.ts';
 import { room } from './space.ts';
 
@@ -112,7 +113,11 @@ async function checkDirectory(directory: string): Promise<Finding[]> {
   const status = await orNull(stat(directory), `look at ${directory}`);
   if (status === null)
     return [
-      problem('depot', `there is no ${directory}`, `mkdir ${word(directory)}   # or mount what it is on`),
+      problem(
+        'depot',
+        `there is no ${directory}`,
+        'findmnt   # is the stick or disk that it is on mounted? if it is on none, make the directory',
+      ),
     ];
   if (!status.isDirectory())
     return [problem('depot', `${directory} is no directory`, 'name another: --depot DIR')];

@@ -1,7 +1,8 @@
 /** Variables that change from outside what Node or GnuPG do. Their values are not shown: some hold passwords. */
 import { stat } from 'node:fs/promises';
 import { isAbsolute, resolve } from 'node:path';
-import { note, ok, warning, word } from './finding.ts';
+import { word } from '../../host/shell.ts';
+import { note, ok, warning } from './finding.ts';
 import type { Check, Finding, Host } from './finding.ts';
 
 type Effect = readonly [level: typeof note, effect: string];

@@ -83,7 +83,3 @@ export const problem = at('problem');
 
 /** The longest that one question to another program may take: nobody waits for a doctor that hangs. */
 export const PROBE_MS = 5_000;
-
-/** A word of a shell command, quoted where it must be. */
-export const word = (text: string): string =>
-  /^[A-Za-z0-9_@%+=:,./~-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;

@@ -2,7 +2,8 @@
 import { stat } from 'node:fs/promises';
 import { orNull } from '../../host/files.ts';
 import { openToAll } from '../../host/permissions.ts';
-import { ok, problem, word } from './finding.ts';
+import { word } from '../../host/shell.ts';
+import { ok, problem } from './finding.ts';
 import type { Check } from './finding.ts';
 import { gnupgPlaces } from './gnupg.ts';
 

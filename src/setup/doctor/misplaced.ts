@@ -4,8 +4,9 @@ import { dirname, join, relative } from 'node:path';
 import { Failure } from '../../failure.ts';
 import { orNull } from '../../host/files.ts';
 import { run } from '../../host/process.ts';
+import { word } from '../../host/shell.ts';
 import { LOG_KEY, TOKEN } from '../../signer/state.ts';
-import { ok, problem, PROBE_MS, word } from './finding.ts';
+import { ok, problem, PROBE_MS } from './finding.ts';
 import type { Check, Finding, Host } from './finding.ts';
 
 export const checkMisplaced: Check = async (host) => {
@@ -21,8 +22,10 @@ async function elsewhere({ role, file, data }: Host): Promise<Finding[]> {
   const found: Finding[] = [];
   for (const place of new Set(places)) {
     if (!(await holdsSecrets(place))) continue;
-    const text = `${place} holds the signer’s log key and token, and this is the ${role}’s host`;
-    const hint = `rm -r ${word(place)}   # if the signer has its own; what was here, others may have read`;
+    const text = `${place} holds the log key and the journal of a signer, and this is looked at as the ${role}’s host`;
+    // there may be no other: nothing to copy here may move or remove it
+    const signer = `countersign doctor --role signer -c ${word(file)} --state ${word(place)}`;
+    const hint = `${signer}   # is this the signer? else move all of it there, if it is the signer’s only one`;
     found.push(problem('misplaced', text, hint));
   }
   return found;
@@ -52,7 +55,7 @@ async function onTheSigner({ state, data, depot }: Host): Promise<Finding[]> {
         problem(
           'misplaced',
           `${state} lies in the depot ${directory}, which others read`,
-          `mv ${word(state)} ELSEWHERE`,
+          'move it out of there, on this host, and say where it is: countersign sign --state DIR',
         ),
       );
   findings.push(...(await inCheckout(state)));

@@ -6,7 +6,8 @@ import { orNull } from '../../host/files.ts';
 import { dearmorKey } from '../../openpgp/armor.ts';
 import type { Certificate } from '../../openpgp/certificate.ts';
 import { openToAll } from '../../host/permissions.ts';
-import { note, ok, problem, warning, word } from './finding.ts';
+import { word } from '../../host/shell.ts';
+import { note, ok, problem, warning } from './finding.ts';
 import type { Check, Finding, Host } from './finding.ts';
 
 export const checkProjectFile: Check = async (host) => {

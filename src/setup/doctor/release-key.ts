@@ -1,11 +1,12 @@
 /** The signer's GnuPG: its agent, the release key behind it, and whether both work without a person. */
 import { join } from 'node:path';
+import { word } from '../../host/shell.ts';
 import { Failure } from '../../failure.ts';
 import type { Project } from '../../policy/project.ts';
 import { chooseReleaseKey } from '../../signer/release-key.ts';
 import { checkAgentOptions } from './agent-options.ts';
 import { certifying } from './certifying.ts';
-import { note, ok, problem, word } from './finding.ts';
+import { note, ok, problem } from './finding.ts';
 import type { Check, Finding, Host } from './finding.ts';
 import { agentOptions, gnupgPlaces, heldKeys, listedKeys, runningAgent } from './gnupg.ts';
 import type { AgentOptions, AgentState, GnupgPlaces, HeldKey } from './gnupg.ts';
@@ -102,7 +103,11 @@ function lock(
         `gpg-connect-agent 'PASSWD ${keygrip}' /bye`,
       ),
     ];
-  if (passphrase === 'known') return [ok('release-key-locked', 'the release key is unlocked')];
+  if (passphrase === 'known') {
+    const text =
+      'gpg-agent has a passphrase for the release key; whether it is the right one only a signature shows';
+    return [ok('release-key-locked', text)];
+  }
   if (passphrase !== 'needed') return [];
   const preset = `${word(join(libexecdir, 'gpg-preset-passphrase'))} --preset ${keygrip}`;
   return [

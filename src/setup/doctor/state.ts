@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Failure } from '../../failure.ts';
 import { orNull, readFileBounded } from '../../host/files.ts';
 import { openToAll } from '../../host/permissions.ts';
+import { word } from '../../host/shell.ts';
 import type { Project } from '../../policy/project.ts';
 import { decodeToken } from '../../policy/token.ts';
 import { LOG_ENTRY_MAX, parseLogEntry } from '../../records/log-entry.ts';
@@ -11,7 +12,7 @@ import { timestampDate } from '../../records/names.ts';
 import { sha256Hex } from '../../records/sha256.ts';
 import { JOURNAL, LOG_KEY, TOKEN } from '../../signer/state.ts';
 import { parseSignerKey } from '../../tlog/note.ts';
-import { ok, problem, word } from './finding.ts';
+import { ok, problem } from './finding.ts';
 import type { Check, Finding } from './finding.ts';
 
 const SECRET_MAX = 4096;

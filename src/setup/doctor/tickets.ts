@@ -3,7 +3,8 @@ import { lstat, readdir } from 'node:fs/promises';
 import type { Dirent } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { errorCode, orNull } from '../../host/files.ts';
-import { ok, problem, word } from './finding.ts';
+import { word } from '../../host/shell.ts';
+import { ok, problem } from './finding.ts';
 import type { Check, Finding } from './finding.ts';
 
 /** Nobody has so many; a home directory may have more entries than anybody waits for. */
