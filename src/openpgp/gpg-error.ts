@@ -10,7 +10,8 @@ const CODE_MASK = 0xffff;
 const SYSTEM_ERROR = 0x8000;
 const NO_PIN_ENTRY = 85;
 
-const UNLOCK = 'unlock it beforehand with gpg-preset-passphrase, or run `export GPG_TTY=$(tty)` to be asked';
+const UNLOCK =
+  'unlock it beforehand with gpg-preset-passphrase (which takes a wrong one without a word), or run `export GPG_TTY=$(tty)` to be asked';
 const GIVE = 'run it again and give the passphrase, or unlock the key beforehand with gpg-preset-passphrase';
 const INSERT = 'insert it; gpg --card-status shows what gpg sees';
 
@@ -107,7 +108,7 @@ export const passphraseUnfit = (): Failure =>
   unable(
     'agent-wrong-passphrase',
     'the passphrase that gpg-agent remembers is wrong, or it has no secure memory left to try it',
-    'give it the right one with gpg-preset-passphrase; put auto-expand-secmem into gpg-agent.conf',
+    'give it the right one with gpg-preset-passphrase, which takes a wrong one without a word; put auto-expand-secmem into gpg-agent.conf',
   );
 
 /** A card key whose card is elsewhere, or in whose reader another is. */

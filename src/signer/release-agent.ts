@@ -81,6 +81,7 @@ export class ReleaseAgent {
   /** Nobody is asked for a passphrase or PIN where none is needed, and once each time that the key gets locked. */
   async #unlocked(request: SigningRequest): Promise<Buffer[]> {
     const { keygrip } = request;
+    let unasked: Failure;
     try {
       return await this.#attempt(request, 'error');
     } catch (error) {
@@ -90,12 +91,17 @@ export class ReleaseAgent {
       }
       const before = this.#askedInVain.get(keygrip);
       if (before) throw before;
+      unasked = error;
     }
     try {
       return await this.#attempt(request, 'ask');
     } catch (error) {
-      if (error instanceof Failure && !BROKEN.has(error.code)) this.#askedInVain.set(keygrip, error);
-      throw error;
+      if (!(error instanceof Failure) || BROKEN.has(error.code)) throw error;
+      // that nobody gave another passphrase is not what is wrong
+      const failure =
+        error.code === 'agent-locked' && unasked.code === 'agent-wrong-passphrase' ? unasked : error;
+      this.#askedInVain.set(keygrip, failure);
+      throw failure;
     }
   }
 

@@ -66,6 +66,10 @@ test('unattended: set up, unlock, sign, lock', async () => {
   const sign = (await section(UNATTENDED, 'Sign')).replace('--watch', '--once');
   const wrong = await type(unlock, env, 'not this\n');
   expect(wrong.code, 'the test signature says it').not.toBe(0);
+  expect(wrong.stderr).toMatch(/^gpg: signing failed: No pinentry$/m);
+  const watching = await type(sign.replace('sign', 'sign --json'), env);
+  expect(watching.code).toBe(3);
+  expect(JSON.parse(watching.stdout)).toMatchObject({ code: 'agent-wrong-passphrase' });
   const lock = await section(UNATTENDED, 'Lock');
   const { stdout } = mustWork(await type(`${unlock}\n${sign}\n${lock}`, env, `${PASSPHRASE}\n`));
   expect(stdout).toContain('published');
