@@ -56,6 +56,8 @@ export interface CommandSpec<F extends Flags> {
   /** One paragraph; its line ends are ours, not those of the help. */
   readonly about: string;
   readonly flags: F;
+  /** Why `--depot` would say nothing to it; it is refused, lest somebody believe that it does. */
+  readonly noDepot?: string;
   /** How many operands it takes. */
   readonly operands: { readonly min: number; readonly max: number };
   readonly example: readonly string[];
@@ -74,6 +76,8 @@ export function command<const F extends Flags>(spec: CommandSpec<F>): Command {
     help: helpText(spec),
     async run(args, terminal) {
       const { values, operands } = parse({ ...GLOBAL_FLAGS, ...spec.flags }, args, spec.name);
+      if (spec.noDepot !== undefined && values['depot'] !== undefined)
+        throw wrongUse(spec.name, `takes no --depot: ${spec.noDepot}`);
       const { min, max } = spec.operands;
       if (operands.length < min) throw wrongUse(spec.name, `expected ${spec.synopsis}`);
       if (operands.length > max) throw wrongUse(spec.name, `unexpected argument '${operands[max]}'`);
@@ -141,6 +145,7 @@ export const wrongUse = (name: string, what: string): Failure =>
   usage('wrong-usage', `${name}: ${what}`, `see countersign ${name} --help`);
 
 function helpText(spec: CommandSpec<Flags>): string {
+  const { depot: _, ...withoutDepot } = GLOBAL_FLAGS;
   return [
     ...wrapText(`usage: countersign ${spec.name} ${spec.synopsis}`.trimEnd(), ' '.repeat(9)),
     '',
@@ -148,7 +153,7 @@ function helpText(spec: CommandSpec<Flags>): string {
     ...(Object.keys(spec.flags).length > 0 ? ['', 'flags:', ...flagLines(spec.flags)] : []),
     '',
     'flags of every command:',
-    ...flagLines(GLOBAL_FLAGS),
+    ...flagLines(spec.noDepot === undefined ? GLOBAL_FLAGS : withoutDepot),
     '',
     'example:',
     ...spec.example.map((line) => `  ${line}`),

@@ -16,6 +16,7 @@ const demo = command({
 process. Signs this program's own npm package and a file of 300 MB, and leaves the release to look at. Touches
 nothing outside a temporary directory.`,
   flags: {},
+  noDepot: 'it makes one of its own',
   operands: { min: 0, max: 0 },
   example: ['countersign demo'],
   async run({ terminal }) {

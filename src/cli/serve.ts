@@ -19,6 +19,7 @@ and publishes releases. Holds no secret. Ends on SIGTERM or SIGINT once what is 
     'tls-cert': { value: 'FILE', help: 'certificate chain (PEM): speak HTTPS' },
     'tls-key': { value: 'FILE', help: 'its private key (PEM)' },
   },
+  noDepot: 'it serves what lies in --data DIR',
   operands: { min: 0, max: 0 },
   example: ['countersign serve --data /var/lib/countersign --listen 127.0.0.1:8080'],
   async run({ flags, globals, terminal }) {

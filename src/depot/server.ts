@@ -49,11 +49,26 @@ export async function startServer(options: ServerOptions): Promise<{ url: string
 
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) =>
-      reject(unable('listen-failed', `cannot listen on ${listen.host}:${listen.port}: ${cause.message}`)),
+      reject(
+        unable(
+          'listen-failed',
+          `cannot listen on ${listen.host}:${listen.port}: ${cause.message}`,
+          hintOf(cause, listen.port),
+        ),
+      ),
     );
     server.listen(listen.port, listen.host, resolve);
   });
   return { url: urlOf(server.address(), tls !== undefined), close: () => closeServer(server) };
+}
+
+/** What helps against the errors that people meet; empty for others. */
+function hintOf({ code }: NodeJS.ErrnoException, port: number): string {
+  if (code === 'EADDRINUSE')
+    return `ss -ltnp 'sport = :${port}' shows what listens there; or take another: --listen HOST:PORT`;
+  if (code === 'EACCES') return 'ports below 1024 are for root: take another, behind a web server';
+  if (code === 'EADDRNOTAVAIL') return 'this host has no such address: see ip address';
+  return '';
 }
 
 const urlOf = (address: AddressInfo | string | null, secure: boolean): string => {

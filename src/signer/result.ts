@@ -54,12 +54,13 @@ export class Stop {
 
 /**
  * The exit status of `sign --once` (cli.md, last section): 1 if this run refused, froze or found wrong bytes
- * or a bad authenticator in a sealed build, or if a build in `named` is not published because of a verdict;
+ * or a bad authenticator in a sealed build, if a person said no to one (as with `approve`), or if a build in `named`
+ * is not published because of a verdict;
  * else 3 if one could not be finished; else 0. Builds decided earlier or still waiting do not count.
  */
 export function exitStatus(results: readonly BuildResult[], named: readonly BuildId[] = []): 0 | 1 | 3 {
-  const verdicts = new Set<Outcome>(['refused', 'bad']);
-  const verdictsOfNamed = new Set<Outcome>(['refused', 'bad', 'decided', 'declined', 'void']);
+  const verdicts = new Set<Outcome>(['refused', 'bad', 'declined']);
+  const verdictsOfNamed = new Set<Outcome>([...verdicts, 'decided', 'void']);
   const isVerdict = ({ build, outcome }: BuildResult) =>
     (named.includes(build) ? verdictsOfNamed : verdicts).has(outcome);
   if (results.some(isVerdict)) return 1;

@@ -5,7 +5,7 @@
  * asked for; digests and signatures are for whoever asked.
  */
 import type { Readable } from 'node:stream';
-import { refused } from '../failure.ts';
+import { Failure, refused } from '../failure.ts';
 import { tooLarge } from '../host/files.ts';
 import { HttpClient, bytesBody } from '../host/http.ts';
 import type { HttpRequest, HttpTiming } from '../host/http.ts';
@@ -74,7 +74,10 @@ export class HttpDepot implements Depot {
 
   async builds(after: BuildId | null): Promise<{ builds: BuildId[]; next: BuildId | null }> {
     const path = after === null ? 'builds/' : `builds/?after=${after}`;
-    const { bytes } = await this.#done({ method: 'GET', path }, LISTING_MAX);
+    const { bytes } = await this.#done({ method: 'GET', path }, LISTING_MAX).catch((error: unknown) => {
+      if (!(error instanceof Failure) || !['http-404', 'not-found'].includes(error.code)) throw error;
+      throw refused(error.code, error.message, 'is this the address of a depot? every depot has that list');
+    });
     const listing = closedObject(parseJson(bytes), 'the list of builds', ['builds', 'next']);
     const builds = listOf(listing.builds, 'builds', { min: 0, max: LISTED_MAX }, toBuildId);
     const next = nullOr(listing.next, 'next', toBuildId);

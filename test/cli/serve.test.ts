@@ -41,7 +41,21 @@ test('an address that is taken exits 3 and names it', async () => {
     listen,
     '--json',
   ]);
-  expect(ran).toMatchObject({ code: 3, error: { message: expect.stringContaining(listen) } });
+  expect(ran).toMatchObject({
+    code: 3,
+    error: { message: expect.stringContaining(listen), hint: expect.stringMatching(/^ss .*--listen/) },
+  });
+});
+
+test('--depot says nothing to it, and is refused', async () => {
+  const ran = await world.runOn('L', ['serve', '--depot', world.path('L', 'data'), '--json']);
+  expect(ran).toMatchObject({ code: 2, error: { message: expect.stringContaining('--data DIR') } });
+  expect((await world.runOn('L', ['serve', '--help'])).stdout).not.toContain('--depot');
+});
+
+test('what answers under its address may be no depot', async () => {
+  const below = await world.runOn('operator', ['status', '--json', '--depot', `${world.url}/elsewhere`]);
+  expect(below).toMatchObject({ code: 3, error: { hint: expect.stringMatching(/^is this .* a depot\?/) } });
 });
 
 test('with a certificate it speaks HTTPS', async () => {

@@ -14,7 +14,8 @@ const after = (...outcomes: Outcome[]) =>
 
 test.each<[exit: number, outcomes: Outcome[]]>([
   [0, []],
-  [0, ['published', 'waiting', 'void', 'declined', 'decided']],
+  [0, ['published', 'waiting', 'void', 'decided']],
+  [1, ['published', 'declined']],
   [1, ['published', 'refused']],
   [1, ['bad', 'published']],
   [3, ['published', 'unfinished']],

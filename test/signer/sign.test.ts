@@ -73,7 +73,7 @@ describe('a build that approvers allowed and a builder sealed', () => {
     const build = await scene.approve();
     await scene.attest(build, contents);
     const declined = await scene.sign({ ask: async () => false });
-    expect(declined).toMatchObject({ exit: 0, result: { outcome: 'declined', code: 'declined' } });
+    expect(declined).toMatchObject({ exit: 1, result: { outcome: 'declined', code: 'declined' } });
     expect((await scene.sign({ ask: async () => false, named: [build.build] })).exit).toBe(1);
     expect(scene.agent.signatures).toBe(0);
     expect((await scene.sign()).result?.outcome).toBe('published');
