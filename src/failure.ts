@@ -28,6 +28,14 @@ export class Failure extends Error {
 export const refused = (code: string, message: string, hint = '', cause?: unknown): Failure =>
   new Failure('refused', code, message, hint, cause);
 
+/** Other bytes are there under a name that is never given again. */
+export const conflict = (shown: string): Failure =>
+  refused(
+    'conflict',
+    `${shown} is there already with other bytes`,
+    'nothing is ever replaced: if that file is a broken copy, remove it there and run this again',
+  );
+
 /** The command line or the configuration is wrong. */
 export const usage = (code: string, message: string, hint = '', cause?: unknown): Failure =>
   new Failure('usage', code, message, hint, cause);

@@ -50,7 +50,7 @@ A ticket signs once: run again after a failure, it sends the same statement for 
         connect: async (ticket) => {
           const location = parseLocation(globals.depot ?? ticket.url);
           const { token, insecureHttp, rules } = ticket;
-          return openDepot({ rules, insecureHttp }, location, { token });
+          return openDepot({ rules, insecureHttp }, location, token);
         },
       },
       report,

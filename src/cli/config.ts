@@ -1,12 +1,14 @@
 /** Finds and loads the project file, and opens the depot that it or the command line names. */
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { unable, usage } from '../failure.ts';
 import type { GateRules } from '../policy/gate/rules.ts';
 import { parseProject } from '../policy/project.ts';
 import type { Project } from '../policy/project.ts';
 import { now } from '../host/clock.ts';
+import { makeDirectory } from '../host/files.ts';
 import { openToAll } from '../host/permissions.ts';
+import { word } from '../host/shell.ts';
 import { DirectoryTree } from '../tree/directory.ts';
 import { GatedDepot } from '../tree/gated.ts';
 import { HttpDepot } from '../tree/http.ts';
@@ -14,6 +16,7 @@ import { parseLocation } from '../tree/location.ts';
 import type { Location } from '../tree/location.ts';
 import type { Depot } from '../tree/tree.ts';
 import type { Globals } from './command.ts';
+import type { Terminal } from './terminal.ts';
 
 /** A project file and each of its keys are small; anything else is a mistake in the path. */
 const MAX_FILE = 1024 * 1024;
@@ -54,7 +57,7 @@ export function readGuardedFile(file: string, hint?: string): Buffer {
   const bytes = readSmallFile(file, hint);
   const open = openToAll(file);
   if (open !== null)
-    throw usage('config-permissions', `everybody on this host may write ${open}`, `chmod o-w ${open}`);
+    throw usage('config-permissions', `everybody on this host may write ${open}`, `chmod o-w ${word(open)}`);
   return bytes;
 }
 
@@ -95,13 +98,24 @@ export const rulesOf = (project: Project): DepotRules => ({
   insecureHttp: project.insecureHttp,
 });
 
-/** Opens a depot, with a token where there is one; a directory must be there unless `make` says to make it. Throws usage, unable. */
+/**
+ * Makes the directory of a depot that is about to be, and says so; its parent must be there, or it is a stick that is not.
+ * Throws unable: `no-depot`, `disk`.
+ */
+export async function makeDepot(location: Location, terminal: Terminal): Promise<void> {
+  if (location.kind === 'url' || existsSync(location.directory)) return;
+  await DirectoryTree.open(dirname(location.directory));
+  await makeDirectory(location.directory, 0o755);
+  terminal.say(`made ${location.directory}: it was not there`);
+}
+
+/** Opens a depot, with a token where there is one; a directory must be there. Throws usage, unable. */
 export async function openDepot(
   { rules, insecureHttp }: DepotRules,
   location: Location,
-  { token = null, make = false }: { readonly token?: Buffer | null; readonly make?: boolean } = {},
+  token: Buffer | null = null,
 ): Promise<Depot> {
   if (location.kind === 'url') return new HttpDepot({ url: location.url, token, insecureHttp });
-  const tree = await (make ? DirectoryTree.make(location.directory) : DirectoryTree.open(location.directory));
+  const tree = await DirectoryTree.open(location.directory);
   return GatedDepot.over({ tree, rules, now }).as(token);
 }

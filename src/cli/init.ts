@@ -116,7 +116,7 @@ function depotPlace(depot: string): string {
   throw usage(
     'depot-url',
     `init: ${depot} is neither a URL nor a directory here`,
-    'like https://depot.example.org, /srv/depot or ./depot',
+    `like https://depot.example.org or /srv/depot; ./${depot} if it is to be a directory`,
   );
 }
 

@@ -52,7 +52,7 @@ only. Whatever the depot or the network spoilt is tried again on the next run.`,
     const location = depotLocation(project, globals);
     const publicDepot = await openDepot(rulesOf(project), location);
     const state = await openState(resolve(flags.state ?? join(directory, 'signer')), project);
-    const depot = await openDepot(rulesOf(project), location, { token: state.token });
+    const depot = await openDepot(rulesOf(project), location, state.token);
     const signer: Signer = {
       loadProject: async () => loadProject(globals, readGuardedFile).project,
       depot,

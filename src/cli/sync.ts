@@ -6,11 +6,11 @@ import { GatedDepot } from '../tree/gated.ts';
 import { HttpDepot } from '../tree/http.ts';
 import { locationUrl, parseLocation } from '../tree/location.ts';
 import type { Location } from '../tree/location.ts';
-import { sync as carryAll, syncStatus } from '../tree/sync.ts';
+import { countMore, sync as carryAll, syncStatus } from '../tree/sync.ts';
 import type { SyncOptions, SyncResult, SyncState } from '../tree/sync.ts';
 import type { Depot } from '../tree/tree.ts';
 import { command, wrongUse } from './command.ts';
-import { loadProject } from './config.ts';
+import { loadProject, makeDepot } from './config.ts';
 import { Progress } from './progress.ts';
 import { SignerToken } from './signer-token.ts';
 import type { Terminal } from './terminal.ts';
@@ -32,13 +32,13 @@ behind a URL shows artifacts to the signer's token alone until they are publishe
       help: 'for both URLs; else signer/signer-token beside the project file, for its depot',
     },
   },
+  noDepot: 'FROM and TO are the depots',
   operands: { min: 2, max: 2 },
   example: [
     'countersign sync https://depot.example.org /media/stick',
     'countersign sync /media/stick https://depot.example.org',
   ],
   async run({ flags, globals, operands: [source = '', target = ''], terminal }) {
-    if (globals.depot !== undefined) throw wrongUse('sync', 'takes no --depot: FROM and TO are the depots');
     const { project, directory } = loadProject(globals);
     const [from, to] = [parseLocation(source), parseLocation(target)];
     if (locationUrl(from) === locationUrl(to)) throw wrongUse('sync', 'FROM and TO are the same depot');
@@ -48,7 +48,8 @@ behind a URL shows artifacts to the signer's token alone until they are publishe
     if (!quarantine) terminal.say('no signer token: artifacts that are not published there stay there');
 
     const sender = await openEnd(project, from, fromToken);
-    const receiver = await openEnd(project, to, toToken, { make: true });
+    await makeDepot(to, terminal);
+    const receiver = await openEnd(project, to, toToken);
     try {
       const results = await carryAll({
         project,
@@ -59,6 +60,13 @@ behind a URL shows artifacts to the signer's token alone until they are publishe
         progress: progressOn(terminal),
       });
       showTotal(results, source, terminal);
+      const more = await countMore(sender, receiver, results);
+      if (more > 0)
+        terminal.say(
+          `${target} has the end of ${plural(more, 'build')} that ${source} lacks: `,
+          bold(`countersign sync ${target} ${source}`),
+          ' brings it there',
+        );
       return syncStatus(results);
     } finally {
       sender.close();
@@ -68,18 +76,12 @@ behind a URL shows artifacts to the signer's token alone until they are publishe
 });
 
 /** Whoever may read and write a directory is its keeper; behind a URL others decide. Throws usage, unable. */
-async function openEnd(
-  project: Project,
-  location: Location,
-  token: Buffer | null,
-  { make = false } = {},
-): Promise<Depot> {
+async function openEnd(project: Project, location: Location, token: Buffer | null): Promise<Depot> {
   if (location.kind === 'url') {
     const { insecureHttp } = project;
     return new HttpDepot({ url: location.url, token, insecureHttp });
   }
-  const { directory } = location;
-  const tree = await (make ? DirectoryTree.make(directory) : DirectoryTree.open(directory));
+  const tree = await DirectoryTree.open(location.directory);
   return GatedDepot.over({ tree, rules: project, now }).asCarrier();
 }
 

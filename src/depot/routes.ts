@@ -14,7 +14,7 @@ import { getRequestListener } from '@hono/node-server';
 import type { HttpBindings } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { Hono } from 'hono';
-import { refused } from '../failure.ts';
+import { conflict, refused } from '../failure.ts';
 import type { Failure } from '../failure.ts';
 import type { Project } from '../policy/project.ts';
 import { toBuildId, toProjectName, toSha256, toVersion } from '../records/names.ts';
@@ -245,7 +245,7 @@ async function putRecord(
     };
     sendBytes(response, 403, `${JSON.stringify(body)}\n`, JSON_HEADERS);
   } else if (existing.equals(bytes)) sendWritten(response, 'same');
-  else throw refused('conflict', `${absolute} is there with other bytes`, 'nothing is ever replaced');
+  else throw conflict(absolute);
 }
 
 /** Many small blobs in one answer, for the signer. */

@@ -6,7 +6,7 @@ import { constants } from 'node:fs';
 import { link, lstat, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { Failure, refused, unable } from '../failure.ts';
+import { Failure, conflict, unable } from '../failure.ts';
 
 // without O_NONBLOCK opening a FIFO waits for its writer, perhaps for ever
 const READ = constants.O_RDONLY | constants.O_NONBLOCK;
@@ -74,7 +74,7 @@ export async function linkOnce(from: string, to: string, shown: string): Promise
     if (errorCode(error) !== 'EEXIST') throw error;
   }
   if (await sameFile(from, to)) return 'same';
-  throw takenBy(shown);
+  throw conflict(shown);
 }
 
 /** `linkOnce` for a file system without hard links; nobody else may be naming files in that directory. */
@@ -84,11 +84,8 @@ export async function renameOnce(from: string, to: string, shown: string): Promi
     return 'new';
   }
   if (await sameFile(from, to)) return 'same';
-  throw takenBy(shown);
+  throw conflict(shown);
 }
-
-const takenBy = (shown: string): Failure =>
-  refused('conflict', `${shown} is there already with other bytes`, 'nothing is ever replaced');
 
 /** Appends all of `bytes`; the disk has them when it returns. Throws unable('disk'): a part may be there. */
 export async function appendDurably(file: FileHandle, bytes: Buffer): Promise<void> {
@@ -159,11 +156,17 @@ export function errorCode(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 }
 
+const DISK_HINTS: Readonly<Record<string, string>> = {
+  ENOSPC: 'make room and try again',
+  EDQUOT: 'make room and try again',
+  EROFS: 'it is mounted read-only: mount it so that it can be written, then run this again',
+  EIO: 'is it still plugged in? put it back and run this again',
+};
+
 /** What the system said as unable('disk'); anything else, a `Failure` among it, as it is. */
 export function diskFailure(error: unknown, doing: string): unknown {
   if (!(error instanceof Error) || error instanceof Failure || !('syscall' in error)) return error;
-  const full = ['ENOSPC', 'EDQUOT'].includes(errorCode(error));
-  return unable('disk', `cannot ${doing}: ${error.message}`, full ? 'make room and try again' : '', error);
+  return unable('disk', `cannot ${doing}: ${error.message}`, DISK_HINTS[errorCode(error)] ?? '', error);
 }
 
 async function viaTemporary<T>(

@@ -41,6 +41,12 @@ export function approvalProblems(project: Project, approval: Approval, now: Date
   ];
 }
 
+/** What to do about an approval of somebody else's: look where one is. Empty for any other reasons. */
+export const elsewhereHint = (reasons: readonly Reason[]): string =>
+  reasons.some(({ code }) => code === 'signer' || code === 'project')
+    ? 'this depot serves another project or signer: check the depot and -c'
+    : '';
+
 const reason = (code: ReasonCode, field: string, text: string): Reason => ({
   code,
   where: `approval.json: ${field}`,

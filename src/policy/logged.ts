@@ -10,6 +10,10 @@ import type { Verified } from './verified.ts';
 /** The approval whose digest is in the log's `approval` entry. Throws refused(`chain-broken`) for other bytes. */
 export function loggedApproval(bytes: Buffer, logged: Sha256): Verified<Approval> {
   if (sha256Hex(bytes) !== logged)
-    throw refused('chain-broken', `these are not the bytes of approval ${logged}`);
+    throw refused(
+      'chain-broken',
+      `these are not the bytes of approval ${logged}`,
+      'if approval.json there is a broken copy, copy it again',
+    );
   return verifiedRecord(parseApproval(bytes));
 }

@@ -17,7 +17,7 @@ import { Stop } from './result.ts';
 import type { BuildResult, Standing, Tally } from './result.ts';
 import { declareIntent, signRelease } from './sign.ts';
 import type { Round } from './signer.ts';
-import { spoilt } from './spoilt.ts';
+import { TRIED_AGAIN, spoilt } from './spoilt.ts';
 import { sealingStatement } from './statement.ts';
 
 type Counting = { -readonly [Key in keyof Tally]: Tally[Key] };
@@ -96,7 +96,8 @@ async function resume(round: Round, logged: BuildHistory, tally: Counting): Prom
   const seconds = stopwatch();
   const { passed, problems } = await readArtifacts(round, plan);
   const problem = firstProblem(problems);
-  if (problem) return new Stop('bad', 'verified', problem.code, `${problem.where}: ${problem.text}`);
+  if (problem)
+    return new Stop('bad', 'verified', problem.code, `${problem.where}: ${problem.text}`, TRIED_AGAIN);
   await signRelease(round, plan, passed);
   tally.signSeconds = seconds();
   return null;
@@ -127,7 +128,8 @@ function faultOf(thrown: unknown, logged: BuildHistory | null): Standing {
   const { code, message, hint } = error;
   // Larger than any such file may be: the depot's doing, like any other wrong bytes (§1 rule 7).
   const outcome = code === 'too-large' ? 'bad' : 'unfinished';
-  return { outcome, state: stateOf(logged), code, text: message, hint };
+  const next = code === 'no-depot' ? 'put it back and run this again: nothing is signed twice' : hint;
+  return { outcome, state: stateOf(logged), code, text: message, hint: next };
 }
 
 function stateOf(logged: BuildHistory | null): string {

@@ -1,5 +1,6 @@
 /** The end of a build without a signature: logged, kept, and shown to the depot (protocol §2, refusal). */
 import { Failure } from '../failure.ts';
+import { elsewhereHint } from '../policy/approval-policy.ts';
 import type { Approval } from '../records/approval.ts';
 import { timestamp } from '../records/names.ts';
 import type { BuildId, Sha256 } from '../records/names.ts';
@@ -28,7 +29,7 @@ export async function refuse(
   await round.state.write(build, refusalFile, bytes);
   const records = { [refusalFile]: sha256Hex(bytes) };
   await round.state.journal.append({ type: 'refusal', time, build, project, version, records, keys: [] });
-  const stop = describe('refused', refusal, await wayOn(round, approval));
+  const stop = describe('refused', refusal, await nextStep(round, approval, reasons));
   try {
     await settleRefusal(round, build);
   } catch (error) {
@@ -53,7 +54,17 @@ export async function settleRefusal(round: Round, build: BuildId): Promise<Stop 
       await round.depot.submit(build, new Map([[refusalFile, bytes], [refusalProofFile, proof]])); // prettier-ignore
     await round.state.settle(build, round.now());
   }
-  return describe('decided', parseRefusal(bytes), await wayOn(round, history));
+  const refusal = parseRefusal(bytes);
+  return describe('decided', refusal, await nextStep(round, history, refusal.reasons));
+}
+
+/** What a person can do about it: another approval doesn't help against another project's depot. */
+async function nextStep(
+  round: Round,
+  build: Parameters<typeof wayOn>[1],
+  reasons: readonly Reason[],
+): Promise<string> {
+  return elsewhereHint(reasons) || wayOn(round, build);
 }
 
 /** Made once: the depot keeps the first, and the log grows. The leaf travels in it (§7). */

@@ -7,6 +7,8 @@ import { refuse } from './refuse.ts';
 import { Stop } from './result.ts';
 import type { Round } from './signer.ts';
 
+export const TRIED_AGAIN = 'it is tried again on every run; if the depot is a copy, copy it again';
+
 /** Nobody sealed it in time: over without a word of the signer's, and its version is free again. Throws unable. */
 export async function expired(round: Round, approval: Approval): Promise<Stop> {
   const text = `its approval ended at ${approval.expires}`;
@@ -31,7 +33,7 @@ export async function spoilt(
   const text = `${found.where}: ${found.text}`;
   // Once the intent is logged nothing ends a build but its release.
   if (intent !== null || !isExpired(approval, round.now()))
-    return new Stop('bad', sealed ? 'built' : 'approved', found.code, text, 'it is tried again on every run');
+    return new Stop('bad', sealed ? 'built' : 'approved', found.code, text, TRIED_AGAIN);
   if (!sealed) return expired(round, approval);
   const reason = `${found.text}, and the approval ended at ${approval.expires}`;
   return refuse(round, bound, [{ code: 'expired', where: found.where, text: reason }]);

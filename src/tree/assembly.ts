@@ -39,7 +39,7 @@ export class DirectoryAssembly implements Assembly {
     } catch (error) {
       // too many links (thousands of empty files are one blob), or a file system without them
       if (!['EMLINK', 'EXDEV', 'EPERM', 'ENOTSUP'].includes(errorCode(error))) {
-        throw diskFailure(error, `link ${place}`);
+        throw await this.#inside.failure(error, `link ${place}`);
       }
       await copyDurably(source, place);
     }
@@ -56,7 +56,7 @@ export class DirectoryAssembly implements Assembly {
         await file.close();
       }
     } catch (error) {
-      throw diskFailure(error, `write ${place}`);
+      throw await this.#inside.failure(error, `write ${place}`);
     }
   }
 
@@ -69,7 +69,7 @@ export class DirectoryAssembly implements Assembly {
       return true;
     } catch (error) {
       if (['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes(errorCode(error))) return false;
-      throw diskFailure(error, `write ${this.#path}`);
+      throw await this.#inside.failure(error, `write ${this.#path}`);
     } finally {
       await this.discard();
     }
@@ -111,7 +111,7 @@ export class DirectoryAssembly implements Assembly {
       if (place !== this.#temporary) await this.#directory(dirname(place));
       await mkdir(place);
     } catch (error) {
-      throw diskFailure(error, `make ${place}`);
+      throw await this.#inside.failure(error, `make ${place}`);
     }
   }
 }

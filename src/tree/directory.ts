@@ -132,7 +132,7 @@ export class DirectoryTree implements Tree {
       return temporary;
     } catch (error) {
       this.#temporary = null;
-      throw diskFailure(error, `write ${TEMPORARY}`);
+      throw await this.#inside.failure(error, `write ${TEMPORARY}`);
     }
   }
 
@@ -180,7 +180,7 @@ class DirectoryStage implements Stage {
     try {
       return new DirectoryStage(inside, naming, temporary, await open(temporary, 'wx', 0o644));
     } catch (error) {
-      throw diskFailure(error, `write ${temporary}`);
+      throw await inside.failure(error, `write ${temporary}`);
     }
   }
 
@@ -202,7 +202,7 @@ class DirectoryStage implements Stage {
       await this.#inside.sync(dirname(place));
       return written;
     } catch (error) {
-      throw diskFailure(error, `write ${path}`);
+      throw await this.#inside.failure(error, `write ${path}`);
     } finally {
       await this.discard();
     }

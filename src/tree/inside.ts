@@ -5,7 +5,7 @@
  * openat(2): whoever may rename directories in here while we work could still lead us astray. Who may write here
  * is up to the owner.
  */
-import { lstat, mkdir, realpath } from 'node:fs/promises';
+import { lstat, mkdir, readdir, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { refused, unable } from '../failure.ts';
 import { diskFailure, errorCode, orNull, syncDirectory } from '../host/files.ts';
@@ -15,6 +15,8 @@ import { SharedWork } from './shared-work.ts';
 export class Inside {
   readonly #root: string;
   readonly #syncs = new SharedWork(syncDirectory);
+  /** Whether there was ever anything in it. */
+  #used = false;
 
   private constructor(root: string) {
     this.#root = root;
@@ -45,19 +47,27 @@ export class Inside {
     return join(this.#root, path);
   }
 
-  /** A directory at a path that is ours, not the world's: null if it is not there or lies elsewhere. */
+  /**
+   * A directory at a path that is ours, not the world's: null if it is not there or lies elsewhere.
+   * Throws unable: `no-depot` if nothing is there any more, `disk`.
+   */
   async directory(relative: string): Promise<string | null> {
     const place = join(this.#root, relative);
-    return (await orNull(realpath(place), `find ${place}`)) === place ? place : null;
+    if ((await orNull(realpath(place), `find ${place}`)) !== place) {
+      await this.#requireRoot();
+      return null;
+    }
+    if (relative !== '.') this.#used = true;
+    return place;
   }
 
   /** As `directory`, and makes it and those above it so that they last. */
   async makeDirectory(relative: string): Promise<string> {
-    const present = await this.directory(relative);
-    if (present) return present;
-    const parent = await this.makeDirectory(dirname(relative));
     const place = join(this.#root, relative);
+    if (relative === '.' || (await this.directory(relative))) return place;
+    const parent = await this.makeDirectory(dirname(relative));
     try {
+      this.#used = true;
       await mkdir(place); // as the umask says: two users of one group may share a depot
     } catch (error) {
       if (errorCode(error) !== 'EEXIST') throw error;
@@ -66,6 +76,22 @@ export class Inside {
     }
     await this.sync(parent);
     return place;
+  }
+
+  /** What the system said, as `diskFailure` says it; or that there is no depot any more. */
+  async failure(error: unknown, doing: string): Promise<unknown> {
+    if (errorCode(error) !== 'ENOENT') return diskFailure(error, doing);
+    return this.#requireRoot().then(
+      () => diskFailure(error, doing),
+      (gone: unknown) => gone,
+    );
+  }
+
+  /** A stick that is pulled out leaves no directory, or the empty one that it was mounted on. */
+  async #requireRoot(): Promise<void> {
+    const names = await orNull(readdir(this.#root), `list ${this.#root}`);
+    if (names === null || (this.#used && names.length === 0))
+      throw unable('no-depot', `${this.#root} is gone`, 'is it mounted? put it back and run this again');
   }
 
   /** Makes the names in a directory last. */

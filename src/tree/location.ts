@@ -9,6 +9,12 @@ export type Location =
 /** `http://…` or `https://…`, without slashes at its end; `file:///…`, or anything else as a path. Throws usage(`depot-url`). */
 export function parseLocation(text: string): Location {
   if (/^https?:\/\//i.test(text)) return { kind: 'url', url: text.replace(/\/+$/, '') };
+  if (/^(?!file:)[a-z][a-z0-9+.-]*:\//i.test(text))
+    throw usage(
+      'depot-url',
+      `${text} is no URL of a depot`,
+      'https://…, http://…, or a directory; one whose name looks like a URL begins with ./',
+    );
   const directory = /^file:/i.test(text) ? filePath(text) : resolve(text);
   return { kind: 'directory', directory };
 }

@@ -46,7 +46,7 @@ export class BuildFiles {
 }
 
 export const incomplete = (problem: string): Failure =>
-  refused('release-incomplete', problem, 'send what is missing, then publish again');
+  refused('release-incomplete', problem, 'send what is missing, then sign or sync again');
 
 /**
  * The approval with the signatures of its approvers, and the statements with theirs.

@@ -76,7 +76,7 @@ export async function publish({ tree, project, build, now }: Publication): Promi
   throw unable(
     'release-broken',
     `${target} is there, but no whole release`,
-    'move it out of the way and publish again',
+    'move it out of the way, then sign or sync again',
   );
 }
 

@@ -2,12 +2,13 @@
  * One build from one depot into another, in the order in which each part is the authority for the next. `releases/`
  * is not copied: the other depot publishes what it has verified itself.
  */
-import { Failure, refused } from '../failure.ts';
+import { Failure, conflict, refused } from '../failure.ts';
 import { MAX_SIGNATURE_BYTES } from '../openpgp/signature.ts';
 import { isExpired } from '../policy/approval-policy.ts';
 import { attempt } from '../policy/attempt.ts';
 import { slotsOf } from '../policy/builder-key.ts';
 import { parseApproval } from '../records/approval.ts';
+import type { Approval } from '../records/approval.ts';
 import { LARGE_RECORD_MAX, RECORD_MAX } from '../records/canonical.ts';
 import { LOG_ENTRY_MAX } from '../records/log-entry.ts';
 import { parseManifest } from '../records/manifest.ts';
@@ -26,6 +27,7 @@ import {
   releaseDir,
   releaseFile,
   releaseProofFile,
+  statementFile,
 } from '../records/paths.ts';
 import { signaturesListFile } from '../records/paths.ts';
 import { parseRelease } from '../records/release.ts';
@@ -142,12 +144,24 @@ async function carryRefusal(passage: Passage, approval: Buffer, refusal: Files):
 async function carryWaiting(passage: Passage, bytes: Buffer): Promise<void> {
   const approval = parseApproval(bytes);
   if (isExpired(approval, passage.now())) {
-    passage.leave('expired', `its approval ended at ${approval.expires}, and nothing was decided`);
+    await leaveExpired(passage, approval);
     return;
   }
   await carryRecords(passage, bytes, new Map());
   for await (const shown of shownStatements(passage, slotsOf(approval)))
     await carryWaitingStatement(passage, shown);
+}
+
+/** A build that nobody sealed is forgotten; of one that came too late its operator wants to hear. */
+async function leaveExpired(passage: Passage, approval: Approval): Promise<void> {
+  const text = `its approval ended at ${approval.expires}, and nothing was decided`;
+  for (const slot of slotsOf(approval)) {
+    const path = buildPath(passage.build, statementFile(slot));
+    if ((await passage.from.depot.size(path)) === null) continue;
+    const again = `countersign approve ${approval.version} --expires 1d`;
+    passage.leave('too-late', `it is sealed, but ${text}`, `if the signer has not seen it: ${again}`);
+  }
+  passage.leave('expired', text);
 }
 
 async function carryWaitingStatement(passage: Passage, shown: Shown): Promise<void> {
@@ -167,6 +181,7 @@ async function carryWaitingStatement(passage: Passage, shown: Shown): Promise<vo
  */
 async function carryRecords(passage: Passage, approval: Buffer, decided: Files): Promise<void> {
   let records = await lackingRecords(passage, new Map([[approvalFile, approval], ...decided]));
+  let problem: Failure | null = null;
   for (const { primary } of passage.project.approvers) {
     const name = approvalSignatureFile(primary.fingerprint);
     // one with other bytes is as good as this: the gate there took it
@@ -178,10 +193,16 @@ async function carryRecords(passage: Passage, approval: Buffer, decided: Files):
       records = new Map();
     } catch (error) {
       if (!(error instanceof Failure) || error.kind !== 'refused') throw error;
+      problem = error;
       passage.spoil(error);
     }
   }
-  await passage.submit(records);
+  try {
+    await passage.submit(records);
+  } catch (error) {
+    // what was wrong with a signature, or with what it signs, says more than that there is none
+    throw error instanceof Failure && error.kind === 'refused' && problem !== null ? problem : error;
+  }
 }
 
 /** Throws refused('conflict') where the other depot has another one. Of two proofs of the same either will do. */
@@ -190,8 +211,7 @@ async function lackingRecords(passage: Passage, files: Files): Promise<Map<strin
   for (const [name, bytes] of files) {
     const there = await passage.compare(name, bytes);
     if (there === null) lacking.set(name, bytes);
-    else if (there === 'other' && !PROOFS.includes(name))
-      throw refused('conflict', `${name} is there with other bytes`, 'nothing is ever replaced');
+    else if (there === 'other' && !PROOFS.includes(name)) throw conflict(buildPath(passage.build, name));
   }
   return lacking;
 }

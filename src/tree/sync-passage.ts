@@ -109,7 +109,8 @@ export class Passage {
 
   /** Something of the build is not good; the rest goes on. */
   spoil(problem: Failure): void {
-    this.#problems.push(problem);
+    // each approver's signature may be refused for what the approval is
+    if (this.#problems.every(({ message }) => message !== problem.message)) this.#problems.push(problem);
   }
 
   /** Something of the build can't travel this way. */
@@ -122,15 +123,16 @@ export class Passage {
     // larger than any such file may be: that is not the disk's fault
     if (failure?.kind === 'refused' || failure?.code === 'too-large') this.spoil(failure);
     const [first, ...others] = this.#problems;
+    // of a depot that is gone everything is missing
     const [state, reason]: [SyncState, Failure | null] =
-      first !== undefined
+      first !== undefined && failure?.code !== 'no-depot'
         ? ['refused', first]
         : failure !== null
           ? ['unfinished', failure]
           : this.#left !== null
             ? ['left', this.#left]
             : [this.#files > 0 || this.published !== null ? 'carried' : 'same', null];
-    const more = first !== undefined && others.length > 0 ? ` (and ${others.length} more)` : '';
+    const more = reason === first && others.length > 0 ? ` (and ${others.length} more)` : '';
     return {
       build: this.build,
       state,

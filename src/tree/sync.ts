@@ -7,7 +7,9 @@ import { Failure } from '../failure.ts';
 import { diskFailure } from '../host/files.ts';
 import type { Project } from '../policy/project.ts';
 import type { BuildId } from '../records/names.ts';
+import { buildPath, refusalProofFile, releaseProofFile } from '../records/paths.ts';
 import { listBuilds } from './builds.ts';
+import { inParallel } from './parallel.ts';
 import { carryBuild } from './sync-build.ts';
 import { Passage } from './sync-passage.ts';
 import type { Sender, SyncResult } from './sync-passage.ts';
@@ -16,6 +18,9 @@ import type { Depot } from './tree.ts';
 export type { SyncResult, SyncState } from './sync-passage.ts';
 
 const BUILDS_MAX = 1_000_000;
+const ASKED_AT_ONCE = 8;
+/** No other build would fare better. */
+const GONE: readonly (string | null)[] = ['network', 'no-depot'];
 
 export interface SyncOptions {
   readonly project: Project;
@@ -30,7 +35,7 @@ export interface SyncOptions {
 
 /**
  * Carries everything, one build after the other. A build's fault is its result and stops no other build, but a
- * connection that is gone stops all. Throws unable (the builds can't be listed), usage, and bugs of ours.
+ * connection or a directory that is gone stops all. Throws unable (the builds can't be listed), usage, and bugs of ours.
  */
 export async function sync({ from, report, progress, ...options }: SyncOptions): Promise<SyncResult[]> {
   const results: SyncResult[] = [];
@@ -44,7 +49,7 @@ export async function sync({ from, report, progress, ...options }: SyncOptions):
     const result = await carry(passage);
     report(result);
     results.push(result);
-    if (result.code === 'network') break;
+    if (GONE.includes(result.code)) break;
   }
   return results;
 }
@@ -58,6 +63,28 @@ async function carry(passage: Passage): Promise<SyncResult> {
     if (!(error instanceof Failure) || error.kind === 'usage') throw error;
     return passage.result(error);
   }
+}
+
+/**
+ * If nothing was carried, of how many builds the end is in `to` and not in `from`: perhaps it was meant the other way
+ * round. Throws unable.
+ */
+export async function countMore(from: Depot, to: Depot, results: readonly SyncResult[]): Promise<number> {
+  if (results.some(({ state, files }) => files > 0 || state === 'carried' || state === 'unfinished'))
+    return 0;
+  const same = results.filter(({ state }) => state === 'same');
+  let more = 0;
+  await inParallel(same, ASKED_AT_ONCE, async ({ build }) => {
+    if (!(await hasEnded(from, build)) && (await hasEnded(to, build))) more += 1;
+  });
+  return more;
+}
+
+/** Whether there is a proof of how the build ended. */
+async function hasEnded(depot: Depot, build: BuildId): Promise<boolean> {
+  for (const proof of [releaseProofFile, refusalProofFile])
+    if ((await depot.size(buildPath(build, proof))) !== null) return true;
+  return false;
 }
 
 /** 1 if a build was refused, else 3 if one could not be finished, else 0: also if there was nothing to do. */

@@ -35,6 +35,40 @@ const opened = async (path: string, range?: { start: number; end: number }): Pro
   return file && (await buffer(file.stream)).toString();
 };
 
+describe('a depot that is gone', () => {
+  test.each([
+    ['with its directory', (): Promise<void> => rm(join(root, 'data'), { recursive: true })],
+    [
+      'and left the empty directory that it was mounted on',
+      async (): Promise<void> => {
+        for (const name of await readdir(join(root, 'data'))) await rm(data(name), { recursive: true });
+      },
+    ],
+  ])(
+    '%s is no empty one: whatever is asked of it says so, and nothing is made there',
+    async (_what, pull) => {
+      await tree.write('builds/x/a', text('first'));
+      const stage = await tree.stage();
+      await stage.write(text('half'));
+      await pull();
+      for (const work of [
+        () => tree.read('builds/x/a'),
+        () => tree.size('builds/x/b'),
+        () => tree.list('builds'),
+        () => tree.write('builds/x/b', text('other')),
+        () => tree.assemble('releases/x/1'),
+        () => stage.commit('builds/x/half'),
+      ])
+        await expect(work()).rejects.toMatchObject({ kind: 'unable', code: 'no-depot' });
+      expect(await readdir(join(root, 'data')).catch(() => [])).toEqual([]);
+      // put back
+      await mkdir(data('builds/x'), { recursive: true });
+      await writeFile(data('builds/x/a'), 'first');
+      expect(await tree.read('builds/x/a')).toEqual(text('first'));
+    },
+  );
+});
+
 describe('files are written once', () => {
   test('and are there whole, with modes that a web server can read', async () => {
     expect(await tree.write('builds/x/approval.json', text('{}'))).toBe('new');

@@ -3,6 +3,7 @@ import { readFile, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { encodeApproval } from '../../src/records/approval.ts';
+import { toProjectName } from '../../src/records/names.ts';
 import { syncStatus } from '../../src/tree/sync.ts';
 import { refusalFiles } from '../policy/release-scene.ts';
 import {
@@ -16,6 +17,7 @@ import {
   mallory,
   minutes,
   now,
+  project,
   statement,
   statementFiles,
 } from '../policy/scene.ts';
@@ -107,14 +109,49 @@ describe('a build that waits', () => {
     expect(await contentsOf(to)).toEqual(await contentsOf(source.directory));
   });
 
-  test('that has expired is left where it is', async () => {
-    await seal(source);
+  test.each([
+    ['and was never sealed is left where it is', false, 'left expired', ''],
+    [
+      'and was sealed is left too, and its operator hears what to do',
+      true,
+      'left too-late',
+      'countersign approve 1.0 --expires 1d',
+    ],
+  ])('that has expired %s', async (_what, sealed, left, hint) => {
+    if (sealed) await seal(source);
+    else await source.depot.submit(build, approvalFiles());
     time.now = minutes(24 * 60);
     const to = await directories.make();
     const results = await carry(source.directory, to, time);
-    expect(outcome(results)).toBe('left expired');
+    expect(outcome(results)).toBe(left);
+    expect(results[0]?.hint).toContain(hint);
     expect(syncStatus(results)).toBe(0);
     expect(await filesOf(to)).toEqual([]);
+  });
+
+  test('of another project is refused once, and where to look is said', async () => {
+    await seal(source);
+    const other = {
+      ...project,
+      name: toProjectName('other', 'test'),
+      log: { ...project.log, origin: 'example.org/other' },
+    };
+    const [result] = await carry(source.directory, await directories.make(), time, other);
+    expect(result).toMatchObject({ state: 'refused', code: 'signer' });
+    expect(result?.text.match(/more/g)).toHaveLength(1);
+    expect(result?.hint).toBe('this depot serves another project or signer: check the depot and -c');
+  });
+
+  test('and whose approval the other end has as a broken copy is refused: which file that is, and how to get on', async () => {
+    await seal(source);
+    const to = await directories.make();
+    await replace(to, at('approval.json'), '');
+    const [result] = await carry(source.directory, to, time);
+    expect(result).toMatchObject({ state: 'refused', code: 'conflict' });
+    expect(result?.text).toContain(at('approval.json'));
+    expect(result?.hint).toContain('if that file is a broken copy, remove it there');
+    await rm(join(to, at('approval.json')));
+    expect(outcome(await carry(source.directory, to, time))).toBe('carried');
   });
 });
 

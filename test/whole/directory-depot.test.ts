@@ -98,6 +98,42 @@ describe('what is not there', () => {
     mustBe(0, await world.attest(ticket, files));
   });
 
+  test('is made where its parent is, by approve, which says so; else it is a stick that is not there', async () => {
+    const made = await world.approve('2.1', ['--depot', world.path('made')]);
+    mustBe(0, made);
+    expect(made.stderr).toContain(`made ${world.path('made')}: it was not there`);
+    const before = await readdir(world.directory);
+    for (const ran of [
+      await world.approve('2.2', ['--depot', missing()]),
+      await world.runOn('operator', ['sync', depot, missing(), '--json']),
+    ]) {
+      mustBe(3, ran);
+      expect(ran.error).toMatchObject({ code: 'no-depot', hint: 'is it mounted? is the path right?' });
+      expect(ran.error?.message).toContain(world.path('unplugged'));
+    }
+    expect(await readdir(world.directory)).toEqual(before);
+  });
+
+  test.each([
+    'htps://depot.example.org',
+    'ftp://x/y',
+    's3://bucket',
+    'https:/depot.example.org',
+    'host:/srv/depot',
+  ])('and is not meant by %s, which is said everywhere', async (url) => {
+    const runs = [
+      await world.sign(['--depot', url]),
+      await world.approve('2.3', ['--depot', url]),
+      await world.runOn('operator', ['sync', depot, url, '--json']),
+      await world.runOn('operator', ['sync', url, depot, '--json']),
+    ];
+    for (const ran of runs) {
+      mustBe(2, ran);
+      expect(ran.error?.code).toBe('depot-url');
+    }
+    expect(await readdir(world.path('cwd'))).toEqual([]);
+  });
+
   test('a URL whose scheme was forgotten is no directory', async () => {
     const ran = await world.runOn('H', [
       ...['init', '--dir', world.path('other'), '--project', 'other', '--release-key', world.releaseKey],
@@ -106,6 +142,7 @@ describe('what is not there', () => {
     ]);
     expect(ran.code).toBe(2);
     expect(ran.json).toMatchObject([{ code: 'depot-url' }]);
+    expect(ran.error?.hint).toContain('./depot.example.org if it is to be a directory');
   });
 });
 
@@ -119,6 +156,7 @@ describe('what a copy past the gate left behind', () => {
     const first = await world.sign([approved.build, ...at()]);
     expect(first.code).toBe(1);
     expect(first.json).toMatchObject([{ build: approved.build, state: 'built' }]);
+    expect(first.stderr).toContain('if the depot is a copy, copy it again');
     expect(await readdir(inDepot('releases', world.project))).not.toContain('3.0');
 
     await cp(join(base, 'big.bin'), join(blobs, name));

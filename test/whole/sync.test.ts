@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Ran } from '../harness/program.ts';
 import { World, freePort, mustBe } from '../harness/world.ts';
-import { contentsOf, filesOf, replace, timesOf } from '../tree/copies.ts';
+import { contentsOf, copyFiles, filesOf, replace, timesOf } from '../tree/copies.ts';
 
 let world: World;
 let released: string;
@@ -77,6 +77,21 @@ test('what waits can be sent to a depot behind a URL by its builder alone', asyn
   // to whoever keeps it, it is a directory like any other
   mustBe(0, await sync(full, world.tree()));
   expect(await contentsOf(world.tree())).toEqual(await contentsOf(full));
+});
+
+test('the wrong way round: nothing to carry, and what there is at the other end', async () => {
+  const [from, to] = [world.path('early'), world.path('late')];
+  mustBe(0, await withToken(world.url, to));
+  for (const path of await filesOf(to, `builds/${released}`))
+    if (/\/(approval|statements|blobs)/.test(path)) await copyFiles(to, from, [path]);
+  const ran = await sync(from, to);
+  mustBe(0, ran);
+  expect(ran.json.map(({ state }) => state)).toEqual(['same']);
+  expect(ran.stderr).toContain(
+    `${to} has the end of 1 build that ${from} lacks: countersign sync ${to} ${from} brings it there`,
+  );
+  mustBe(0, await sync(to, from));
+  expect((await sync(from, to)).stderr).not.toContain('lacks');
 });
 
 describe('a copy that is broken', () => {

@@ -1,6 +1,7 @@
 /** What the gate answers, and how a refusal becomes an answer over HTTP (protocol §4). */
 import type { Failure } from '../../failure.ts';
 import type { Reason } from '../../records/refusal.ts';
+import { elsewhereHint } from '../approval-policy.ts';
 
 /**
  * 401 no token where one is needed · 403 no authority · 404 no such build · 409 other bytes are there ·
@@ -47,5 +48,5 @@ export function deniedFor(status: DeniedStatus, reasons: readonly Reason[]): Den
   const [first] = reasons;
   if (first === undefined) throw new RangeError('a refusal has a reason');
   const others = reasons.length > 1 ? ` (and ${reasons.length - 1} more)` : '';
-  return denied(status, first.code, `${first.where}: ${first.text}${others}`);
+  return denied(status, first.code, `${first.where}: ${first.text}${others}`, elsewhereHint(reasons));
 }

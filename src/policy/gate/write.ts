@@ -1,11 +1,13 @@
 /** A write as every rule of the gate is asked about it. */
+import { conflict } from '../../failure.ts';
 import type { BuildId } from '../../records/names.ts';
+import { buildPath } from '../../records/paths.ts';
 import type { View } from '../view.ts';
 import { readDecided } from './decided.ts';
 import type { Decided } from './decided.ts';
 import type { GateRules } from './rules.ts';
 import type { Bearer } from './token.ts';
-import { denied } from './verdict.ts';
+import { deniedBy } from './verdict.ts';
 import type { Denied } from './verdict.ts';
 
 export interface Write {
@@ -34,7 +36,7 @@ export async function otherBytes(
 ): Promise<Denied | null> {
   for (const [name, bytes] of files) {
     if ((await compare(write.before, name, bytes)) === 'other')
-      return denied(409, 'conflict', `${name} of build ${write.build} is there with other bytes`);
+      return deniedBy(conflict(buildPath(write.build, name)), 409);
   }
   return null;
 }
