@@ -28,6 +28,14 @@ export interface SignatureCheck {
   readonly now: Date;
 }
 
+/** One artifact is there, with its size: seen before any is read. Throws refused('release-incomplete' | 'blob-damaged'). */
+export async function requireArtifact({ tree, verified }: SignatureCheck, subject: Subject): Promise<void> {
+  const path = buildPath(verified.manifest.build, blobFile(subject.sha256));
+  const size = await tree.size(path);
+  if (size === null) throw incomplete(`there is no ${path}, which is ${subject.name}`);
+  if (size !== subject.size) throw damaged(subject);
+}
+
 /**
  * One artifact: the bytes are those of the manifest, the signature file is the one that the release lists, and it is
  * what the release key made of these bytes when the manifest says.

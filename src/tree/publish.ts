@@ -14,7 +14,7 @@ import { CHECKSUMS_FILE } from '../records/signatures-list.ts';
 import { inParallel } from './parallel.ts';
 import { BuildFiles, readRecords } from './publish-records.ts';
 import type { Records } from './publish-records.ts';
-import { checkArtifact, checkChecksums } from './publish-signatures.ts';
+import { checkArtifact, checkChecksums, requireArtifact } from './publish-signatures.ts';
 import type { Assembly, Tree, Written } from './tree.ts';
 
 export interface Publication {
@@ -55,8 +55,10 @@ export async function publish({ tree, project, build, now }: Publication): Promi
   // 3. Approval and statements, with the authority behind them.
   const records = await readRecords(files, verified, project);
 
-  // 4. Every artifact, once; then the checksums, which cover them all, also by gpgv.
+  // 4. Every artifact, once; then the checksums, which cover them all, also by gpgv. Anybody may ask for it while some
+  //    are missing: then nothing is read.
   const check = { tree, files, verified, certificate, now };
+  await inParallel(manifest.subjects, READERS, (subject) => requireArtifact(check, subject));
   await inParallel(manifest.subjects, READERS, (subject) => checkArtifact(check, subject));
   const checksums = await checkChecksums(check);
 

@@ -2,14 +2,33 @@
 import { describe, expect, test } from 'vitest';
 import { judgeBlob, judgeUpload } from '../../src/policy/gate.ts';
 import { CARRIER } from '../../src/policy/gate/token.ts';
+import type { Bearer } from '../../src/policy/gate/token.ts';
 import { buildPath } from '../../src/records/paths.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
 import { generateNoteKey, parseSignerKey } from '../../src/tlog/note.ts';
 import { MemoryView } from '../harness/memory-view.ts';
 import { ask } from './ask.ts';
 import { proofOf, refusalFiles, releaseFiles } from './release-scene.ts';
-import { ada, approval, approvalFiles, approvedView, bob, build, builderSecrets } from './scene.ts';
-import { endorsement, minutes, otherBuild, project, statement, statementFiles, subjects } from './scene.ts';
+import {
+  ada,
+  approval,
+  approvalFiles,
+  approvedView,
+  bob,
+  build,
+  builderSecrets,
+  signerToken,
+} from './scene.ts';
+import {
+  endorsement,
+  minutes,
+  otherBuild,
+  project,
+  statement,
+  statementFiles,
+  subjects,
+  tokens,
+} from './scene.ts';
 import type { Files } from './scene.ts';
 
 const later = minutes(60 * 24 * 365);
@@ -62,25 +81,32 @@ describe('a released build, a year later', () => {
 describe('blobs of a released build', () => {
   const [first] = subjects;
   const none = { count: 0, bytes: 0 };
-  const upload = async (view = released(), more: { build?: typeof build } = {}) => {
-    const verdict = await judgeUpload({ rules: project, build, bearer: null, view, now: later, ...more });
+  const upload = async (view = released(), more: { build?: typeof build; bearer?: Bearer } = {}) => {
+    const question = { rules: project, build, bearer: signerToken, view, now: later };
+    const verdict = await judgeUpload({ ...question, ...more });
     if (!verdict.allow) return `${verdict.status} ${verdict.code}`;
     const judge = (size: number, sha256 = first?.sha256 ?? sha256Hex('')) =>
       judgeBlob(verdict, { sha256, size }, none)?.code ?? 'fits';
     const size = first?.size ?? 0;
     return [judge(size), judge(size + 1), judge(1, sha256Hex('another'))].join(' ');
   };
-  test('are taken from anybody, with the size that the manifest says; others are not', async () => {
-    expect(await upload()).toBe('fits token-missing token-missing');
+  test('are taken from the signer and the carrier, with the size that the manifest says; others are not', async () => {
+    expect(await upload()).toBe('fits not-released not-released');
+    expect(await upload(released(), { bearer: CARRIER })).toBe('fits not-released not-released');
+  });
+  test('are not taken from strangers, nor from a builder whose time is over: they would take room', async () => {
+    expect(await upload(released(), { bearer: null })).toBe('401 token-missing');
+    expect(await upload(released(), { bearer: Buffer.alloc(32) })).toBe('403 token-unknown');
+    expect(await upload(released(), { bearer: tokens.b1 })).toBe('403 expired');
   });
   test('of a build without a release, or with the release of another one, they are not', async () => {
-    expect(await upload(approvedView())).toBe('401 token-missing');
+    expect(await upload(approvedView())).toBe('403 token-unknown');
     const elsewhere = empty().put(buildPath(otherBuild), both(approvalFiles(), releaseFiles()));
     expect(await upload(elsewhere, { build: otherBuild })).toMatch(/^4/);
   });
   test('of a refused one neither', async () => {
     const refused = empty().put(buildPath(build), both(approvalFiles(), refusalFiles()));
-    expect(await upload(refused)).toBe('401 token-missing');
+    expect(await upload(refused)).toBe('403 token-unknown');
   });
 });
 

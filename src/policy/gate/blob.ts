@@ -1,16 +1,18 @@
 /**
- * Who may write a blob: a builder, by its upload token, within the approval's counts and sizes (protocol §4); and
- * anybody one that a logged release names.
+ * Who may write a blob: a builder, by its upload token, within the approval's counts and sizes (protocol §4); and the
+ * signer, or whoever keeps the tree, one that a logged release names. Not anybody: while it is sent it takes room.
  */
 import type { BuildId, Sha256 } from '../../records/names.ts';
 import { buildPath } from '../../records/paths.ts';
 import { effectiveLimits, isExpired } from '../approval-policy.ts';
 import { slotsOf } from '../builder-key.ts';
 import { below } from '../view.ts';
+import { matchesDigest } from '../token.ts';
 import type { View } from '../view.ts';
 import { signedApproval } from './approval.ts';
 import { readDecided } from './decided.ts';
 import type { Decided } from './decided.ts';
+import { isProject } from './rules.ts';
 import type { GateRules } from './rules.ts';
 import { CARRIER, tokenSlot } from './token.ts';
 import type { Bearer } from './token.ts';
@@ -33,7 +35,7 @@ export interface Upload {
   readonly allow: true;
   /** A builder's; null for whoever may send only what is logged. */
   readonly limits: BlobLimits | null;
-  /** Blobs that a logged release names, with their sizes: taken from anybody. */
+  /** Blobs that a logged release names, with their sizes: for the signer and the carrier. */
   readonly logged: ReadonlyMap<Sha256, number>;
 }
 
@@ -53,9 +55,12 @@ export interface BlobTotals {
 
 /** Whether the build is open for blobs now, for this bearer: 404, 401 and 403 if not. */
 export async function judgeUpload(question: UploadQuestion): Promise<Upload | Denied> {
-  const { rules, build, view } = question;
+  const { rules, build, view, bearer } = question;
   const limits = await judgeBuilder(question);
-  const decided = question.decided ?? (await readDecided(rules, build, below(view, buildPath(build))));
+  const trusted = bearer === CARRIER || (isProject(rules) && matchesDigest(bearer, rules.signerTokenSha256));
+  const decided = trusted
+    ? (question.decided ?? (await readDecided(rules, build, below(view, buildPath(build)))))
+    : null;
   const logged = decided?.artifacts ?? new Map<Sha256, number>();
   if (!('allow' in limits)) return { allow: true, limits, logged };
   return logged.size > 0 ? { allow: true, limits: null, logged } : limits;
@@ -90,7 +95,7 @@ export function judgeBlob(
 ): Denied | null {
   if (logged.get(blob.sha256) === blob.size) return null;
   if (limits === null)
-    return denied(401, 'token-missing', `the release has no artifact ${blob.sha256} of ${blob.size} bytes`);
+    return denied(403, 'not-released', `the release has no artifact ${blob.sha256} of ${blob.size} bytes`);
   if (blob.size > limits.maxBytes)
     return denied(
       413,
