@@ -2,6 +2,7 @@
  * `attest`, the whole of the builder's work: run the build if asked, hash what it made, sign one statement
  * that seals it, send it, forget the key. Protocol §1 and §2 (statement).
  */
+import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
 import { Failure, refused, usage } from '../failure.ts';
 import type { TicketRules } from '../policy/gate/rules.ts';
@@ -16,7 +17,9 @@ import { parseVerifierKey } from '../tlog/note.ts';
 import type { Depot } from '../tree/tree.ts';
 import { hashAll } from './hash.ts';
 import { dropPending, readPending, savePending } from './pending.ts';
+import { requireOutOfReach } from './reach.ts';
 import { findUser, interruptible, runCommand } from './run-command.ts';
+import type { User } from './run-command.ts';
 import { seal } from './seal.ts';
 import type { Sealed } from './seal.ts';
 import type { AttestEvent, AttestResult, Report } from './events.ts';
@@ -69,6 +72,8 @@ export async function attest(options: AttestOptions, report: Report): Promise<At
   if (options.runAs !== null && options.run === null) throw usage('run-as', '--run-as is for --run');
   const source = await findTicket(options.ticket, options.environment, options.stdin);
   const { ticket } = source;
+  const user = options.runAs === null ? null : await findUser(options.runAs);
+  if (user !== null) await requireOutOfReach(dirname(source.pending), user);
   report({
     kind: 'ticket',
     build: ticket.build,
@@ -93,7 +98,7 @@ export async function attest(options: AttestOptions, report: Report): Promise<At
       return sentResult(source, statement, pending.statement);
     }
     const resumed = pending.kind === 'ready';
-    const sealed = resumed ? pending.sealed : await buildAndSeal(options, source, depot, report);
+    const sealed = resumed ? pending.sealed : await buildAndSeal(options, source, user, depot, report);
     // also after a crash between the two: the private half has signed, so it goes
     await source.file?.blank(source.pending);
     if (resumed) {
@@ -112,6 +117,7 @@ export async function attest(options: AttestOptions, report: Report): Promise<At
 async function buildAndSeal(
   options: AttestOptions,
   source: TicketSource,
+  user: User | null,
   depot: Depot,
   report: Report,
 ): Promise<Sealed> {
@@ -128,7 +134,7 @@ async function buildAndSeal(
 
   const work = async (signal: AbortSignal): Promise<Sealed> => {
     try {
-      await runBuild(options, source, signal, report);
+      await runBuild(options, source, user, signal, report);
       const subjects = await hashFound(options, source, signal, report);
       const now = options.now();
       checkTime(ticket, now);
@@ -167,13 +173,13 @@ function rulesOf({ project, approval, log }: Ticket): TicketRules {
 }
 
 async function runBuild(
-  { run, runAs, environment }: AttestOptions,
+  { run, environment }: AttestOptions,
   source: TicketSource,
+  user: User | null,
   signal: AbortSignal,
   report: Report,
 ): Promise<void> {
   if (run === null) return;
-  const user = runAs === null ? null : await findUser(runAs);
   if (user === null && source.file === null) {
     const text =
       'the build runs as this user, who can read the ticket of this process: --run-as USER keeps it apart';

@@ -2,7 +2,7 @@
  * The signed statement on its way: written before anything leaves, kept until the depot has it, so that a slot
  * signs once however often the network fails. Protocol §2 ("Sent again it must be the same bytes").
  */
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rename, rmdir, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { refused, unable } from '../failure.ts';
 import {
@@ -93,7 +93,7 @@ export async function savePending(directory: string, sealed: Sealed): Promise<vo
     await rename(fresh, directory);
     await syncDirectory(dirname(directory));
   } catch (error) {
-    await rm(fresh, { recursive: true, force: true }).catch(() => {}); // what is said is why it failed
+    await remove(fresh);
     if (['ENOTEMPTY', 'EEXIST'].includes(errorCode(error)))
       throw unable(
         'pending-taken',
@@ -110,7 +110,6 @@ export async function savePending(directory: string, sealed: Sealed): Promise<vo
  */
 export async function dropPending(directory: string, remember: Sha256 | null): Promise<void> {
   const [above, own] = [dirname(directory), basename(directory)];
-  const remove = (path: string): Promise<void> => rm(path, { recursive: true, force: true }).catch(() => {});
   for (const name of await readdir(above).catch(() => [])) {
     if (name.startsWith(own) && isTemporaryName(name.slice(own.length))) await remove(join(above, name));
   }
@@ -119,5 +118,22 @@ export async function dropPending(directory: string, remember: Sha256 | null): P
     return;
   }
   await writeFileDurably(join(directory, SENT), Buffer.from(`${remember}\n`), 0o600);
-  for (const name of [STATEMENT, SIGNATURE, ENVELOPE]) await remove(join(directory, name));
+  await removeKnown(directory, [STATEMENT, SIGNATURE, ENVELOPE]);
+}
+
+async function remove(directory: string): Promise<void> {
+  await removeKnown(directory, [STATEMENT, SIGNATURE, ENVELOPE, SENT]);
+  await rmdir(directory).catch(() => {});
+}
+
+/**
+ * In a directory of ours, and never below it. Who else can write beside it, the build for one, must not have us, perhaps
+ * root, remove what they name: another user's directory stays, and so does a link or one with more in it.
+ */
+async function removeKnown(directory: string, known: readonly string[]): Promise<void> {
+  const status = await lstat(directory).catch(() => null);
+  if (status === null || !status.isDirectory() || status.uid !== process.geteuid?.()) return;
+  for (const name of await readdir(directory).catch(() => [])) {
+    if (known.includes(name) || isTemporaryName(name)) await unlink(join(directory, name)).catch(() => {});
+  }
 }

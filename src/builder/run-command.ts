@@ -5,6 +5,7 @@
  * command that runs as the same user: it can read this process's memory. `--run-as` is one.
  */
 import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { unable, usage } from '../failure.ts';
 import type { Failure } from '../failure.ts';
 import { run } from '../host/process.ts';
@@ -22,9 +23,9 @@ export interface User {
 }
 
 /**
- * Runs `sh -c command` in the working directory to its end. What it prints goes to standard error: standard
- * output is ours. Throws unable `command-failed` with its exit status, or what `signal` was aborted with,
- * after the command has ended.
+ * Runs `sh -c command` in the working directory to its end, and ends what it left running in its process group.
+ * What it prints goes to standard error: standard output is ours. Throws unable `command-failed` with its exit
+ * status, or what `signal` was aborted with, after the command has ended.
  */
 export async function runCommand(
   command: string,
@@ -35,14 +36,16 @@ export async function runCommand(
   const child = spawn('/bin/sh', ['-c', command], {
     stdio: ['ignore', 2, 2],
     env: withoutTicket(environment, user),
+    detached: true, // a group of its own, without our terminal
     ...(user === null ? {} : { uid: user.uid, gid: user.gid }),
   });
-  const stop = (): void => void child.kill('SIGTERM');
+  const stop = (): void => killGroup(child, 'SIGTERM');
   signal.addEventListener('abort', stop);
   try {
     await new Promise<void>((resolve, reject) => {
       child.once('error', (cause) => reject(notStarted(user, cause)));
       child.once('exit', (code, killer) => {
+        killGroup(child, 'SIGKILL');
         if (code === 0) resolve();
         else
           reject(
@@ -91,6 +94,15 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
     return await work(controller.signal);
   } finally {
     for (const signal of signals) process.off(signal, stop);
+  }
+}
+
+function killGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, signal);
+  } catch {
+    // nobody is left in it
   }
 }
 

@@ -1,5 +1,14 @@
-import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  chownSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { unable } from '../../src/failure.ts';
 import type { Depot } from '../../src/tree/tree.ts';
@@ -167,5 +176,36 @@ describe('a pending statement that is not whole or not ours', () => {
   test('nothing half-written stays behind', async () => {
     await leave();
     expect(readdirSync(site.directory).filter((name) => name.includes('tmp'))).toEqual([]);
+  });
+});
+
+describe('what killed runs left half-written goes with the ticket', () => {
+  const litter = (at: number): string => `${site.ticketFile}.pending.${String(at).padStart(24, '0')}.tmp`;
+
+  test('but only what a run lays there: more than that, a link, or another’s stays as it is', async () => {
+    for (const at of [1, 2, 3, 4]) {
+      mkdirSync(litter(at));
+      writeFileSync(join(litter(at), 'statement.json'), 'x');
+    }
+    writeFileSync(join(litter(1), `.${'a'.repeat(24)}.tmp`), 'x');
+    writeFileSync(join(litter(2), 'precious'), 'x');
+    mkdirSync(join(litter(3), 'statement.json.sig'));
+    const victim = join(site.directory, 'victim');
+    renameSync(litter(4), victim);
+    symlinkSync(victim, litter(4));
+    const others = [litter(2), litter(3), litter(4)];
+    if (process.getuid?.() === 0) {
+      mkdirSync(litter(5));
+      writeFileSync(join(litter(5), 'statement.json'), 'x');
+      chownSync(litter(5), 65534, 65534);
+      others.push(litter(5));
+    }
+
+    await site.attest();
+    const left = readdirSync(site.directory).filter((name) => name.endsWith('.tmp'));
+    expect(left.sort()).toEqual(others.map((path) => basename(path)));
+    expect(readdirSync(litter(2))).toEqual(['precious']);
+    expect(readdirSync(victim)).toEqual(['statement.json']);
+    for (const path of others.slice(3)) expect(readdirSync(path)).toEqual(['statement.json']);
   });
 });

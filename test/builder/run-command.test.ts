@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -39,6 +39,15 @@ describe('the build runs', () => {
     await expect(runCommand(script, null, environment, controller.signal)).rejects.toBe(reason);
     expect(readFileSync(out, 'utf8')).toBe('cleaned\n');
   });
+});
+
+test.each([['true'], ['exit 3']])('what the build left running ends with it: %s', async (end) => {
+  await runCommand(`sleep 60 & echo $! > ${out}; ${end}`, null, environment, never).catch(() => {});
+  const left = readFileSync(out, 'utf8').trim();
+  // somebody has still to hear that it ended
+  const isRunning = () =>
+    existsSync(`/proc/${left}`) && !/\) Z /.test(readFileSync(`/proc/${left}/stat`, 'utf8'));
+  await expect.poll(isRunning).toBe(false);
 });
 
 describe('the build does not see the ticket', () => {

@@ -1,4 +1,13 @@
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -86,5 +95,52 @@ describe('once signed, it is not run again', () => {
 
   test('--run-as without --run is a mistake', async () => {
     await expect(site.attest({ runAs: 'nobody' })).rejects.toMatchObject({ kind: 'usage', code: 'run-as' });
+  });
+});
+
+describe('--run-as is refused, and nothing runs, where that user could swap what lies beside the ticket', () => {
+  const root = process.getuid?.() === 0;
+  const NOBODY = 65534;
+  /** The ticket in `place`, a directory with a mode and perhaps an owner. */
+  const within = (place: string, mode: number, uid = -1, gid = -1): string => {
+    const directory = join(site.directory, place);
+    mkdirSync(directory, { recursive: true });
+    const ticket = join(directory, 'b1.ticket');
+    renameSync(site.ticketFile, ticket);
+    const open = join(site.directory, 'open');
+    if (uid !== -1 || gid !== -1) chownSync(open, Math.max(uid, 0), Math.max(gid, 0));
+    chmodSync(open, mode);
+    return ticket;
+  };
+  const refuse = async (more: { ticket?: string; environment?: NodeJS.ProcessEnv; stdin?: Readable }) => {
+    const asked = site.attest({ run: `touch ${site.directory}/ran`, runAs: 'nobody', ...more });
+    await expect(asked).rejects.toMatchObject({
+      kind: 'usage',
+      code: 'run-as-ticket',
+      message: expect.stringContaining(`nobody may change ${site.directory}/open`),
+      hint: expect.stringContaining("root's alone"),
+    });
+    expect(existsSync(join(site.directory, 'ran'))).toBe(false);
+  };
+
+  test('everybody may write there', () => refuse({ ticket: within('open', 0o777) }));
+  test('or above it', () => refuse({ ticket: within('open/own', 0o777) }));
+  test.skipIf(!root)('it is that user’s', () => refuse({ ticket: within('open', 0o700, NOBODY) }));
+  test.skipIf(!root)('or it is above', () => refuse({ ticket: within('open/own', 0o1755, NOBODY) }));
+  test.skipIf(!root)('it is their group’s', () => refuse({ ticket: within('open', 0o770, 0, NOBODY) }));
+
+  test('so would the state directory be, which is not there yet', async () => {
+    within('open', 0o777);
+    const environment = { PATH: process.env['PATH'], STATE_DIRECTORY: join(site.directory, 'open', 'state') };
+    const stdin = Readable.from([Buffer.from(formatTicket(site.ticket))]);
+    await refuse({ ticket: '-', environment, stdin });
+  });
+
+  test.skipIf(!root)('with the sticky bit each keeps their own: it is built, and signed', async () => {
+    const ticket = within('open', 0o1777);
+    chmodSync(site.directory, 0o755);
+    chmodSync(site.base, 0o777);
+    const run = `echo built > ${site.base}/app`;
+    expect(await site.attest({ ticket, run, runAs: 'nobody' })).toMatchObject({ artifacts: 1 });
   });
 });

@@ -54,17 +54,17 @@ describe('attest --run: killed while the command runs', () => {
     mkdirSync(open);
     chmodSync(open, 0o777);
     chmodSync(world.directory, 0o755);
-    const look = `cat ${ticket} >${open}/seen 2>&1; echo done >${open}/begun; sleep 60`;
+    const look = `cat ${ticket} >${open}/seen 2>&1; echo $$ >${open}/pid; mv ${open}/pid ${open}/begun; sleep 60`;
     const args = ['attest', '--ticket', ticket, '--run', look, ...more, '--base', open, open];
     const child = spawn(process.execPath, [PROGRAM, ...args], {
       env: world.env('M'),
       stdio: 'ignore',
-      detached: true,
     });
     const ended = new Promise((resolve) => child.once('exit', resolve));
     while (!existsSync(`${open}/begun`)) await pause(20);
-    process.kill(-(child.pid ?? 0), 'SIGKILL');
+    process.kill(child.pid ?? 0, 'SIGKILL');
     await ended;
+    process.kill(-Number(readFileSync(`${open}/begun`, 'utf8')), 'SIGKILL');
     return { ticket, seen: readFileSync(`${open}/seen`, 'utf8') };
   }
 
