@@ -110,11 +110,14 @@ async function carryRelease(passage: Passage, approval: Buffer, release: Files):
 /** Whether all artifacts are there now. Where the other depot does not tell which it has, publishing does. */
 async function carryArtifacts(passage: Passage, manifest: Manifest): Promise<boolean> {
   const lacking = await lackingBlobs(passage, manifest.subjects);
-  if (lacking === null && (await canPublish(passage))) return true;
-  const wanted = lacking ?? manifest.subjects;
-  if (wanted.length === 0) return true;
+  if (lacking === null) {
+    if (await canPublish(passage)) return true;
+    passage.leave('signer-sends', 'it lacks artifacts, and takes them from the signer alone', TOKEN_HINT);
+    return false;
+  }
+  if (lacking.length === 0) return true;
   const source = passage.from.quarantine ? quarantine(passage) : await publishedSource(passage, manifest);
-  if (source !== null) return carryBlobs(passage, wanted, source);
+  if (source !== null) return carryBlobs(passage, lacking, source);
   passage.leave('quarantined', 'its artifacts are not published there yet', TOKEN_HINT);
   return false;
 }
@@ -158,7 +161,7 @@ async function leaveExpired(passage: Passage, approval: Approval): Promise<void>
   for (const slot of slotsOf(approval)) {
     const path = buildPath(passage.build, statementFile(slot));
     if ((await passage.from.depot.size(path)) === null) continue;
-    const again = `countersign approve ${approval.version} --expires 1d`;
+    const again = `countersign approve ${approval.version} --expires 1d --tickets DIR`;
     passage.leave('too-late', `it is sealed, but ${text}`, `if the signer has not seen it: ${again}`);
   }
   passage.leave('expired', text);

@@ -61,4 +61,4 @@ export async function carryWithBlobs(passage: Passage, shown: Shown): Promise<vo
   }
 }
 
-export const TOKEN_HINT = 'the signer reads them: --signer-token FILE';
+export const TOKEN_HINT = "with the signer's token: --signer-token FILE";

@@ -48,22 +48,26 @@ describe('a mirror that anybody makes', () => {
     expect(await timesOf(mirror())).toEqual(times);
   });
 
-  test('gives a depot back what it lost, without a token', async () => {
+  test('gives a depot back what it lost: records without a token, artifacts with that of the signer', async () => {
     const before = await contentsOf(world.tree());
-    for (const [lost, files] of [
-      [['releases'], 0],
-      [['releases', `builds/${released}`], 15],
-    ] as const) {
-      // prettier-ignore
-      for (const directory of lost) await rm(world.tree(directory), { recursive: true });
-      const ran = await sync(mirror(), world.url);
-      mustBe(0, ran);
-      expect(ran.json).toMatchObject([
-        { build: released, state: 'carried', files },
-        { build: waiting, state: 'same' },
-      ]);
-      expect(await contentsOf(world.tree())).toEqual(before);
-    }
+    await rm(world.tree('releases'), { recursive: true });
+    const visible = await sync(mirror(), world.url);
+    expect(visible.json).toMatchObject([{ state: 'carried', files: 0 }, { state: 'same' }]);
+    expect(await contentsOf(world.tree())).toEqual(before);
+
+    for (const directory of ['releases', `builds/${released}`])
+      await rm(world.tree(directory), { recursive: true });
+    const stranger = await sync(mirror(), world.url);
+    mustBe(0, stranger);
+    expect(stranger.json).toMatchObject([{ build: released, state: 'left', code: 'signer-sends' }, {}]);
+    expect(await readdir(world.tree())).not.toContain('releases');
+    const signer = await withToken(mirror(), world.url);
+    mustBe(0, signer);
+    expect(signer.json).toMatchObject([
+      { build: released, state: 'carried' },
+      { build: waiting, state: 'same' },
+    ]);
+    expect(await contentsOf(world.tree())).toEqual(before);
   });
 });
 
