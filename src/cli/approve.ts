@@ -3,7 +3,7 @@ import { now } from '../host/clock.ts';
 import { Failure, refused } from '../failure.ts';
 import { prepareApproval, requireNoTickets, submitApproval } from '../operator/approve.ts';
 import type { ApprovalSummary } from '../operator/approve.ts';
-import { releasedBuild, versionTaken } from '../operator/version-taken.ts';
+import { versionTaken } from '../operator/version-taken.ts';
 import { formatDuration, parseDuration } from '../policy/duration.ts';
 import type { Project } from '../policy/project.ts';
 import type { Approval } from '../records/approval.ts';
@@ -89,7 +89,6 @@ The ticket is secret: hand it to the builder and to nobody else.`,
     const depot = await openDepot(rulesOf(project), location);
     try {
       requireAnswer(terminal, flags.yes);
-      await requireUnreleased(project, depot, prepared.summary.approval);
       const taken = await takenWarning(project, depot, prepared.summary.approval);
       showSummary(prepared.summary, flags.yes === true, terminal);
       for (const warning of prepared.summary.warnings) terminal.warn(warning);
@@ -111,17 +110,6 @@ The ticket is secret: hand it to the builder and to nobody else.`,
     }
   },
 });
-
-/** The depot is not to be believed, but the log's proof is. Throws refused(`version-taken`). */
-async function requireUnreleased(project: Project, depot: Depot, { version }: Approval): Promise<void> {
-  const released = await releasedBuild(project, depot, version).catch((error: unknown) => {
-    if (error instanceof Failure) return null;
-    throw error;
-  });
-  if (released === null) return;
-  const what = `${project.name} ${version} is released, by build ${released}`;
-  throw refused('version-taken', what, 'approve another version');
-}
 
 /** A warning; null also where the depot can't be asked: it will say so itself when the approval is sent. */
 async function takenWarning(project: Project, depot: Depot, { version }: Approval): Promise<string | null> {

@@ -35,8 +35,8 @@ const LOOKED_AT_MAX = 1000;
 const LOOK_MS = 30_000;
 
 /**
- * Why the signer would refuse another approval of this version, which is not released, in a sentence; null if the
- * depot shows nothing that speaks against it. Looks at builds that can't have expired, as the policy limits their time.
+ * Why the signer would refuse another approval of this version, in a sentence; null if the depot shows nothing
+ * that speaks against it. Looks at builds that can't have expired, as the policy limits their time.
  * Throws unable `look-too-long`, and what the depot throws.
  */
 export async function versionTaken(
@@ -47,6 +47,8 @@ export async function versionTaken(
 ): Promise<string | null> {
   const began = performance.now();
   const what = `${project.name} ${version}`;
+  const released = await releasedBuild(project, depot, version);
+  if (released !== null) return `${what} is released, by build ${released}: approve another version`;
   const oldest = new Date(now.getTime() - project.policy.maxLifetime * 1000);
   const after = newBuildId(oldest, Buffer.alloc(10));
   for await (const build of listBuilds(depot, LOOKED_AT_MAX, after)) {

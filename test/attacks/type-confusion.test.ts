@@ -200,7 +200,7 @@ describe('a record in the place of another, signed by whoever signs what belongs
   });
 
   test('a refusal as a release, and a release as a refusal', async () => {
-    const again = await world.approveReleased('1.0');
+    const again = await world.approve('1.0');
     mustBe(0, await world.attest(again.ticket, evil));
     await expectUnsigned(world, await snapshot(world), again.build, 'refused version-taken');
     const proof = parseProof(await readFile(world.tree('builds', again.build, 'refusal.proof')));

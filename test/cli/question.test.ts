@@ -106,13 +106,3 @@ test('sign shows who allowed what and what would be signed; no leaves the build 
   expect(signed.code, signed.screen).toBe(0);
   expect(signed.screen).toContain('published');
 });
-
-test('approve refuses a version that the log proves to be released, and asks nothing', async () => {
-  const tickets = world.path('operator', 'tickets-released');
-  const args = ['approve', '1.0.0', '--tickets', tickets, '--yes', '--json'];
-  const ran = await world.runOn('operator', args);
-  expect(ran).toMatchObject({ code: 1, error: { code: 'version-taken', hint: 'approve another version' } });
-  expect(existsSync(tickets)).toBe(false);
-  // a depot that lies about it has one more build that the signer refuses
-  expect((await world.approveReleased('1.0.0')).code).toBe(0);
-});

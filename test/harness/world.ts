@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { cp, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -215,17 +215,6 @@ export class World {
     );
     const build = ran.json[0]?.['build'];
     return { ...ran, build: typeof build === 'string' ? build : '', ticket: join(tickets, 'b1.ticket') };
-  }
-
-  /** `approve` of a version that is released, by an approver from whom L hides that. */
-  async approveReleased(version: string): Promise<Approved> {
-    const proof = this.tree('releases', this.project, version, 'countersign', 'release.proof');
-    await rename(proof, `${proof}.hidden`);
-    try {
-      return await this.approve(version);
-    } finally {
-      await rename(`${proof}.hidden`, proof);
-    }
   }
 
   /** Puts files on M, in a directory of their own. Returns it. */
