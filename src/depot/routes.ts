@@ -143,11 +143,13 @@ function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
     sendWritten(exchange.response, 'new');
   });
   handle('POST', '/builds/:build/fetch', (exchange, name) => answerBlobs(bodies, exchange, pathBuild(name)));
-  handle('POST', '/builds/:build/publish', async ({ response, depot }, name) => {
+  handle('POST', '/builds/:build/publish', async ({ request, response, depot }, name) => {
     const build = pathBuild(name);
     // Verifying takes as long as reading all of it: nothing moves on the connection meanwhile.
-    response.setTimeout(0);
-    await depot.publish(build);
+    const idle = request.socket.timeout ?? 0;
+    request.socket.setTimeout(0);
+    // for what comes behind on the same connection
+    await depot.publish(build).finally(() => request.socket.setTimeout(idle));
     sendJson(response, { build, state: 'published' });
   });
 
