@@ -41,7 +41,7 @@ export class Bodies {
 
   /** The whole body, of whoever sends it. Throws refused('length-required' | 'too-large'), unable('busy'). */
   small(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
-    return this.#strangers.take(request, maxBytes, () => buffer(request));
+    return this.#strangers.take(request, maxBytes, buffer);
   }
 
   /**
@@ -52,9 +52,9 @@ export class Bodies {
     const known = await this.#isKnown(build, token);
     const bytes = known ? LARGE_WRITE_MAX : SMALL_WRITE_MAX;
     const limits: TarLimits = { files: known ? MAX_SUBJECTS + 1 : 1000, fileBytes: bytes, bytes };
-    return (known ? this.#known : this.#strangers).take(request, bytes, async () => {
+    return (known ? this.#known : this.#strangers).take(request, bytes, async (source) => {
       const files: TarEntry[] = [];
-      for await (const entry of tarEntries(request, limits)) files.push(entry);
+      for await (const entry of tarEntries(source, limits)) files.push(entry);
       return files;
     });
   }
@@ -66,7 +66,7 @@ export class Bodies {
   }
 }
 
-/** So many bytes at a time; who comes when it is full may come again. */
+/** So many bytes at a time, taken as they come: who only says a length holds nothing. Who comes when it is full may come again. */
 class Room {
   readonly #bytes: number;
   #taken = 0;
@@ -76,20 +76,41 @@ class Room {
   }
 
   /** What `read` makes of the body. The connection ends when it takes too long to come. */
-  async take<T>(request: IncomingMessage, maxBytes: number, read: () => Promise<T>): Promise<T> {
+  async take<T>(
+    request: IncomingMessage,
+    maxBytes: number,
+    read: (source: AsyncIterable<Buffer>) => Promise<T>,
+  ): Promise<T> {
     const length = contentLength(request, maxBytes);
-    if (this.#taken + length > this.#bytes)
-      throw unable('busy', 'the depot is receiving as much as it can hold', 'try again in a minute');
-    this.#taken += length;
+    this.#require(length);
     const late = setTimeout(
       () => request.destroy(new Error('the body came too slowly')),
       GRACE_MS + length / BYTES_PER_MS,
     );
+    const held = { bytes: 0 };
     try {
-      return await read();
+      return await read(this.#hold(request, held));
+    } catch (error) {
+      request.resume(); // the rest is let in, so that the client sees the answer
+      throw error;
     } finally {
       clearTimeout(late);
-      this.#taken -= length;
+      this.#taken -= held.bytes;
     }
+  }
+
+  async *#hold(request: IncomingMessage, held: { bytes: number }): AsyncGenerator<Buffer> {
+    const chunks: AsyncIterable<Buffer> = request.iterator({ destroyOnReturn: false });
+    for await (const chunk of chunks) {
+      this.#require(chunk.length);
+      this.#taken += chunk.length;
+      held.bytes += chunk.length;
+      yield chunk;
+    }
+  }
+
+  #require(bytes: number): void {
+    if (this.#taken + bytes > this.#bytes)
+      throw unable('busy', 'the depot is receiving as much as it can hold', 'try again in a minute');
   }
 }

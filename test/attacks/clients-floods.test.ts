@@ -114,6 +114,15 @@ describe('bodies that never end', () => {
     );
   });
 
+  test('two hundred that say a megabyte and send none of it keep nobody out', async () => {
+    const path = `/builds/${open.build}`;
+    const tar = packTar([{ name: 'approval.json', bytes: Buffer.from('no approval') }]);
+    await flood(200, `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n`);
+    await answered();
+    expect((await rawRequest(world.url, { method: 'POST', path, body: tar })).status).not.toBe(503);
+    await expectServing();
+  });
+
   test('three hundred blobs of whoever has a ticket', async () => {
     const bytes = Buffer.alloc(100_000, 1);
     const head = `PUT /builds/${open.build}/blobs/${sha256Hex('x')} HTTP/1.1\r\nHost: x\r\nContent-Length: 100001\r\n`;
