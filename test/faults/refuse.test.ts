@@ -16,7 +16,7 @@ beforeAll(async () => {
   theatre = await Theatre.open();
   const { world } = theatre;
   // 0.9 is released: no other build of it will be
-  const { build } = await world.approveReleased('0.9');
+  const { build } = await world.approve('0.9');
   const scene = theatre.save();
   /** The verdict is what the command is to say: as good as an exit of 0 here. */
   const verdict = (ran: Ran): Ran => ({ ...ran, code: ran.code === 1 ? 0 : ran.code });
