@@ -30,6 +30,7 @@ export class AssuanConnection {
   #status: string[] = [];
   #waiting: { resolve: (answer: Answer) => void; reject: (cause: unknown) => void } | null = null;
   #ended: Error | null = null;
+  #late: NodeJS.Timeout | null = null;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
@@ -38,7 +39,6 @@ export class AssuanConnection {
     socket.on('data', (text: string) => this.#read(text));
     socket.on('error', (cause) => this.#end(lost(cause)));
     socket.on('close', () => this.#end(lost()));
-    socket.on('timeout', () => this.#end(agentLate()));
   }
 
   /** Connects to the socket at `path` and reads the greeting. Throws `unable` (`agent-unreachable`, `agent-timeout`). */
@@ -81,7 +81,8 @@ export class AssuanConnection {
   #answer(timeoutMs: number): Promise<Answer> {
     return new Promise<Answer>((resolve, reject) => {
       this.#waiting = { resolve, reject };
-      this.#socket.setTimeout(timeoutMs);
+      // for the whole answer: comments and status lines in between win no time
+      this.#late = setTimeout(() => this.#end(agentLate()), timeoutMs);
     });
   }
 
@@ -116,15 +117,21 @@ export class AssuanConnection {
     this.#waiting = null;
     this.#data = '';
     this.#status = [];
-    this.#socket.setTimeout(0);
+    this.#stopClock();
     waiting?.resolve(answer);
   }
 
   #end(cause: Error): void {
     this.#ended ??= cause;
+    this.#stopClock();
     this.#socket.destroy();
     this.#waiting?.reject(this.#ended);
     this.#waiting = null;
+  }
+
+  #stopClock(): void {
+    clearTimeout(this.#late ?? undefined);
+    this.#late = null;
   }
 }
 

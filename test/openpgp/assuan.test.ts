@@ -86,6 +86,17 @@ test.each([
   await expect(connection.command('Y', 200)).rejects.toMatchObject({ kind: 'unable', code });
 });
 
+test.each(['# busy\n', 'S PROGRESS x\n', 'D x\n'])(
+  'who says %j again and again wins no time',
+  async (text) => {
+    const connection = await serve((_line, socket) => {
+      const busy = setInterval(() => socket.write(text), 20);
+      socket.once('close', () => clearInterval(busy));
+    });
+    await expect(connection.command('X', 300)).rejects.toMatchObject({ code: 'agent-timeout' });
+  },
+);
+
 test('whoever hangs up is lost', async () => {
   const connection = await serve((_, socket) => socket.destroy());
   await expect(connection.command('X', 2_000)).rejects.toMatchObject({ code: 'agent-lost' });
