@@ -54,7 +54,7 @@ const reason = (code: ReasonCode, field: string, text: string): Reason => ({
 });
 
 /** Meant for this signer, this project, this release key. */
-function purposeProblems(project: Project, approval: Approval): Reason[] {
+export function purposeProblems(project: Project, approval: Approval): Reason[] {
   const reasons: Reason[] = [];
   const { origin } = project.log;
   if (approval.signer !== origin)

@@ -1,6 +1,6 @@
 /** Step 1 of protocol §5: the approval that a build is bound to. */
 import { Failure } from '../failure.ts';
-import { isExpired } from '../policy/approval-policy.ts';
+import { elsewhereHint, isExpired, purposeProblems } from '../policy/approval-policy.ts';
 import { judgeApproval } from '../policy/approval-verdict.ts';
 import { attempt } from '../policy/attempt.ts';
 import { builderCertificate, slotsOf } from '../policy/builder-key.ts';
@@ -90,7 +90,8 @@ async function newApproval(round: Round, build: BuildId, bytes: Buffer): Promise
       const waits =
         !(claimed instanceof Failure) && !isExpired(claimed, now) && (await isSealed(round, claimed));
       const text = `its approval: ${verdict.text}`;
-      return new Stop(waits ? 'bad' : 'void', 'approved', 'approval-invalid', text);
+      const hint = claimed instanceof Failure ? '' : elsewhereHint(purposeProblems(project, claimed));
+      return new Stop(waits ? 'bad' : 'void', 'approved', 'approval-invalid', text, hint);
     }
     case 'wait':
       if (isExpired(verdict.approval, now)) return expired(round, verdict.approval);

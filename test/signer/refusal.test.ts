@@ -16,6 +16,7 @@ beforeEach(async () => {
 });
 afterEach(() => scene.close());
 
+const ELSEWHERE = 'this depot serves another project or signer: check the depot and -c';
 const contents = { 'hello.txt': 'hello' };
 
 /** The refusal as the depot shows it, by its log proof. */
@@ -104,8 +105,20 @@ describe('an approval', () => {
     const foreign = encodeApproval({ ...build.approval, project: toProjectName('other', 'test') });
     await scene.tamper(build, approvalFile, foreign);
     await scene.tamper(build, ...endorsement(foreign, scene.ada, scene.now()));
-    expect(await scene.sign()).toMatchObject({ exit: 1, result: { outcome: 'refused', code: 'project' } });
+    expect(await scene.sign()).toMatchObject({
+      exit: 1,
+      result: { outcome: 'refused', code: 'project', hint: ELSEWHERE },
+    });
     expect(await scene.sign()).toMatchObject({ exit: 0, results: [] });
+  });
+
+  test('for another project, signed by its people alone, ends nothing: perhaps the depot is the wrong one', async () => {
+    const ours = await scene.approve();
+    const foreign = encodeApproval({ ...ours.approval, project: toProjectName('other', 'test') });
+    await scene.tamper(ours, approvalFile, foreign);
+    const { result } = await scene.sign({ named: [ours.build] });
+    expect(result).toMatchObject({ outcome: 'void', hint: ELSEWHERE });
+    expect(await scene.logged()).toBe('');
   });
 
   test('that asks for more than the policy allows is refused, with every reason', async () => {

@@ -115,7 +115,7 @@ describe('a build that waits', () => {
       'and was sealed is left too, and its operator hears what to do',
       true,
       'left too-late',
-      'countersign approve 1.0 --expires 1d',
+      'countersign approve 1.0 --expires 1d --tickets DIR',
     ],
   ])('that has expired %s', async (_what, sealed, left, hint) => {
     if (sealed) await seal(source);

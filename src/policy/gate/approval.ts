@@ -87,6 +87,7 @@ export async function signedApproval(
       403,
       'write-needs-authenticator',
       `no approver of the project has signed the approval of ${build}`,
+      'if it is of another project: check the depot and -c',
     );
 
   // 2. Then the bytes, and that they are this build's.
