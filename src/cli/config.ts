@@ -7,7 +7,7 @@ import { parseProject } from '../policy/project.ts';
 import type { Project } from '../policy/project.ts';
 import { now } from '../host/clock.ts';
 import { makeDirectory } from '../host/files.ts';
-import { openToAll } from '../host/permissions.ts';
+import { foreign, openToAll } from '../host/permissions.ts';
 import { word } from '../host/shell.ts';
 import { DirectoryTree } from '../tree/directory.ts';
 import { GatedDepot } from '../tree/gated.ts';
@@ -51,13 +51,20 @@ export const projectFile = (globals: Globals): string => resolve(namedFile(globa
 
 /**
  * As `readSmallFile`, where the release key is: throws usage(`config-permissions`) for a file that everybody on this
- * host may write or replace, and so name approvers of their own in it.
+ * host, or another user, may write or replace, and so name approvers of their own in it.
  */
 export function readGuardedFile(file: string, hint?: string): Buffer {
   const bytes = readSmallFile(file, hint);
   const open = openToAll(file);
   if (open !== null)
     throw usage('config-permissions', `everybody on this host may write ${open}`, `chmod o-w ${word(open)}`);
+  const others = foreign(file);
+  if (others !== null)
+    throw usage(
+      'config-permissions',
+      `${others} belongs to another user, who so decides what the release key signs`,
+      `chown "$(id -u)" ${word(others)}`,
+    );
   return bytes;
 }
 
@@ -117,5 +124,7 @@ export async function openDepot(
 ): Promise<Depot> {
   if (location.kind === 'url') return new HttpDepot({ url: location.url, token, insecureHttp });
   const tree = await DirectoryTree.open(location.directory);
+  // who has one is going to write, and should not sign first
+  if (token !== null) await tree.requireOwn();
   return GatedDepot.over({ tree, rules, now }).as(token);
 }

@@ -1,13 +1,14 @@
 /**
  * A directory that becomes visible whole: made under `.tmp/`, given its name by one rename(2).
  */
-import { constants } from 'node:fs';
-import { copyFile, link, lstat, mkdir, open, rename, rm } from 'node:fs/promises';
+import { link, lstat, mkdir, open, rename } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { refused, unable } from '../failure.ts';
-import { diskFailure, errorCode, orNull, syncDirectory, writeFully } from '../host/files.ts';
+import { errorCode, orNull, syncDirectory, writeFully } from '../host/files.ts';
 import { isTreePath } from '../records/paths.ts';
+import { copyDurably } from './copy.ts';
 import type { Inside } from './inside.ts';
+import { removeOwn } from './own.ts';
 import type { Assembly } from './tree.ts';
 
 export class DirectoryAssembly implements Assembly {
@@ -76,7 +77,7 @@ export class DirectoryAssembly implements Assembly {
   }
 
   async discard(): Promise<void> {
-    await rm(this.#temporary, { recursive: true, force: true });
+    await removeOwn(this.#temporary);
   }
 
   /** Where `name` goes, its directory made. */
@@ -109,23 +110,9 @@ export class DirectoryAssembly implements Assembly {
   async #makeDirectory(place: string): Promise<void> {
     try {
       if (place !== this.#temporary) await this.#directory(dirname(place));
-      await mkdir(place);
+      await mkdir(place, 0o755);
     } catch (error) {
       throw await this.#inside.failure(error, `make ${place}`);
     }
-  }
-}
-
-async function copyDurably(from: string, to: string): Promise<void> {
-  try {
-    await copyFile(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
-    const file = await open(to, 'r');
-    try {
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    throw diskFailure(error, `copy ${from}`);
   }
 }

@@ -5,7 +5,7 @@
  * name; where there are no hard links (a USB stick), `naming.ts` does.
  */
 import { constants } from 'node:fs';
-import { lstat, open, readdir, rm, stat } from 'node:fs/promises';
+import { lstat, open, readdir, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { refused, unable } from '../failure.ts';
@@ -19,6 +19,7 @@ import { approvalFile, buildPath, isTreePath } from '../records/paths.ts';
 import { DirectoryAssembly } from './assembly.ts';
 import { Inside } from './inside.ts';
 import { Naming } from './naming.ts';
+import { removeOwn, requireOwn } from './own.ts';
 import type { Assembly, ByteRange, OpenFile, Stage, Tree, Written } from './tree.ts';
 
 const TEMPORARY = '.tmp';
@@ -50,10 +51,21 @@ export class DirectoryTree implements Tree {
     return new DirectoryTree(await Inside.of(directory));
   }
 
-  /** As `open`, and makes the directory if it is not there. */
+  /** As `open`, and makes the directory if it is not there. Throws usage(`depot-shared`), too. */
   static async make(directory: string): Promise<DirectoryTree> {
     await makeDirectory(directory, 0o755);
-    return DirectoryTree.open(directory);
+    const tree = await DirectoryTree.open(directory);
+    await tree.requireOwn();
+    return tree;
+  }
+
+  /** What the first write does anyway. Throws usage(`depot-shared`), unable: `no-depot`, `disk`. */
+  async requireOwn(): Promise<void> {
+    try {
+      await requireOwn(await this.#inside.makeDirectory('.'));
+    } catch (error) {
+      throw await this.#inside.failure(error, 'look who may write there');
+    }
   }
 
   async read(path: string, maxBytes = ENVELOPE_MAX): Promise<Buffer | null> {
@@ -127,6 +139,7 @@ export class DirectoryTree implements Tree {
 
   async #openTemporary(): Promise<string> {
     try {
+      await this.requireOwn();
       const temporary = await this.#inside.makeDirectory(TEMPORARY);
       await dropAbandoned(temporary);
       return temporary;
@@ -213,7 +226,7 @@ class DirectoryStage implements Stage {
     this.#file = null;
     if (!file) return;
     await file.close();
-    await rm(this.#temporary, { force: true });
+    await removeOwn(this.#temporary);
   }
 
   #opened(): FileHandle {
@@ -227,7 +240,6 @@ async function dropAbandoned(temporary: string): Promise<void> {
     if (!isTemporaryName(name)) continue;
     const path = join(temporary, name);
     const status = await orNull(lstat(path), `look at ${path}`);
-    if (status && now().getTime() - status.mtimeMs > ABANDONED_MS)
-      await rm(path, { recursive: true, force: true });
+    if (status && now().getTime() - status.mtimeMs > ABANDONED_MS) await removeOwn(path);
   }
 }

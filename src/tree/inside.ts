@@ -2,8 +2,8 @@
  * Tree paths as places in a directory, links inside it never followed.
  *
  * A directory that is not where its name says, because a link led elsewhere, is none of ours. Node has no
- * openat(2): whoever may rename directories in here while we work could still lead us astray. Who may write here
- * is up to the owner.
+ * openat(2): whoever may rename directories in here while we work could still lead us astray. So where others may
+ * write nothing is written: own.ts.
  */
 import { lstat, mkdir, readdir, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -68,7 +68,7 @@ export class Inside {
     const parent = await this.makeDirectory(dirname(relative));
     try {
       this.#used = true;
-      await mkdir(place); // as the umask says: two users of one group may share a depot
+      await mkdir(place, 0o755);
     } catch (error) {
       if (errorCode(error) !== 'EEXIST') throw error;
       // made by someone else just now, or a link, which the check above has not followed

@@ -71,7 +71,7 @@ describe('the project file', () => {
   test.runIf(asRoot)('another user’s is one who decides what is signed', async () => {
     chownSync(join(host, 'countersign.toml'), 4711, 4711);
     const finding = await signer.finding('permissions');
-    expect(finding).toMatchObject({ level: 'warning', text: expect.stringContaining('4711') });
+    expect(finding).toMatchObject({ level: 'problem', text: expect.stringContaining('4711') });
     await signer.isCuredBy(finding);
   });
 

@@ -1,13 +1,12 @@
 /** The project file and its keys: there, understood, and nobody else's to write. */
-import { stat } from 'node:fs/promises';
+import { lstatSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Failure } from '../../failure.ts';
-import { orNull } from '../../host/files.ts';
 import { dearmorKey } from '../../openpgp/armor.ts';
 import type { Certificate } from '../../openpgp/certificate.ts';
-import { openToAll } from '../../host/permissions.ts';
+import { foreign, openToAll } from '../../host/permissions.ts';
 import { word } from '../../host/shell.ts';
-import { note, ok, problem, warning } from './finding.ts';
+import { note, ok, problem } from './finding.ts';
 import type { Check, Finding, Host } from './finding.ts';
 
 export const checkProjectFile: Check = async (host) => {
@@ -15,7 +14,7 @@ export const checkProjectFile: Check = async (host) => {
   if (project instanceof Failure) return [unread(host, project)];
   const { name, threshold, approvers } = project;
   const text = `project ${name} (${host.file}), ${threshold} of ${approvers.length} to approve`;
-  return [ok('project-file', text), ...(await permissions(host))];
+  return [ok('project-file', text), ...permissions(host)];
 };
 
 function unread({ role, file, named }: Host, failure: Failure): Finding {
@@ -39,20 +38,21 @@ function unread({ role, file, named }: Host, failure: Failure): Finding {
 }
 
 /** Whoever may write these files says who may approve. */
-async function permissions({ role, file, keyFiles }: Host): Promise<Finding[]> {
+function permissions({ role, file, keyFiles }: Host): Finding[] {
   const open = [file, ...keyFiles.keys()].map(openToAll).filter((place) => place !== null);
   const findings = [...new Set(open)].map((place) =>
     problem('permissions', `everybody on this host may write ${place}`, `chmod o-w ${word(place)}`),
   );
-  const owner = (await orNull(stat(file), `look at ${file}`))?.uid;
-  if (role === 'signer' && owner !== undefined && owner !== 0 && owner !== process.geteuid?.())
-    findings.push(
-      warning(
-        'permissions',
-        `${file} belongs to user ${owner}, who so decides what the release key signs`,
-        `chown "$(id -u)" ${word(file)}`,
-      ),
-    );
+  const others = [file, ...keyFiles.keys()].map(foreign).filter((place) => place !== null);
+  if (role === 'signer')
+    for (const place of new Set(others))
+      findings.push(
+        problem(
+          'permissions',
+          `${place} belongs to user ${lstatSync(place).uid}, who so decides what the release key signs`,
+          `chown "$(id -u)" ${word(place)}`,
+        ),
+      );
   if (findings.length > 0) return findings;
   return [ok('permissions', 'nobody but its owner and group may write the project file and its keys')];
 }
