@@ -24,7 +24,9 @@ afterAll(() => world.close());
 
 /** A build that waits. */
 async function sealed(version: string, size: number, at = depot): Promise<string> {
-  const { build, ticket } = await world.approve(version, ['--depot', at]);
+  const approved = await world.approve(version, ['--depot', at]);
+  mustBe(0, approved);
+  const { build, ticket } = approved;
   const files = Array.from({ length: FILES }, (_, i) => [`${i}.bin`, Buffer.alloc(size, i + 1)] as const);
   mustBe(0, await world.attest(ticket, Object.fromEntries(files)));
   return build;
@@ -35,8 +37,9 @@ const sync = (from: string, to: string): Promise<Ran> =>
 
 /** When the first artifact of the large build is there, and not yet the last. */
 async function begun(to: string): Promise<void> {
+  const end = Date.now() + 20_000;
   const blobs = join(to, 'builds', large, 'blobs');
-  while ((await readdir(blobs).catch(() => [])).length === 0) await sleep(1);
+  while ((await readdir(blobs).catch(() => [])).length === 0 && Date.now() < end) await sleep(1);
 }
 
 function expectGone(ran: Ran, directory: string): void {
@@ -85,7 +88,8 @@ describeAsRoot('a stick', ['unshare', '--mount', 'mount', '-t', 'tmpfs', 'none',
   beforeAll(async () => {
     stick = world.path('stick');
     await mkdir(stick);
-    expect(rootCan(['mount', '-t', 'tmpfs', '-o', 'mode=1777', 'none', stick])).toBe(true);
+    const ours = `uid=${process.getuid?.()},gid=${process.getgid?.()},mode=755`;
+    expect(rootCan(['mount', '-t', 'tmpfs', '-o', ours, 'none', stick])).toBe(true);
   });
   afterAll(() => void rootCan(['umount', '-l', stick]));
 
