@@ -19,8 +19,6 @@ export type { SyncResult, SyncState } from './sync-passage.ts';
 
 const BUILDS_MAX = 1_000_000;
 const ASKED_AT_ONCE = 8;
-/** No other build would fare better. */
-const GONE: readonly (string | null)[] = ['network', 'no-depot'];
 
 export interface SyncOptions {
   readonly project: Project;
@@ -49,9 +47,21 @@ export async function sync({ from, report, progress, ...options }: SyncOptions):
     const result = await carry(passage);
     report(result);
     results.push(result);
-    if (GONE.includes(result.code)) break;
+    if (await isGone(result, [from.depot, options.to])) break;
   }
   return results;
+}
+
+/** Whether no other build would fare better. What the network did to one may be that one's own: a file that never ends. */
+async function isGone({ code }: SyncResult, depots: readonly Depot[]): Promise<boolean> {
+  if (code !== 'network') return code === 'no-depot';
+  try {
+    for (const depot of depots) await depot.builds(null);
+    return false;
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    return true;
+  }
 }
 
 async function carry(passage: Passage): Promise<SyncResult> {
