@@ -27,13 +27,17 @@ command that mends it. Without --role it says which role it takes the host for. 
 passphrase, signs nothing. Ends with 1 if there is a problem, with 0 if there are notes and warnings only.`,
   flags: {
     role: { value: 'ROLE', help: 'signer, depot, builder or operator' },
-    state: { value: 'DIR', help: 'the signer’s state; else signer/ beside the project file' },
+    state: {
+      value: 'DIR',
+      help: 'the signer’s state, looked at as the signer; else signer/ beside the project file',
+    },
     data: { value: 'DIR', help: 'what the depot serves' },
   },
   operands: { min: 0, max: 0 },
   example: ['countersign doctor', 'countersign doctor --role depot --data /var/lib/countersign'],
   async run({ flags, globals, terminal }) {
-    const role = flags.role === undefined ? null : parseRole(flags.role);
+    const named = flags.state === undefined ? null : 'signer';
+    const role = flags.role === undefined ? named : parseRole(flags.role);
     const file = projectFile(globals);
     const { project, keyFiles } = load(globals);
     const { findings, blind } = await diagnose(

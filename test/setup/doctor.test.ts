@@ -82,6 +82,14 @@ describe('healthy', () => {
     }
   });
 
+  test('whoever says where the signer’s state is looks at a signer, also where it is gone', async () => {
+    const ran = await world.runOn('L', ['doctor', '--json', '--state', world.path('L', 'gone')]);
+    expect(ran.json).toContainEqual(expect.objectContaining({ check: 'role', text: 'looked at as signer' }));
+    expect(ran.json).toContainEqual(expect.objectContaining({ check: 'state', level: 'problem' }));
+    const other = await world.runOn('M', ['doctor', '--json', '--role', 'builder', '--state', '/']);
+    expect(other.json).toContainEqual(expect.objectContaining({ text: 'looked at as builder' }));
+  });
+
   test('the signer’s own program has it too', async () => {
     const ran = await world.runOn('H', ['doctor'], { program: PROGRAM_H });
     expect(ran.code, ran.stderr).toBe(0);

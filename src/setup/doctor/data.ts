@@ -1,9 +1,11 @@
 /** The directory that `serve` serves. */
-import { access, constants, stat } from 'node:fs/promises';
+import { access, constants, realpath, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { Failure } from '../../failure.ts';
 import { orNull } from '../../host/files.ts';
 import { openToAll } from '../../host/permissions.ts';
 import { word } from '../../host/shell.ts';
+import { requireOwn } from '../../tree/own.ts';
 import { note, ok, problem } from './finding.ts';
 import type { Check } from './finding.ts';
 
@@ -32,8 +34,14 @@ export const checkData: Check = async (host) => {
     () => false,
   );
   if (!writable) {
-    const cure = `install -d -o "$(id -un)" ${word(data)}   # as root`;
+    const cure = `install -d -o ${process.geteuid?.()} ${word(data)}   # as root`;
     return [problem('data', `${place} can’t be written by this user`, cure)];
+  }
+  try {
+    if (status !== null) await requireOwn(await realpath(data));
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    return [problem('data', error.message, error.hint)];
   }
   if (status !== null) return [ok('data', `${data} can be written`)];
   if (host.data === null) return [];
