@@ -236,6 +236,9 @@ describe('what the depot serves', () => {
     const patient = at('depot', '--data', data);
     rmSync(join(host, 'signer'), { recursive: true });
     await patient.isCuredBy(await patient.finding('data'));
+    mkdirSync(join(data, 'builds'));
+    chmodSync(join(data, 'builds'), 0o777);
+    await patient.isCuredBy(await patient.finding('data', /builds may be written by others/));
     writeFileSync(join(host, 'file'), '');
     expect(await at('depot', '--data', join(host, 'file')).finding('data')).toMatchObject({
       level: 'problem',
