@@ -63,7 +63,7 @@ export function readGuardedFile(file: string, hint?: string): Buffer {
     throw usage(
       'config-permissions',
       `${others} belongs to another user, who so decides what the release key signs`,
-      `chown "$(id -u)" ${word(others)}`,
+      `chown ${process.geteuid?.()} ${word(others)}`,
     );
   return bytes;
 }

@@ -19,7 +19,8 @@ export async function requireOwn(root: string): Promise<void> {
     const place = join(root, name);
     const status = await orNull(lstat(place), `look at ${place}`);
     if (!status?.isDirectory()) continue; // nor is anything written through a link
-    if (!isOurs(status)) throw shared(place, `it belongs to user ${status.uid}`, 'chown -R "$(id -u)"');
+    if (!isOurs(status))
+      throw shared(place, `it belongs to user ${status.uid}`, `chown -R ${process.geteuid?.()}`);
     if ((status.mode & OTHERS_WRITE) !== 0) throw shared(place, 'everybody may write there', 'chmod o-w');
     // its own group is its user's business
     if ((status.mode & GROUP_WRITES) !== 0 && status.gid !== process.getegid?.())
@@ -28,7 +29,7 @@ export async function requireOwn(root: string): Promise<void> {
   const open = openToAll(root);
   if (open !== null) throw shared(open, 'everybody may write there', 'chmod o-w');
   const others = foreign(root);
-  if (others !== null) throw shared(others, 'it belongs to another user', 'chown "$(id -u)"');
+  if (others !== null) throw shared(others, 'it belongs to another user', `chown ${process.geteuid?.()}`);
 }
 
 function shared(place: string, why: string, cure: string): Failure {

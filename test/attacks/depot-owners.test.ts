@@ -103,7 +103,7 @@ describeAsRoot('what another user', ['setpriv', `--reuid=${NOBODY}`, 'true'], ()
     const place = join(depot, name);
     await mkdir(place, { recursive: true });
     own(`${NOBODY}`, place);
-    await expectUnwritten(place, '"$(id -u)"');
+    await expectUnwritten(place, `${UID}`);
     own(`${UID}`, place);
     expect(verdicts(await sign())).toEqual(['published undefined']);
   });
@@ -138,7 +138,7 @@ describeAsRoot('what another user', ['setpriv', `--reuid=${NOBODY}`, 'true'], ()
       const ran = await sign();
       own(`${UID}`, place);
       expect(ran, ran.stderr).toMatchObject({ code: 2, error: { code: 'config-permissions' } });
-      expect(ran.error?.hint).toBe(`chown "$(id -u)" ${place}`);
+      expect(ran.error?.hint).toBe(`chown ${UID} ${place}`);
       expect(world.agent.signatures).toBe(made);
       mustBe(0, await sign());
     },

@@ -50,7 +50,7 @@ function permissions({ role, file, keyFiles }: Host): Finding[] {
         problem(
           'permissions',
           `${place} belongs to user ${lstatSync(place).uid}, who so decides what the release key signs`,
-          `chown "$(id -u)" ${word(place)}`,
+          `chown ${process.geteuid?.()} ${word(place)}`,
         ),
       );
   if (findings.length > 0) return findings;
