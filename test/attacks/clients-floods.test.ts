@@ -114,6 +114,19 @@ describe('bodies that never end', () => {
     );
   });
 
+  test('that fit when they begin and no more when they go on: in the middle they are told', async () => {
+    const tar = packTar([{ name: 'approval.json', bytes: Buffer.alloc(1000 * 1024, 65) }]);
+    const head = `POST /builds/${open.build} HTTP/1.1\r\nHost: x\r\nContent-Length: ${tar.length}\r\n\r\n`;
+    const half = tar.length / 2;
+    await flood(80, Buffer.concat([Buffer.from(head), tar.subarray(0, half)]));
+    const told = sockets.map(
+      (socket) => new Promise<string>((resolve) => socket.once('data', (data) => resolve(data.toString()))),
+    );
+    for (const socket of sockets) socket.write(tar.subarray(half, -1));
+    expect(await Promise.race(told)).toMatch(/^HTTP\/1\.1 503 [^]*"busy"/);
+    await expectServing();
+  });
+
   test('two hundred that say a megabyte and send none of it keep nobody out', async () => {
     const path = `/builds/${open.build}`;
     const tar = packTar([{ name: 'approval.json', bytes: Buffer.from('no approval') }]);
