@@ -160,7 +160,7 @@ describe('init refuses, and writes nothing,', () => {
     expect(await refusal(['--project', 'No Such Name', ...keys])).toMatch(/^name-malformed/);
     expect(await refusal(named(...keys, '--threshold', '2'))).toMatch(/^threshold: threshold 2 with 1/);
     expect(await refusal(named(...keys, '--threshold', '0'))).toMatch(/^wrong-usage/);
-    expect(await refusal(named(...keys, '--depot', 'depot.example.org'))).toMatch(/^wrong-usage: .*depot/);
+    expect(await refusal(named(...keys, '--depot', 'depot.example.org'))).toMatch(/^depot-url: .*depot/);
     expect(await refusal(named(...keys, '--artifact', 'a\nb'))).toMatch(/^wrong-usage/);
   });
 
@@ -189,7 +189,7 @@ test('on a terminal init asks for what is missing', async () => {
     [
       ['directory [.]:', directory],
       ['name of the project [asked]:', ''],
-      ['URL of the depot', 'https://depot.example.org'],
+      ['URL or directory of the depot', 'https://depot.example.org'],
       ['release key, fingerprint or file:', release],
       ['approvers’ keys, fingerprints or files:', `${ada}, ${grace}`],
     ],
@@ -219,11 +219,17 @@ test('what will not work is said: no depot, a threshold that nobody can reach or
   );
   const three = await init(named(...keys, '--threshold', '3'));
   expect(three).toMatchObject({ code: 2, error: { code: 'threshold' } });
-  const path = await init(named(...keys, '--depot', '/srv/depot'));
-  expect(path).toMatchObject({
+  const url = await init(named(...keys, '--depot', 'https://ada:secret@depot.example.org'));
+  expect(url).toMatchObject({
     code: 2,
     error: { code: 'wrong-usage', hint: 'see countersign init --help' },
   });
+});
+
+test('a depot that is a directory is written down by its absolute path', async () => {
+  const made = await init(named('--release-key', release, '--approver', ada, '--depot', './spool'));
+  expect(made.code, made.stderr).toBe(0);
+  expect(readFileSync(join(made.directory, 'countersign.toml'), 'utf8')).toMatch(/^depot = "\/.+\/spool"$/m);
 });
 
 test('on a terminal colour is left out when NO_COLOR says so', async () => {
