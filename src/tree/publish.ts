@@ -12,9 +12,9 @@ import { releaseFile, releaseProofFile, signatureFile, signaturesListFile } from
 import { parseRelease } from '../records/release.ts';
 import { CHECKSUMS_FILE } from '../records/signatures-list.ts';
 import { inParallel } from './parallel.ts';
-import { BuildFiles, readRecords } from './publish-records.ts';
-import type { Records } from './publish-records.ts';
-import { checkArtifact, checkChecksums, requireArtifact } from './publish-signatures.ts';
+import { BuildFiles, readRecords } from './publish/records.ts';
+import type { Records } from './publish/records.ts';
+import { checkArtifact, checkChecksums, requireArtifact } from './publish/signatures.ts';
 import type { Assembly, Tree, Written } from './tree.ts';
 
 export interface Publication {

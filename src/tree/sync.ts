@@ -10,12 +10,12 @@ import type { BuildId } from '../records/names.ts';
 import { buildPath, refusalProofFile, releaseProofFile } from '../records/paths.ts';
 import { listBuilds } from './builds.ts';
 import { inParallel } from './parallel.ts';
-import { carryBuild } from './sync-build.ts';
-import { Passage } from './sync-passage.ts';
-import type { Sender, SyncResult } from './sync-passage.ts';
+import { carryBuild } from './sync/build.ts';
+import { Passage } from './sync/passage.ts';
+import type { Sender, SyncResult } from './sync/passage.ts';
 import type { Depot } from './tree.ts';
 
-export type { SyncResult, SyncState } from './sync-passage.ts';
+export type { SyncResult, SyncState } from './sync/passage.ts';
 
 const BUILDS_MAX = 1_000_000;
 const ASKED_AT_ONCE = 8;

@@ -1,13 +1,18 @@
 /** Statements on their way from one depot into another. The gate numbers them anew there: the first is the first. */
-import { Failure } from '../failure.ts';
-import { MAX_SIGNATURE_BYTES } from '../openpgp/signature.ts';
-import { LARGE_RECORD_MAX } from '../records/canonical.ts';
-import { ENVELOPE_MAX } from '../records/dsse.ts';
-import type { Slot } from '../records/names.ts';
-import { VARIANTS, statementEnvelopeFile, statementFile, statementSignatureFile } from '../records/paths.ts';
-import { parseStatement } from '../records/statement.ts';
-import { carryBlobs, lackingBlobs, quarantine } from './sync-blobs.ts';
-import type { Passage } from './sync-passage.ts';
+import { Failure } from '../../failure.ts';
+import { MAX_SIGNATURE_BYTES } from '../../openpgp/signature.ts';
+import { LARGE_RECORD_MAX } from '../../records/canonical.ts';
+import { ENVELOPE_MAX } from '../../records/dsse.ts';
+import type { Slot } from '../../records/names.ts';
+import {
+  VARIANTS,
+  statementEnvelopeFile,
+  statementFile,
+  statementSignatureFile,
+} from '../../records/paths.ts';
+import { parseStatement } from '../../records/statement.ts';
+import { carryBlobs, lackingBlobs, quarantine } from './blobs.ts';
+import type { Passage } from './passage.ts';
 
 export interface Shown {
   readonly slot: Slot;

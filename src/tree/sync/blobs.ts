@@ -1,15 +1,15 @@
 /** Artifacts on their way from one depot into another: small ones together, large ones as streams. */
 import { Readable } from 'node:stream';
-import { Failure, refused } from '../failure.ts';
-import type { Manifest } from '../records/manifest.ts';
-import type { Sha256 } from '../records/names.ts';
-import { blobFile, buildPath, releaseDir, releaseProofFile } from '../records/paths.ts';
-import { sha256Hex } from '../records/sha256.ts';
-import type { Subject } from '../records/statement.ts';
-import { inParallel } from './parallel.ts';
-import type { Passage } from './sync-passage.ts';
-import type { Blob } from './tree.ts';
-import { batches } from './wire.ts';
+import { Failure, refused } from '../../failure.ts';
+import type { Manifest } from '../../records/manifest.ts';
+import type { Sha256 } from '../../records/names.ts';
+import { blobFile, buildPath, releaseDir, releaseProofFile } from '../../records/paths.ts';
+import { sha256Hex } from '../../records/sha256.ts';
+import type { Subject } from '../../records/statement.ts';
+import { inParallel } from '../parallel.ts';
+import type { Passage } from './passage.ts';
+import type { Blob } from '../tree.ts';
+import { batches } from '../wire.ts';
 
 /** Up to here artifacts travel together. */
 const SMALL = 64 * 1024;

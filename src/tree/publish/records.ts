@@ -2,23 +2,23 @@
  * The records of a release, read from its build and verified again: what goes under `countersign/`, so that every
  * check can be repeated from the release alone. Protocol §3.
  */
-import { refused } from '../failure.ts';
-import type { Failure } from '../failure.ts';
-import { verifyDetached } from '../openpgp/verify.ts';
-import type { SignatureVerdict } from '../openpgp/verify.ts';
-import { countApprovers, missingApprovers } from '../policy/approval-verdict.ts';
-import { builderCertificate, slotsOf } from '../policy/builder-key.ts';
-import { envelopeProblem } from '../policy/envelope.ts';
-import { loggedApproval } from '../policy/logged.ts';
-import type { Project } from '../policy/project.ts';
-import type { VerifiedRelease } from '../policy/release-chain.ts';
-import type { Approval } from '../records/approval.ts';
-import { timestampDate } from '../records/names.ts';
-import type { BuildId, Fingerprint, Slot } from '../records/names.ts';
-import { VARIANTS, approvalFile, approvalSignatureFile, buildPath } from '../records/paths.ts';
-import { statementEnvelopeFile, statementFile, statementSignatureFile } from '../records/paths.ts';
-import { sha256Hex } from '../records/sha256.ts';
-import type { Tree } from './tree.ts';
+import { refused } from '../../failure.ts';
+import type { Failure } from '../../failure.ts';
+import { verifyDetached } from '../../openpgp/verify.ts';
+import type { SignatureVerdict } from '../../openpgp/verify.ts';
+import { countApprovers, missingApprovers } from '../../policy/approval-verdict.ts';
+import { builderCertificate, slotsOf } from '../../policy/builder-key.ts';
+import { envelopeProblem } from '../../policy/envelope.ts';
+import { loggedApproval } from '../../policy/logged.ts';
+import type { Project } from '../../policy/project.ts';
+import type { VerifiedRelease } from '../../policy/release-chain.ts';
+import type { Approval } from '../../records/approval.ts';
+import { timestampDate } from '../../records/names.ts';
+import type { BuildId, Fingerprint, Slot } from '../../records/names.ts';
+import { VARIANTS, approvalFile, approvalSignatureFile, buildPath } from '../../records/paths.ts';
+import { statementEnvelopeFile, statementFile, statementSignatureFile } from '../../records/paths.ts';
+import { sha256Hex } from '../../records/sha256.ts';
+import type { Tree } from '../tree.ts';
 
 /** By name below `countersign/`. */
 export type Records = Map<string, Buffer>;

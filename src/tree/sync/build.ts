@@ -2,25 +2,25 @@
  * One build from one depot into another, in the order in which each part is the authority for the next. `releases/`
  * is not copied: the other depot publishes what it has verified itself.
  */
-import { Failure, conflict, refused } from '../failure.ts';
-import { MAX_SIGNATURE_BYTES } from '../openpgp/signature.ts';
-import { isExpired } from '../policy/approval-policy.ts';
-import { attempt } from '../policy/attempt.ts';
-import { slotsOf } from '../policy/builder-key.ts';
-import { parseApproval } from '../records/approval.ts';
-import type { Approval } from '../records/approval.ts';
-import { LARGE_RECORD_MAX, RECORD_MAX } from '../records/canonical.ts';
-import { LOG_ENTRY_MAX } from '../records/log-entry.ts';
-import { parseManifest } from '../records/manifest.ts';
-import type { Manifest } from '../records/manifest.ts';
-import type { Sha256 } from '../records/names.ts';
+import { Failure, conflict, refused } from '../../failure.ts';
+import { MAX_SIGNATURE_BYTES } from '../../openpgp/signature.ts';
+import { isExpired } from '../../policy/approval-policy.ts';
+import { attempt } from '../../policy/attempt.ts';
+import { slotsOf } from '../../policy/builder-key.ts';
+import { parseApproval } from '../../records/approval.ts';
+import type { Approval } from '../../records/approval.ts';
+import { LARGE_RECORD_MAX, RECORD_MAX } from '../../records/canonical.ts';
+import { LOG_ENTRY_MAX } from '../../records/log-entry.ts';
+import { parseManifest } from '../../records/manifest.ts';
+import type { Manifest } from '../../records/manifest.ts';
+import type { Sha256 } from '../../records/names.ts';
 import {
   approvalFile,
   approvalSignatureFile,
   buildPath,
   logEntryFile,
   manifestFile,
-} from '../records/paths.ts';
+} from '../../records/paths.ts';
 import {
   refusalFile,
   refusalProofFile,
@@ -28,17 +28,17 @@ import {
   releaseFile,
   releaseProofFile,
   statementFile,
-} from '../records/paths.ts';
-import { signaturesListFile } from '../records/paths.ts';
-import { parseRelease } from '../records/release.ts';
-import { sha256Hex } from '../records/sha256.ts';
-import { parseSignaturesList } from '../records/signatures-list.ts';
-import { PROOF_MAX } from '../tlog/proof.ts';
-import { inParallel } from './parallel.ts';
-import { carryBlobs, lackingBlobs, publishedSource, quarantine } from './sync-blobs.ts';
-import type { Passage } from './sync-passage.ts';
-import { TOKEN_HINT, carryStatement, carryWithBlobs, shownStatements } from './sync-statements.ts';
-import type { Shown } from './sync-statements.ts';
+} from '../../records/paths.ts';
+import { signaturesListFile } from '../../records/paths.ts';
+import { parseRelease } from '../../records/release.ts';
+import { sha256Hex } from '../../records/sha256.ts';
+import { parseSignaturesList } from '../../records/signatures-list.ts';
+import { PROOF_MAX } from '../../tlog/proof.ts';
+import { inParallel } from '../parallel.ts';
+import { carryBlobs, lackingBlobs, publishedSource, quarantine } from './blobs.ts';
+import type { Passage } from './passage.ts';
+import { TOKEN_HINT, carryStatement, carryWithBlobs, shownStatements } from './statements.ts';
+import type { Shown } from './statements.ts';
 
 type Files = ReadonlyMap<string, Buffer>;
 

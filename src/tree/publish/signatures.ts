@@ -2,23 +2,23 @@
  * The release signatures, verified again over the depot's own bytes: one pass over each artifact gives its digest,
  * its size and the verdict on its signature. Protocol §4, "publish".
  */
-import { refused, unable } from '../failure.ts';
-import type { Failure } from '../failure.ts';
-import { verifyWithGpgv } from '../openpgp/gpgv.ts';
-import { beginVerify, verifyDetached } from '../openpgp/verify.ts';
-import type { SignatureVerdict, Verification } from '../openpgp/verify.ts';
-import type { Certificate } from '../openpgp/certificate.ts';
-import type { VerifiedRelease } from '../policy/release-chain.ts';
-import { timestampDate } from '../records/names.ts';
-import { blobFile, buildPath, signatureFile } from '../records/paths.ts';
-import type { Signed } from '../records/paths.ts';
-import { sha256Hex } from '../records/sha256.ts';
-import { CHECKSUMS_FILE, formatChecksums } from '../records/signatures-list.ts';
-import type { Subject } from '../records/statement.ts';
-import type { BuildFiles } from './publish-records.ts';
-import { incomplete } from './publish-records.ts';
-import { BATCH } from './tree.ts';
-import type { Tree } from './tree.ts';
+import { refused, unable } from '../../failure.ts';
+import type { Failure } from '../../failure.ts';
+import { verifyWithGpgv } from '../../openpgp/gpgv.ts';
+import { beginVerify, verifyDetached } from '../../openpgp/verify.ts';
+import type { SignatureVerdict, Verification } from '../../openpgp/verify.ts';
+import type { Certificate } from '../../openpgp/certificate.ts';
+import type { VerifiedRelease } from '../../policy/release-chain.ts';
+import { timestampDate } from '../../records/names.ts';
+import { blobFile, buildPath, signatureFile } from '../../records/paths.ts';
+import type { Signed } from '../../records/paths.ts';
+import { sha256Hex } from '../../records/sha256.ts';
+import { CHECKSUMS_FILE, formatChecksums } from '../../records/signatures-list.ts';
+import type { Subject } from '../../records/statement.ts';
+import type { BuildFiles } from './records.ts';
+import { incomplete } from './records.ts';
+import { BATCH } from '../tree.ts';
+import type { Tree } from '../tree.ts';
 
 export interface SignatureCheck {
   readonly tree: Tree;

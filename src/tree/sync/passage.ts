@@ -1,10 +1,10 @@
 /** One build on its way from one depot into another: what was carried, and what was in the way. */
-import { refused } from '../failure.ts';
-import type { Failure } from '../failure.ts';
-import type { Project } from '../policy/project.ts';
-import type { BuildId } from '../records/names.ts';
-import { buildPath } from '../records/paths.ts';
-import type { Depot } from './tree.ts';
+import { refused } from '../../failure.ts';
+import type { Failure } from '../../failure.ts';
+import type { Project } from '../../policy/project.ts';
+import type { BuildId } from '../../records/names.ts';
+import { buildPath } from '../../records/paths.ts';
+import type { Depot } from '../tree.ts';
 
 /** The depot that is read. Nothing of it is believed: the gate of the other one judges every write. */
 export interface Sender {
