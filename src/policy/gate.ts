@@ -8,8 +8,8 @@
  *     refusal                   a log proof of type `refusal` that names it                gate/proven.ts
  *     release and signatures    a log proof of type `release`, then digest by digest       gate/proven.ts
  *
- * What the log has decided (gate/decided.ts) needs no token and has no end: approval, statement and blobs that a
- * logged release names by their digests.
+ * What the log has decided (gate/decided.ts) has no end: the approval and statements that a logged release names by
+ * their digests, from anybody; its blobs, from the signer.
  *
  * One pure function of the write and the tree. It belongs to no role: the depot runs it for HTTP, whoever
  * writes into a directory runs it there.

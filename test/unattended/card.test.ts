@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { rawGpgv } from '../harness/gpgv.ts';
 import { OpenpgpCard, PIN } from '../harness/openpgp-card.ts';
 import { Scene } from '../signer/scene.ts';
 import type { Build, Ran } from '../signer/scene.ts';
+import { expectPublished as expectReleased } from './published.ts';
 import { CardKey } from './card-key.ts';
 import { startWatch } from './watching.ts';
 
@@ -34,18 +34,7 @@ async function sealed(): Promise<Build> {
   return build;
 }
 
-async function expectPublished(ran: Ran, build: Build): Promise<void> {
-  expect(ran).toMatchObject({ exit: 0, result: { build: build.build, outcome: 'published' } });
-  expect(await scene.logged(build)).toBe('approval statement intent release');
-  const file = (name: string): Buffer =>
-    readFileSync(scene.path(`releases/hello/${build.approval.version}/${name}`));
-  const said = await rawGpgv({
-    signature: file('app.tgz.asc'),
-    data: [file('app.tgz')],
-    keyring: release.home.export(release.key),
-  });
-  expect(said).toMatchObject({ code: 0, keywords: 'GOODSIG VALIDSIG' });
-}
+const expectPublished = (ran: Ran, build: Build): Promise<void> => expectReleased(scene, release, ran, build);
 
 test('the PIN is asked for once while the card stays in; each signature is the card’s', async () => {
   await release.remove();

@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { rawGpgv } from '../harness/gpgv.ts';
 import { Scene } from '../signer/scene.ts';
 import type { Build, Ran } from '../signer/scene.ts';
+import { expectPublished as expectReleased } from './published.ts';
 import { LockedKey, PASSPHRASE } from './locked-key.ts';
 
 let release: LockedKey;
@@ -41,19 +41,7 @@ const kept = ({ build }: Build): string[] =>
     .trimEnd()
     .split('\n');
 
-/** It is published by one set of entries, and gpgv accepts what users download. */
-async function expectPublished(ran: Ran, build: Build): Promise<void> {
-  expect(ran).toMatchObject({ exit: 0, result: { build: build.build, outcome: 'published' } });
-  expect(await scene.logged(build)).toBe('approval statement intent release');
-  const file = (name: string): Buffer =>
-    readFileSync(scene.path(`releases/hello/${build.approval.version}/${name}`));
-  const said = await rawGpgv({
-    signature: file('app.tgz.asc'),
-    data: [file('app.tgz')],
-    keyring: release.home.export(release.key),
-  });
-  expect(said).toMatchObject({ code: 0, keywords: 'GOODSIG VALIDSIG' });
-}
+const expectPublished = (ran: Ran, build: Build): Promise<void> => expectReleased(scene, release, ran, build);
 
 test('unlocked once, it signs build after build and asks nobody', async () => {
   release.unlock();
