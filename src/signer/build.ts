@@ -7,7 +7,7 @@ import { bindApproval, countAgain } from './approval.ts';
 import { deliverRelease, takeReceipt } from './deliver.ts';
 import { fetchArtifacts, firstProblem } from './fetch.ts';
 import type { Fetched } from './fetch.ts';
-import type { BuildHistory } from './history.ts';
+import type { BuildHistory } from '../policy/history.ts';
 import { loggedPlan, newPlan } from './plan.ts';
 import type { Plan } from './plan.ts';
 import { decidedQuestion, signingQuestion, totalSize } from './question.ts';

@@ -1,5 +1,5 @@
 /** Step 8 of protocol §5: a logged release leaves the signer, is published, and is read back. */
-import type { BuildHistory } from './history.ts';
+import type { BuildHistory } from '../policy/history.ts';
 import { receiptProblem } from './receipt.ts';
 import type { Released } from './released.ts';
 import { Stop } from './result.ts';

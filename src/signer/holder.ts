@@ -4,7 +4,7 @@ import { loggedApproval } from '../policy/logged.ts';
 import type { Approval } from '../records/approval.ts';
 import type { BuildId, ProjectName, Version } from '../records/names.ts';
 import { approvalFile } from '../records/paths.ts';
-import type { BuildHistory } from './history.ts';
+import type { BuildHistory } from '../policy/history.ts';
 import type { Round } from './signer.ts';
 
 interface Named {

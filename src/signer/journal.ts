@@ -11,7 +11,7 @@ import { leafHash, MerkleTree } from '../tlog/merkle.ts';
 import { openNote, signNote } from '../tlog/note.ts';
 import type { NoteSigner } from '../tlog/note.ts';
 import { formatProof } from '../tlog/proof.ts';
-import { History } from './history.ts';
+import { History } from '../policy/history.ts';
 
 export class Journal {
   readonly history = new History();

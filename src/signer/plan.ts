@@ -7,7 +7,7 @@ import type { Manifest } from '../records/manifest.ts';
 import { timestamp, timestampDate } from '../records/names.ts';
 import { manifestFile } from '../records/paths.ts';
 import type { Approved } from './approval.ts';
-import type { BuildHistory } from './history.ts';
+import type { BuildHistory } from '../policy/history.ts';
 import { findReleaseKey, requireReleaseKey } from './release-key.ts';
 import type { ReleaseKey } from './release-key.ts';
 import type { Round } from './signer.ts';

@@ -7,7 +7,7 @@ import type { Fingerprint } from '../records/names.ts';
 import { approvalFile, statementFile } from '../records/paths.ts';
 import { parseStatement } from '../records/statement.ts';
 import type { Statement } from '../records/statement.ts';
-import type { BuildHistory } from './history.ts';
+import type { BuildHistory } from '../policy/history.ts';
 import type { Plan } from './plan.ts';
 import type { Round, SigningQuestion } from './signer.ts';
 import type { Sealed } from './statement.ts';

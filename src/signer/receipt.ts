@@ -11,7 +11,7 @@ import {
 import { CHECKSUMS_FILE, formatChecksums } from '../records/signatures-list.ts';
 import { inParallel } from '../tree/parallel.ts';
 import type { Depot } from '../tree/tree.ts';
-import type { BuildHistory } from './history.ts';
+import type { BuildHistory } from '../policy/history.ts';
 import type { Released } from './released.ts';
 import type { Round } from './signer.ts';
 import type { SignerState } from './state.ts';

@@ -8,7 +8,7 @@ import { refusalFile, refusalProofFile } from '../records/paths.ts';
 import { encodeRefusal, parseRefusal, refusalOf } from '../records/refusal.ts';
 import type { Reason, Refusal } from '../records/refusal.ts';
 import { sha256Hex } from '../records/sha256.ts';
-import type { Logged } from './history.ts';
+import type { Logged } from '../policy/history.ts';
 import { wayOn } from './holder.ts';
 import { Stop } from './result.ts';
 import type { Round } from './signer.ts';

@@ -9,7 +9,7 @@ import {
   signaturesListFile,
 } from '../records/paths.ts';
 import { parseRelease } from '../records/release.ts';
-import type { BuildHistory } from './history.ts';
+import type { BuildHistory } from '../policy/history.ts';
 import { Signatures } from './signatures.ts';
 import type { SignerState } from './state.ts';
 

@@ -11,7 +11,7 @@ import {
 } from '../../src/records/names.ts';
 import type { BuildId } from '../../src/records/names.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
-import { History } from '../../src/signer/history.ts';
+import { History } from '../../src/policy/history.ts';
 
 const build = toBuildId('01jd9v7q3m4n5p6r7s8t9vwxyz', 'test');
 const next = toBuildId('01jd9v7q3m4n5p6r7s8t9vwxz0', 'test');
