@@ -2,7 +2,7 @@
  * What the log says so far, for the decisions that rest on it. Derived from the entries alone, so that it
  * can always be rebuilt from them. Pure.
  */
-import type { LogEntry } from '../records/log-entry.ts';
+import type { BuildEntry, LogEntry } from '../records/log-entry.ts';
 import type {
   BuildId,
   Fingerprint,
@@ -41,6 +41,7 @@ export class History {
   readonly #builds = new Map<BuildId, BuildHistory>();
   readonly #versions = new Map<string, BuildId>();
   readonly #keys = new Set<Fingerprint>();
+  #newest: Timestamp | null = null;
 
   /** Null if no entry names the build. */
   build(build: BuildId): BuildHistory | null {
@@ -64,11 +65,18 @@ export class History {
     return this.#keys;
   }
 
+  /** When the newest entry was logged; null if there is none. */
+  get newest(): Timestamp | null {
+    return this.#newest;
+  }
+
   /**
    * Throws RangeError if no log goes on with the entry: a build has at most one approval, one statement a
-   * slot, one intent and one release, in that order, and a refusal, before the intent, ends it.
+   * slot, one intent and one release, in that order, and a refusal, before the intent, ends it. A heartbeat may
+   * come anywhere.
    */
   check(entry: LogEntry): void {
+    if (entry.type === 'heartbeat') return;
     const before = this.build(entry.build);
     const { build, project, version } = before ?? entry;
     const same = project === entry.project && version === entry.version;
@@ -79,6 +87,8 @@ export class History {
   /** Takes in the entry at `index`. Throws as `check`, and takes nothing. */
   add(entry: LogEntry, index: number): void {
     this.check(entry);
+    this.#newest = entry.time;
+    if (entry.type === 'heartbeat') return;
     const { build, project, version } = entry;
     const before = this.build(build);
     this.#builds.set(build, {
@@ -92,7 +102,7 @@ export class History {
   }
 }
 
-function isPossible(before: BuildHistory | null, entry: LogEntry): boolean {
+function isPossible(before: BuildHistory | null, entry: BuildEntry): boolean {
   const { approval = null, statements, intent = null, release = null, refusal = null } = before ?? {};
   if (refusal !== null) return false;
   switch (entry.type) {
@@ -114,7 +124,7 @@ function isPossible(before: BuildHistory | null, entry: LogEntry): boolean {
 }
 
 /** What the entry adds to what is known of its build. */
-function change(before: BuildHistory | null, entry: LogEntry, index: number): Partial<BuildHistory> {
+function change(before: BuildHistory | null, entry: BuildEntry, index: number): Partial<BuildHistory> {
   const logged = (sha256: Sha256): Logged => ({ index, time: entry.time, sha256 });
   switch (entry.type) {
     case 'approval':
@@ -134,13 +144,13 @@ function change(before: BuildHistory | null, entry: LogEntry, index: number): Pa
   }
 }
 
-function digestOf(entry: LogEntry, file: string): Sha256 {
+function digestOf(entry: BuildEntry, file: string): Sha256 {
   const sha256 = entry.records[file];
   if (sha256 === undefined) throw new RangeError(`log entry: ${entry.type} without ${file}`);
   return sha256;
 }
 
-function statementsOf(entry: LogEntry): [Slot, Sha256][] {
+function statementsOf(entry: BuildEntry): [Slot, Sha256][] {
   return Object.entries(entry.records).flatMap(([path, sha256]): [Slot, Sha256][] => {
     const file = parseBuildFile(path);
     return file?.kind === 'statement' ? [[file.slot, sha256]] : [];
@@ -148,7 +158,7 @@ function statementsOf(entry: LogEntry): [Slot, Sha256][] {
 }
 
 /** The approvers whose signatures the entry names. */
-function approversOf(entry: LogEntry): Fingerprint[] {
+function approversOf(entry: BuildEntry): Fingerprint[] {
   return Object.keys(entry.records).flatMap((path) => {
     const file = parseBuildFile(path);
     return file?.kind === 'approval-signature' ? [file.approver] : [];

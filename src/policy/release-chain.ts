@@ -8,7 +8,7 @@
 import { refused } from '../failure.ts';
 import type { Failure } from '../failure.ts';
 import { parseLogEntry } from '../records/log-entry.ts';
-import type { LogEntry, LogEntryType } from '../records/log-entry.ts';
+import type { BuildEntry, BuildEntryType } from '../records/log-entry.ts';
 import { parseManifest } from '../records/manifest.ts';
 import type { Manifest } from '../records/manifest.ts';
 import type { Sha256 } from '../records/names.ts';
@@ -28,7 +28,7 @@ import type { Verified } from './verified.ts';
 
 /** An entry, and where in the log it is. */
 export interface ProvenEntry {
-  readonly entry: LogEntry;
+  readonly entry: BuildEntry;
   readonly index: number;
   /** The tree that it is proven to be in. */
   readonly checkpoint: Checkpoint;
@@ -139,7 +139,7 @@ export function verifyRefusal(
 function proveEntry(
   proof: Proof,
   leaf: Buffer,
-  type: LogEntryType,
+  type: BuildEntryType,
   log: Project['log'],
 ): Verified<ProvenEntry> {
   const checkpoint = verifyProof(proof, leaf, log.key, log.origin);

@@ -1,7 +1,6 @@
 /** What somebody with H's log key can make: release records and refusals that say whatever they like, each proven. */
 import { readFile } from 'node:fs/promises';
 import { encodeLogEntry, parseLogEntry } from '../../src/records/log-entry.ts';
-import type { LogEntry } from '../../src/records/log-entry.ts';
 import { encodeManifest, parseManifest } from '../../src/records/manifest.ts';
 import { timestamp } from '../../src/records/names.ts';
 import {
@@ -68,11 +67,10 @@ export class LogThief {
       releaseFile,
       encodeRelease({ ...old, ...other, signatures, manifest: sha256Hex(manifest) }),
     );
-    const entry: LogEntry = {
-      ...parseLogEntry(await read(logEntryFile)),
-      ...other,
-      records: { [releaseFile]: sha256Hex(release), [manifestFile]: sha256Hex(manifest) },
-    };
+    const { time } = parseLogEntry(await read(logEntryFile));
+    const { build: id, project, version } = { ...old, ...other };
+    const records = { [releaseFile]: sha256Hex(release), [manifestFile]: sha256Hex(manifest) };
+    const entry = { type: 'release', time, build: id, project, version, records, keys: [] } as const;
     const leaf = bend(logEntryFile, encodeLogEntry(entry));
     return new Map([
       [logEntryFile, leaf],

@@ -1,6 +1,7 @@
 /** What may follow what in the log, and what decisions read out of it. */
 import { expect, test } from 'vitest';
-import type { LogEntry, LogEntryType } from '../../src/records/log-entry.ts';
+import { heartbeat } from '../../src/records/log-entry.ts';
+import type { BuildEntry, BuildEntryType } from '../../src/records/log-entry.ts';
 import {
   toBuildId,
   toFingerprint,
@@ -19,7 +20,7 @@ const project = toProjectName('hello', 'test');
 const version = toVersion('1.0', 'test');
 const key = toFingerprint('A'.repeat(40), 'test');
 
-const RECORDS: Record<LogEntryType, readonly string[]> = {
+const RECORDS: Record<BuildEntryType, readonly string[]> = {
   approval: ['approval.json', `approval.json.${key}.sig`],
   statement: ['statements/b1.json', 'statements/b1.json.sig'],
   conflict: ['statements/b1.json', 'statements/b1.2.json'],
@@ -28,7 +29,7 @@ const RECORDS: Record<LogEntryType, readonly string[]> = {
   refusal: ['refusal.json'],
 };
 
-const entry = (type: LogEntryType, of: BuildId = build): LogEntry => ({
+const entry = (type: BuildEntryType, of: BuildId = build): BuildEntry => ({
   type,
   time: toTimestamp('2026-11-22T12:00:00Z', 'test'),
   ...{ build: of, project, version },
@@ -36,13 +37,13 @@ const entry = (type: LogEntryType, of: BuildId = build): LogEntry => ({
   keys: type === 'approval' ? [key] : [],
 });
 
-function historyOf(...types: LogEntryType[]): History {
+function historyOf(...types: BuildEntryType[]): History {
   const history = new History();
   types.forEach((type, index) => history.add(entry(type), index));
   return history;
 }
 
-test.each<LogEntryType[]>([
+test.each<BuildEntryType[]>([
   ['approval', 'approval'],
   ['approval', 'statement', 'statement'],
   ['approval', 'intent'],
@@ -94,4 +95,22 @@ test('entries of one build agree on what it is', () => {
   expect(() => history.check({ ...entry('statement'), version: toVersion('2.0', 'test') })).toThrow(
     RangeError,
   );
+});
+
+test('a heartbeat changes nothing, wherever it comes, but how old the log is', () => {
+  const history = new History();
+  expect(history.newest).toBeNull();
+  const alive = (hour: number) => heartbeat(project, toTimestamp(`2026-11-23T0${hour}:00:00Z`, 'test'));
+  history.add(alive(0), 0);
+  expect(history.newest).toBe('2026-11-23T00:00:00Z');
+  expect(history.builds()).toEqual([]);
+  history.add(entry('approval'), 1);
+  expect(history.newest).toBe('2026-11-22T12:00:00Z');
+  const known = history.build(build);
+  history.add(alive(1), 2);
+  history.add(alive(2), 3);
+  expect(history.newest).toBe('2026-11-23T02:00:00Z');
+  expect(history.build(build)).toBe(known);
+  history.add(entry('statement'), 4);
+  expect(history.build(build)?.statements.get(toSlot('b1', 'test'))).toMatchObject({ index: 4 });
 });

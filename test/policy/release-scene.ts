@@ -1,6 +1,6 @@
 /** The end of the build in `scene.ts`: what the signer's log holds, and the files that rest on it. */
 import { encodeLogEntry } from '../../src/records/log-entry.ts';
-import type { LogEntry } from '../../src/records/log-entry.ts';
+import type { BuildEntry } from '../../src/records/log-entry.ts';
 import { encodeManifest } from '../../src/records/manifest.ts';
 import { timestamp } from '../../src/records/names.ts';
 import {
@@ -78,7 +78,7 @@ export const manifest = {
 /** Release records, each part replaceable; digests follow. */
 export function releaseFiles(
   changes: {
-    entry?: Partial<LogEntry>;
+    entry?: Partial<BuildEntry>;
     release?: Partial<Parameters<typeof encodeRelease>[0]>;
     manifest?: Partial<Parameters<typeof encodeManifest>[0]>;
     list?: Buffer;
@@ -118,7 +118,7 @@ export function releaseFiles(
 
 /** `refusal.json` and its proof. */
 export function refusalFiles(
-  changes: { entry?: Partial<LogEntry>; proof?: (leaf: Buffer) => Buffer } = {},
+  changes: { entry?: Partial<BuildEntry>; proof?: (leaf: Buffer) => Buffer } = {},
 ): Files {
   const record = encodeRefusal(
     refusalOf({

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { Failure } from '../../src/failure.ts';
 import { encodeApproval, parseApproval } from '../../src/records/approval.ts';
 import { canonicalize, encodeCanonical, parseCanonical } from '../../src/records/canonical.ts';
-import { encodeLogEntry, LOG_ENTRY_TYPES, parseLogEntry } from '../../src/records/log-entry.ts';
+import { BUILD_ENTRY_TYPES, encodeLogEntry, heartbeat, parseLogEntry } from '../../src/records/log-entry.ts';
 import { encodeRefusal, parseRefusal, REASON_CODES, refusalOf } from '../../src/records/refusal.ts';
 import { formatSignaturesList, parseSignaturesList } from '../../src/records/signatures-list.ts';
 import { encodeStatement, parseStatement, sortSubjects } from '../../src/records/statement.ts';
@@ -116,16 +116,19 @@ describe('records with any legal content come back', () => {
   });
 
   test('log entries', () => {
-    const entries = fc
+    const ofBuilds = fc
       .record({
-        type: fc.constantFrom(...LOG_ENTRY_TYPES),
+        type: fc.constantFrom(...BUILD_ENTRY_TYPES),
         time: arbitrary.timestamp,
         records: arbitrary.recordOf(arbitrary.buildFile, arbitrary.sha256, 20),
         keys: fc.array(arbitrary.fingerprint, { maxLength: 16 }),
       })
       .map((fields) => ({ ...logEntry, ...fields }));
+    const heartbeats = fc
+      .tuple(arbitrary.project, arbitrary.timestamp)
+      .map(([project, time]) => heartbeat(project, time));
     fc.assert(
-      fc.property(entries, (value) => {
+      fc.property(fc.oneof(ofBuilds, heartbeats), (value) => {
         expect(parseLogEntry(encodeLogEntry(value))).toEqual(value);
       }),
     );

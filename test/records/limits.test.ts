@@ -1,7 +1,7 @@
 /** How much a record may hold: at the limit it is taken, in good time; beyond it is refused before it costs. */
 import { describe, expect, test } from 'vitest';
 import { encodeApproval, parseApproval, terms } from '../../src/records/approval.ts';
-import { LARGE_RECORD_MAX, MAX_SUBJECTS, RECORD_MAX } from '../../src/records/canonical.ts';
+import { encodeCanonical, LARGE_RECORD_MAX, MAX_SUBJECTS, RECORD_MAX } from '../../src/records/canonical.ts';
 import { encodeLogEntry, LOG_ENTRY_MAX, parseLogEntry } from '../../src/records/log-entry.ts';
 import { toArtifactName, toSlot, toTimestamp } from '../../src/records/names.ts';
 import { encodeRefusal, parseRefusal, refusalOf as makeRefusal } from '../../src/records/refusal.ts';
@@ -227,4 +227,14 @@ test('a log entry names files of its build, and stays under 64 KiB', () => {
   );
   for (const path of ['../x', 'countersign.toml', 'builds/x', ''])
     refusalOf(() => parseLogEntry(encodeLogEntry({ ...logEntry, records: { [path]: sha256Hex('') } })));
+});
+
+test('a heartbeat is of no build, and an entry of a build is of one', () => {
+  const { time, project, version, build, records, keys } = logEntry;
+  const bare = { type: 'heartbeat', time, project, build: null, version: null, records: {}, keys: [] };
+  expect(parseLogEntry(encodeCanonical(bare))).toEqual(bare);
+  for (const change of [{ build }, { version }, { records }, { keys: [...keys] }, { type: 'intent' }])
+    expect(refusalOf(() => parseLogEntry(encodeCanonical({ ...bare, ...change }))).code).toMatch(
+      /-malformed$/,
+    );
 });

@@ -1,8 +1,8 @@
 /** One good example of every record, and all parsers of JSON records behind one interface. */
 import { APPROVAL_TYPE, encodeApproval, parseApproval } from '../../src/records/approval.ts';
 import type { Approval } from '../../src/records/approval.ts';
-import { encodeLogEntry, parseLogEntry } from '../../src/records/log-entry.ts';
-import type { LogEntry } from '../../src/records/log-entry.ts';
+import { encodeLogEntry, heartbeat, parseLogEntry } from '../../src/records/log-entry.ts';
+import type { BuildEntry, LogEntry } from '../../src/records/log-entry.ts';
 import { encodeManifest, parseManifest } from '../../src/records/manifest.ts';
 import type { Manifest } from '../../src/records/manifest.ts';
 import {
@@ -113,7 +113,7 @@ export const refusal: Refusal = refusalOf({
   time: noon,
 });
 
-export const logEntry: LogEntry = {
+export const logEntry: BuildEntry = {
   type: 'approval',
   time: noon,
   build,
@@ -167,7 +167,8 @@ export const records: readonly JsonRecord[] = [
   record('manifest', manifest, encodeManifest, parseManifest),
   record('release', release, encodeRelease, parseRelease),
   record('refusal', refusal, encodeRefusal, parseRefusal),
-  record('log entry', logEntry, encodeLogEntry, parseLogEntry),
+  record<LogEntry>('log entry', logEntry, encodeLogEntry, parseLogEntry),
+  record<LogEntry>('heartbeat', heartbeat(project, noon), encodeLogEntry, parseLogEntry),
   record(
     'ticket',
     ticket,

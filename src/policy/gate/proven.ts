@@ -12,7 +12,7 @@ import {
   releaseProofFile,
   signaturesListFile,
 } from '../../records/paths.ts';
-import type { LogEntry } from '../../records/log-entry.ts';
+import type { BuildEntry } from '../../records/log-entry.ts';
 import { sha256Hex } from '../../records/sha256.ts';
 import { attempt } from '../attempt.ts';
 import {
@@ -109,7 +109,7 @@ const tooEarly = (name: string): Denied =>
   denied(403, 'write-needs-authenticator', `there is no ${name} yet`);
 
 /** A proof of one build authorises nothing in another. */
-function otherBuild({ build, rules }: Write, entry: LogEntry): Denied | null {
+function otherBuild({ build, rules }: Write, entry: BuildEntry): Denied | null {
   if (entry.build === build && entry.project === rules.name) return null;
   const text = `the log entry is of ${entry.project} build ${entry.build}`;
   return denied(403, 'build-mismatch', `${text}, not of ${rules.name} build ${build}`);
