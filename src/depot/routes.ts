@@ -30,7 +30,7 @@ import { sendBytes, sendFailure, sendFile } from './answer.ts';
 import { Bodies, SMALL_WRITE_MAX } from './bodies.ts';
 import { listBuild, listReleases, readRelease } from './listing.ts';
 import { buildPage, buildsPage, frontPage, releasePage, releasesPage } from './pages.ts';
-import { inTurn } from './turns.ts';
+import { inTurn } from '../host/turns.ts';
 import { bearerToken, contentLength, isTarget, wantsPage } from './request.ts';
 
 export interface Served {
