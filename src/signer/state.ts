@@ -4,7 +4,7 @@
  * a record is on the disk before the entry with its digest.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, rm, stat } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { unable, usage } from '../failure.ts';
 import {
@@ -18,8 +18,7 @@ import {
 import { LineFile } from '../host/line-file.ts';
 import { takeLock } from '../host/lock.ts';
 import type { Lock } from '../host/lock.ts';
-import { word } from '../host/shell.ts';
-import { openToAll } from '../host/permissions.ts';
+import { readSecret, requirePrivate } from '../host/secret.ts';
 import type { Project } from '../policy/project.ts';
 import { decodeToken, TOKEN_BYTES } from '../policy/token.ts';
 import { LARGE_RECORD_MAX } from '../records/canonical.ts';
@@ -37,9 +36,11 @@ const LOCK = 'lock';
 const BUILDS = 'builds';
 /** What is being written, until it has its name. */
 const SCRATCH = 'tmp';
-const SECRET_MAX = 4096;
+const CHECKPOINT_MAX = 4096;
 
 const SETTLED = 'settled';
+/** What to do where there is none. */
+const MISSING = 'countersign init makes it, on the signer';
 
 /** The public halves of a new state directory, for the project file. */
 export interface NewState {
@@ -91,18 +92,15 @@ export async function removeState(directory: string): Promise<void> {
  * are not those of the project file), unable (`locked`, `journal-damaged`, `disk`).
  */
 export async function openState(directory: string, project: Project): Promise<SignerState> {
-  await checkPrivate(directory);
-  const open = openToAll(directory);
-  if (open !== null)
-    throw usage('state-permissions', `everybody on this host may write ${open}`, `chmod o-w ${word(open)}`);
+  await requirePrivate(directory, MISSING);
   const lock = await takeLock(join(directory, LOCK));
   try {
-    const logKey = parseSignerKey(await readSecret(join(directory, LOG_KEY)));
-    const token = decodeToken(await readSecret(join(directory, TOKEN)));
+    const logKey = parseSignerKey(await readSecret(join(directory, LOG_KEY), MISSING));
+    const token = decodeToken(await readSecret(join(directory, TOKEN), MISSING));
     if (logKey.verifier.text !== project.log.key.text || logKey.name !== project.log.origin)
       throw foreign(directory, 'log key');
     if (sha256Hex(token) !== project.signerTokenSha256) throw foreign(directory, 'signer token');
-    const signed = await readFileBounded(join(directory, CHECKPOINT), SECRET_MAX);
+    const signed = await readFileBounded(join(directory, CHECKPOINT), CHECKPOINT_MAX);
     const journal = await Journal.open(join(directory, JOURNAL), logKey, signed);
     await clearScratch(join(directory, SCRATCH));
     return new SignerState({ journal, token, directory, lock });
@@ -207,21 +205,4 @@ async function clearScratch(path: string): Promise<void> {
   } catch (error) {
     throw diskFailure(error, `clear ${path}`);
   }
-}
-
-async function readSecret(path: string): Promise<string> {
-  await checkPrivate(path);
-  return ((await readFileBounded(path, SECRET_MAX)) ?? Buffer.alloc(0)).toString('latin1').trimEnd();
-}
-
-/** Ours alone: whoever else could write here would choose what the release key signs. */
-async function checkPrivate(path: string): Promise<void> {
-  const status = await stat(path).catch((cause: unknown) => {
-    throw usage('state-missing', `${path} can't be read`, 'countersign init makes it, on the signer', cause);
-  });
-  const mode = status.isDirectory() ? '0700' : '0600';
-  if (status.uid !== process.geteuid?.())
-    throw usage('state-permissions', `${path} belongs to another user`, `run as that user, or chown it`);
-  if ((status.mode & 0o077) !== 0)
-    throw usage('state-permissions', `${path} is open to other users`, `chmod ${mode} ${word(path)}`);
 }
