@@ -14,6 +14,7 @@ import { sha256Hex } from '../records/sha256.ts';
 import type { Subject } from '../records/statement.ts';
 import type { Ticket } from '../records/ticket.ts';
 import { parseVerifierKey } from '../tlog/note.ts';
+import { unwitnessed } from '../tlog/proof.ts';
 import type { Depot } from '../tree/tree.ts';
 import { hashAll } from './hash.ts';
 import { dropPending, readPending, savePending } from './pending.ts';
@@ -167,7 +168,7 @@ function rulesOf({ project, approval, log }: Ticket): TicketRules {
   return {
     name: project,
     policy: DEFAULT_POLICY,
-    log: { ...log, key: parseVerifierKey(log.key) },
+    log: unwitnessed({ origin: log.origin, key: parseVerifierKey(log.key) }),
     vouched: approval,
   };
 }

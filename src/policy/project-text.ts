@@ -49,10 +49,21 @@ ${optional(project.depot !== null, `depot = ${string(project.depot ?? 'https://d
 # Tokens travel over https or to this host only. true sends them over plain HTTP to anybody: for test networks.
 ${optional(project.insecureHttp, 'insecure-http = true')}
 
+# The newest entry of the log may be so old, like 3d; sign --watch writes one a day.
+# max-log-age = "3d"
+
+# A release waits until so many of the witnesses below have cosigned the log.
+# witness-quorum = 1
+
 # The log of the signer. Everything that is believed about a release rests on this key.
 [log]
 origin = ${string(project.log.origin)}
 key = ${string(project.log.key)}
+
+# Others, who vouch that the log never takes an entry back: one table each (C2SP tlog-witness).
+# [[witnesses]]
+# key = "witness.example/w1+…"
+# url = "https://witness.example"
 
 [signer]
 # SHA-256 of the token with which the signer reads artifacts before they are published.

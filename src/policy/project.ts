@@ -14,8 +14,11 @@ import { MAX_SUBJECTS } from '../records/canonical.ts';
 import { toProjectName, toSha256 } from '../records/names.ts';
 import type { Fingerprint, ProjectName, Sha256 } from '../records/names.ts';
 import { toPatterns } from '../records/pattern.ts';
+import type { LogKey } from '../tlog/checkpoint.ts';
+import { parseWitnessKey } from '../tlog/cosignature.ts';
+import type { WitnessKey } from '../tlog/cosignature.ts';
 import { parseVerifierKey } from '../tlog/note.ts';
-import type { VerifierKey } from '../tlog/note.ts';
+import type { LogTrust } from '../tlog/proof.ts';
 import { attempt } from './attempt.ts';
 import { durationSeconds } from './duration.ts';
 
@@ -39,7 +42,12 @@ export interface Project {
   readonly depot: string | null;
   /** Tokens may travel over plain HTTP to hosts other than this one. */
   readonly insecureHttp: boolean;
-  readonly log: { readonly origin: string; readonly key: VerifierKey };
+  /** The signer's log, and how many of its witnesses must have cosigned what a release rests on. */
+  readonly log: LogTrust;
+  /** Those of `log`, and where each is asked. */
+  readonly witnesses: readonly Witness[];
+  /** Seconds after which the newest entry of the log is too old; null: any age will do. */
+  readonly maxLogAge: number | null;
   readonly signerTokenSha256: Sha256;
   readonly release: { readonly certificate: Certificate; readonly hash: 'sha256' | 'sha512' };
   /** One certificate a person. */
@@ -47,6 +55,13 @@ export interface Project {
   /** Receives sealed nonces; null where no scheme needs it. */
   readonly encryption: Certificate | null;
   readonly policy: ProjectPolicy;
+}
+
+/** Somebody else, who vouches that the log never takes an entry back. */
+export interface Witness {
+  readonly key: WitnessKey;
+  /** Prefix of its requests (C2SP tlog-witness), without a slash at its end. */
+  readonly url: string;
 }
 
 export const DEFAULT_POLICY: ProjectPolicy = {
@@ -62,7 +77,10 @@ const TOP_LEVEL = [
   'threshold',
   'depot',
   'insecure-http',
+  'max-log-age',
+  'witness-quorum',
   'log',
+  'witnesses',
   'signer',
   'release',
   'approvers',
@@ -70,6 +88,7 @@ const TOP_LEVEL = [
 ] as const;
 
 const MAX_APPROVERS = 64;
+const MAX_WITNESSES = 64;
 const MAX_LIFETIME = 365 * 86_400;
 
 /**
@@ -110,7 +129,10 @@ function readProject(table: unknown, readKey: (relativePath: string) => Buffer):
     return certificate;
   };
 
-  const defaults = { depot: null, 'insecure-http': false, policy: {} };
+  const defaults = {
+    ...{ depot: null, 'insecure-http': false, policy: {} },
+    ...{ witnesses: [], 'witness-quorum': null, 'max-log-age': null },
+  };
   const top = closedObject({ ...defaults, ...object(table) }, 'top level', TOP_LEVEL);
   const log = closedObject(top.log, '[log]', ['origin', 'key']);
   const signer = closedObject({ 'encryption-certificate': null, ...object(top.signer) }, '[signer]', [
@@ -125,13 +147,20 @@ function readProject(table: unknown, readKey: (relativePath: string) => Buffer):
   const approvers = listOf(top.approvers, '[[approvers]]', { min: 1, max: MAX_APPROVERS }, (value, where) =>
     certificateAt(closedObject(value, where, ['certificate']).certificate, `${where}.certificate`),
   );
+  const witnesses = listOf(top.witnesses, '[[witnesses]]', { min: 0, max: MAX_WITNESSES }, readWitness);
   return {
     name: toProjectName(top.project, 'project'),
     // A threshold that the approvers cannot reach would refuse every build, and only once there is one.
     threshold: integer(top.threshold, 'threshold', { min: 1, max: approvers.length }),
     depot: nullOr(top.depot, 'depot', depotPlace),
     insecureHttp: boolean(top['insecure-http'], 'insecure-http'),
-    log: readLog(log.origin, log.key),
+    log: {
+      ...readLog(log.origin, log.key),
+      witnesses: witnesses.map(({ key }) => key),
+      quorum: readQuorum(top['witness-quorum'], witnesses.length),
+    },
+    witnesses,
+    maxLogAge: nullOr(top['max-log-age'], 'max-log-age', duration),
     signerTokenSha256: toSha256(signer['token-sha256'], '[signer] token-sha256'),
     release: {
       certificate: certificateAt(release.certificate, '[release] certificate'),
@@ -143,10 +172,29 @@ function readProject(table: unknown, readKey: (relativePath: string) => Buffer):
   };
 }
 
-function readLog(origin: unknown, key: unknown): Project['log'] {
+function readLog(origin: unknown, key: unknown): LogKey {
   const verifier = parseVerifierKey(text(key, '[log] key', 512));
   if (verifier.name !== origin) throw malformed('[log] key', `is the key of another log than the origin`);
   return { origin: verifier.name, key: verifier };
+}
+
+function readWitness(value: unknown, where: string): Witness {
+  const { key, url } = closedObject(value, where, ['key', 'url']);
+  return { key: parseWitnessKey(text(key, `${where}.key`, 512)), url: httpUrl(url, `${where}.url`) };
+}
+
+/** Said outright wherever there are witnesses: a quorum of none that nobody chose would look like safety. */
+function readQuorum(value: unknown, witnesses: number): number {
+  if (value === null && witnesses > 0)
+    throw malformed('witness-quorum', `missing: how many of the ${witnesses} witnesses a release waits for`);
+  return value === null ? 0 : integer(value, 'witness-quorum', { min: 0, max: witnesses });
+}
+
+function duration(value: unknown, where: string): number {
+  const seconds = durationSeconds(text(value, where, 16));
+  if (seconds === null || seconds > MAX_LIFETIME)
+    throw malformed(where, 'not a length of time like 10m, 4h or 1d, of at most 365d');
+  return seconds;
 }
 
 function readPolicy(value: unknown): ProjectPolicy {
@@ -164,15 +212,12 @@ function readPolicy(value: unknown): ProjectPolicy {
     'max-total',
     'max-lifetime',
   ]);
-  const maxLifetime = durationSeconds(text(policy['max-lifetime'], '[policy] max-lifetime', 16));
-  if (maxLifetime === null || maxLifetime > MAX_LIFETIME)
-    throw malformed('[policy] max-lifetime', 'not a length of time like 10m, 4h or 1d, of at most 365d');
   return {
     patterns: toPatterns(policy.artifacts, '[policy] artifacts'),
     maxCount: integer(policy['max-count'], '[policy] max-count', { min: 1, max: MAX_SUBJECTS }),
     maxBytes: integer(policy['max-size'], '[policy] max-size', { min: 1 }),
     maxTotalBytes: integer(policy['max-total'], '[policy] max-total', { min: 1 }),
-    maxLifetime,
+    maxLifetime: duration(policy['max-lifetime'], '[policy] max-lifetime'),
   };
 }
 
@@ -189,8 +234,14 @@ function keyPath(value: unknown, where: string): string {
 }
 
 function depotPlace(value: unknown, where: string): string {
+  const place = text(value, where, 1024);
+  if (/^\/[^\0-\x1f\x7f]*$/.test(place)) return place;
+  return httpUrl(value, where, ' nor an absolute path');
+}
+
+/** An http or https URL without user, query and fragment, and without a slash at its end; `otherwise`: what else would do. */
+function httpUrl(value: unknown, where: string, otherwise = ''): string {
   const url = text(value, where, 1024);
-  if (/^\/[^\0-\x1f\x7f]*$/.test(url)) return url;
   // Printable and plain: it goes into tickets and statements, and tokens are sent to it.
   const parsed = /^https?:\/\/[\x21-\x7e]+$/.test(url) && URL.canParse(url) ? new URL(url) : null;
   if (
@@ -202,7 +253,7 @@ function depotPlace(value: unknown, where: string): string {
   )
     throw malformed(
       where,
-      'neither an http or https URL without user, query and fragment nor an absolute path',
+      `${otherwise === '' ? 'not' : 'neither'} an http or https URL without user, query and fragment${otherwise}`,
     );
   return url.replace(/\/+$/, '');
 }
@@ -220,6 +271,14 @@ function checkRoles(project: Project): void {
       certificate,
     ]),
   ];
+  const publicKeys = [project.log.key, ...project.log.witnesses];
+  for (const [at, { publicKey, name }] of publicKeys.entries())
+    if (publicKeys.slice(0, at).some((other) => other.publicKey.equals(publicKey)))
+      throw usage(
+        'key-in-two-roles',
+        `countersign.toml: the key of ${name} is that of the log, or of another witness`,
+        'the log, and each witness, needs a key of its own',
+      );
   for (const [role, certificate] of roles)
     for (const key of allSigningFingerprints(certificate)) {
       const holder = holders.get(key);

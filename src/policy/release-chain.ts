@@ -20,9 +20,9 @@ import type { Release } from '../records/release.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import { CHECKSUMS_FILE, parseSignaturesList } from '../records/signatures-list.ts';
 import type { Checkpoint } from '../tlog/checkpoint.ts';
+import type { Cosignature } from '../tlog/cosignature.ts';
 import { parseProof, verifyProof } from '../tlog/proof.ts';
-import type { Proof } from '../tlog/proof.ts';
-import type { Project } from './project.ts';
+import type { LogTrust, Proof } from '../tlog/proof.ts';
 import { verifiedRecord } from './verified.ts';
 import type { Verified } from './verified.ts';
 
@@ -32,6 +32,8 @@ export interface ProvenEntry {
   readonly index: number;
   /** The tree that it is proven to be in. */
   readonly checkpoint: Checkpoint;
+  /** Of that tree, by witnesses of the project file. */
+  readonly cosignatures: readonly Cosignature[];
 }
 
 /** The files of a release's chain, exactly as received. */
@@ -54,7 +56,7 @@ export type VerifiedRelease = Verified<
 >;
 
 /** All links, and that they speak of the same thing. That it is the build asked for is the caller's to compare. */
-export function verifyReleaseChain(files: ReleaseFiles, log: Project['log']): VerifiedRelease {
+export function verifyReleaseChain(files: ReleaseFiles, log: LogTrust): VerifiedRelease {
   // 1. proof → entry
   const proven = verifyReleaseEntry(files.proof, files.logEntry, log);
   // 2. entry → release.json
@@ -76,11 +78,7 @@ export function verifyReleaseChain(files: ReleaseFiles, log: Project['log']): Ve
 }
 
 /** Link 1: the log key vouches that this entry of type `release` is in the log. */
-export function verifyReleaseEntry(
-  proof: Buffer,
-  logEntry: Buffer,
-  log: Project['log'],
-): Verified<ProvenEntry> {
+export function verifyReleaseEntry(proof: Buffer, logEntry: Buffer, log: LogTrust): Verified<ProvenEntry> {
   const parsed = parseProof(proof);
   // What stands in `extra` nobody signed; the entry is a file of its own here.
   if (parsed.extra !== null) throw broken('the proof of a release has an extra line');
@@ -123,11 +121,12 @@ export function verifySignaturesList(
 export function verifyRefusal(
   proof: Buffer,
   bytes: Buffer,
-  log: Project['log'],
+  log: LogTrust,
 ): Verified<ProvenEntry & { readonly refusal: Refusal }> {
   const parsed = parseProof(proof);
   if (parsed.extra === null) throw broken('the proof of a refusal has no extra line with its entry');
-  const proven = proveEntry(parsed, parsed.extra, 'refusal', log);
+  // No witness is needed to say no: else one that is silent would keep it from being heard.
+  const proven = proveEntry(parsed, parsed.extra, 'refusal', { ...log, quorum: 0 });
   requireDigest(bytes, proven.entry.records[refusalFile], refusalFile);
   const refusal = parseRefusal(bytes);
   if (refusal.build !== proven.entry.build)
@@ -136,16 +135,11 @@ export function verifyRefusal(
 }
 
 /** A proof authorises a record only if the entry's type is the record's (§7): so the type is part of the question. */
-function proveEntry(
-  proof: Proof,
-  leaf: Buffer,
-  type: BuildEntryType,
-  log: Project['log'],
-): Verified<ProvenEntry> {
-  const checkpoint = verifyProof(proof, leaf, log.key, log.origin);
+function proveEntry(proof: Proof, leaf: Buffer, type: BuildEntryType, log: LogTrust): Verified<ProvenEntry> {
+  const { checkpoint, cosignatures } = verifyProof(proof, leaf, log);
   const entry = parseLogEntry(leaf);
   if (entry.type !== type) throw broken(`the log entry is of type ${entry.type}, not ${type}`);
-  return verifiedRecord({ entry, index: proof.index, checkpoint });
+  return verifiedRecord({ entry, index: proof.index, checkpoint, cosignatures });
 }
 
 const slots = (record: object): string => Object.keys(record).sort().join(' ');

@@ -11,10 +11,15 @@ import type { KeyObject } from 'node:crypto';
 import { refused } from '../failure.ts';
 import { decodeBase64 } from '../records/base64.ts';
 
+/** What a key signs: notes themselves, or cosignatures of them. The byte is its type in key ids and key texts. */
+const TYPES = { note: 1, cosignature: 4 } as const;
+export type KeyType = keyof typeof TYPES;
+
 /** The public half of a note key, "vkey". */
-export interface VerifierKey {
+export interface PublicNoteKey<Type extends KeyType> {
+  readonly type: Type;
   readonly name: string;
-  /** Four bytes: SHA-256(name ‖ LF ‖ 0x01 ‖ public key), cut. */
+  /** Four bytes: SHA-256(name ‖ LF ‖ type ‖ public key), cut. */
   readonly id: Buffer;
   /** 32 bytes, Ed25519. */
   readonly publicKey: Buffer;
@@ -22,15 +27,19 @@ export interface VerifierKey {
   readonly text: string;
 }
 
+/** The key of a log. */
+export type VerifierKey = PublicNoteKey<'note'>;
+
 /** The private half, ready to sign. */
-export interface NoteSigner {
+export interface PrivateNoteKey<Type extends KeyType> {
   readonly name: string;
-  readonly verifier: VerifierKey;
+  readonly verifier: PublicNoteKey<Type>;
   /** The raw Ed25519 signature of the message. */
   sign(message: Buffer): Buffer;
 }
 
-const ED25519 = Buffer.of(1);
+export type NoteSigner = PrivateNoteKey<'note'>;
+
 const SEED_BYTES = 32;
 const NOTE_MAX = 256 * 1024;
 const SIGNATURES_MAX = 100;
@@ -41,59 +50,89 @@ const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex');
 /** A key name: not empty, no Unicode spaces, no plus, no control characters. */
 const isKeyName = (name: string): boolean => /^[^\s\p{White_Space}\p{Cc}\p{Surrogate}+]+$/u.test(name);
 
-const verifierKey = (name: string, publicKey: Buffer): VerifierKey => {
-  const typed = Buffer.concat([ED25519, publicKey]);
+const publicNoteKey = <Type extends KeyType>(
+  type: Type,
+  name: string,
+  publicKey: Buffer,
+): PublicNoteKey<Type> => {
+  const typed = Buffer.concat([Buffer.of(TYPES[type]), publicKey]);
   const id = createHash('sha256').update(`${name}\n`).update(typed).digest().subarray(0, 4);
-  return { name, id, publicKey, text: `${name}+${id.toString('hex')}+${typed.toString('base64')}` };
+  return { type, name, id, publicKey, text: `${name}+${id.toString('hex')}+${typed.toString('base64')}` };
 };
 
 /** Name, id and 32 bytes of key material of `<name>+<id>+<base64>`; null when it is not that. */
-function splitKey(text: string): { name: string; id: string; material: Buffer } | null {
+function splitKey(type: KeyType, text: string): { name: string; id: string; material: Buffer } | null {
   const [, name = '', id = '', encoded = ''] = /^([^+]+)\+([0-9a-f]{8})\+(.+)$/su.exec(text) ?? [];
   const typed = decodeBase64(encoded);
-  if (!isKeyName(name) || typed?.length !== 1 + SEED_BYTES || typed[0] !== ED25519[0]) return null;
+  if (!isKeyName(name) || typed?.length !== 1 + SEED_BYTES || typed[0] !== TYPES[type]) return null;
   return { name, id, material: typed.subarray(1) };
 }
 
-/** Reads a verifier key, Ed25519 only. Throws refused(`note-key-malformed`). */
-export function parseVerifierKey(text: string): VerifierKey {
-  const parts = splitKey(text);
-  const key = parts && verifierKey(parts.name, parts.material);
+/** Reads the public text of a key of that type. Throws refused(`note-key-malformed`). */
+export function parsePublicKey<Type extends KeyType>(type: Type, text: string): PublicNoteKey<Type> {
+  const parts = splitKey(type, text);
+  const key = parts && publicNoteKey(type, parts.name, parts.material);
   if (key?.text !== text)
-    throw refused('note-key-malformed', 'not a verifier key of C2SP signed-note (name+id+base64, Ed25519)');
+    throw refused(
+      'note-key-malformed',
+      `not a ${type === 'note' ? 'verifier key of C2SP signed-note' : 'witness key of C2SP tlog-cosignature'} (name+id+base64, Ed25519)`,
+    );
   return key;
 }
 
+/** Reads a log's verifier key, Ed25519 only. Throws refused(`note-key-malformed`). */
+export const parseVerifierKey = (text: string): VerifierKey => parsePublicKey('note', text);
+
 const PRIVATE = 'PRIVATE+KEY+';
 
-/**
- * A new key pair, in the text forms that Go's note package uses too. `signer` is secret. Throws RangeError
- * for a name that a key cannot have.
- */
-export function generateNoteKey(name: string): { signer: string; verifier: string } {
+/** The two halves of a new key, as text. */
+export interface NewKey {
+  /** Secret. */
+  readonly signer: string;
+  readonly verifier: string;
+}
+
+/** A new key pair, in the text forms that Go's note package uses too. Throws RangeError for a name that a key cannot have. */
+export function generateKey(type: KeyType, name: string): NewKey {
   if (!isKeyName(name)) throw new RangeError('a key name has no spaces and no plus');
   const { publicKey, privateKey } = generateKeyPairSync('ed25519');
-  const verifier = verifierKey(name, rawPublicKey(publicKey));
+  const verifier = publicNoteKey(type, name, rawPublicKey(publicKey));
   const seed = privateKey.export({ format: 'der', type: 'pkcs8' }).subarray(PKCS8.length);
-  const typed = Buffer.concat([ED25519, seed]).toString('base64');
+  const typed = Buffer.concat([Buffer.of(TYPES[type]), seed]).toString('base64');
   return { signer: `${PRIVATE}${name}+${verifier.id.toString('hex')}+${typed}`, verifier: verifier.text };
 }
+
+/** A new key of a log. */
+export const generateNoteKey = (name: string): NewKey => generateKey('note', name);
 
 const rawPublicKey = (key: KeyObject): Buffer =>
   key.export({ format: 'der', type: 'spki' }).subarray(SPKI.length);
 
 /** Reads the secret text of a key; throws refused(`note-key-malformed`) that quotes none of it. */
-export function parseSignerKey(text: string): NoteSigner {
-  const parts = text.startsWith(PRIVATE) ? splitKey(text.slice(PRIVATE.length)) : null;
+export function parsePrivateKey<Type extends KeyType>(type: Type, text: string): PrivateNoteKey<Type> {
+  const parts = text.startsWith(PRIVATE) ? splitKey(type, text.slice(PRIVATE.length)) : null;
   if (parts === null) throw notPrivate();
   const der = Buffer.concat([PKCS8, parts.material]);
   const privateKey = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
-  const verifier = verifierKey(parts.name, rawPublicKey(createPublicKey(privateKey)));
+  const verifier = publicNoteKey(type, parts.name, rawPublicKey(createPublicKey(privateKey)));
   if (verifier.id.toString('hex') !== parts.id) throw notPrivate();
   return { name: parts.name, verifier, sign: (message) => sign(null, message, privateKey) };
 }
 
+/** Reads the secret text of a log's key, likewise. */
+export const parseSignerKey = (text: string): NoteSigner => parsePrivateKey('note', text);
+
 const notPrivate = () => refused('note-key-malformed', 'not a private key of C2SP signed-note');
+
+/** Whether `signature` is the raw Ed25519 signature of the message by the key. */
+export function verifyRaw(
+  { publicKey }: PublicNoteKey<KeyType>,
+  message: Buffer,
+  signature: Buffer,
+): boolean {
+  const key = createPublicKey({ key: Buffer.concat([SPKI, publicKey]), format: 'der', type: 'spki' });
+  return verify(null, message, key, signature);
+}
 
 /** Whether text may be that of a note: ends in a newline, no other control characters, valid UTF-8. */
 function isNoteText(text: string): boolean {
@@ -101,12 +140,54 @@ function isNoteText(text: string): boolean {
   return text.endsWith('\n') && !/\p{Surrogate}/u.test(text);
 }
 
+/** One signature line of a note, with its newline. */
+export const signatureLine = ({ name, id }: PublicNoteKey<KeyType>, signature: Buffer): string =>
+  `— ${name} ${Buffer.concat([id, signature]).toString('base64')}\n`;
+
 /** The note of this text with one signature. Throws RangeError for a text that no note has. */
 export function signNote(text: string, signer: NoteSigner): string {
   if (!isNoteText(text)) throw new RangeError('the text of a note is lines, each with its newline');
-  const signature = Buffer.concat([signer.verifier.id, signer.sign(Buffer.from(text))]);
-  return `${text}\n— ${signer.name} ${signature.toString('base64')}\n`;
+  return `${text}\n${signatureLine(signer.verifier, signer.sign(Buffer.from(text)))}`;
 }
+
+/** A signature line, read and not verified. */
+export interface NoteSignature {
+  readonly name: string;
+  /** Four bytes. */
+  readonly id: Buffer;
+  readonly signature: Buffer;
+  /** The line, with its newline. */
+  readonly line: string;
+}
+
+/** A note's text, and its signature lines, of which there is at least one. Throws refused(`note-invalid`). */
+export function splitNote(note: Uint8Array | string): { text: string; signatures: NoteSignature[] } {
+  if (note.length > NOTE_MAX) throw invalid(`more than ${NOTE_MAX} bytes`);
+  const whole = typeof note === 'string' ? note : decodeUtf8(note);
+  if (whole === null || !isNoteText(whole)) throw invalid('not lines of UTF-8 without control characters');
+  const end = whole.lastIndexOf('\n\n');
+  if (end === -1) throw invalid('no signatures');
+  return { text: whole.slice(0, end + 1), signatures: parseSignatureLines(whole.slice(end + 2)) };
+}
+
+/** Reads signature lines, at least one. Throws refused(`note-invalid`). */
+export function parseSignatureLines(text: string): NoteSignature[] {
+  const lines = text.slice(0, -1).split('\n');
+  if (!text.endsWith('\n')) throw invalid('no signatures');
+  if (lines.length > SIGNATURES_MAX) throw invalid(`more than ${SIGNATURES_MAX} signatures`);
+  return lines.map((line) => {
+    const [, name = '', encoded = ''] = /^— ([^ ]+) ([^ ]+)$/u.exec(line) ?? [];
+    const bytes = decodeBase64(encoded);
+    if (!isKeyName(name) || bytes === null || bytes.length < 5) throw invalid('a malformed signature line');
+    return { name, id: bytes.subarray(0, 4), signature: bytes.subarray(4), line: `${line}\n` };
+  });
+}
+
+/** The lines that say to be of the key: of its name and its id. */
+export const signaturesBy = (
+  signatures: readonly NoteSignature[],
+  { name, id }: PublicNoteKey<KeyType>,
+): NoteSignature[] => signatures.filter((each) => each.name === name && each.id.equals(id));
 
 /**
  * The text of a note that the key signed.
@@ -116,30 +197,15 @@ export function signNote(text: string, signer: NoteSigner): string {
  * id) that does not verify.
  */
 export function openNote(note: Uint8Array | string, key: VerifierKey): string {
-  const invalid = (problem: string) => refused('note-invalid', `signed note of ${key.name}: ${problem}`);
-  if (note.length > NOTE_MAX) throw invalid(`more than ${NOTE_MAX} bytes`);
-  const whole = typeof note === 'string' ? note : decodeUtf8(note);
-  if (whole === null || !isNoteText(whole)) throw invalid('not lines of UTF-8 without control characters');
-  const end = whole.lastIndexOf('\n\n');
-  if (end === -1) throw invalid('no signatures');
-  const text = whole.slice(0, end + 1);
-  const lines = whole.slice(end + 2, -1).split('\n');
-  if (lines.length > SIGNATURES_MAX) throw invalid(`more than ${SIGNATURES_MAX} signatures`);
-  const der = Buffer.concat([SPKI, key.publicKey]);
-  const publicKey = createPublicKey({ key: der, format: 'der', type: 'spki' });
-  let verified = false;
-  for (const line of lines) {
-    const [, name = '', encoded = ''] = /^— ([^ ]+) ([^ ]+)$/u.exec(line) ?? [];
-    const bytes = decodeBase64(encoded);
-    if (!isKeyName(name) || bytes === null || bytes.length < 5) throw invalid('a malformed signature line');
-    if (name !== key.name || !bytes.subarray(0, 4).equals(key.id)) continue;
-    if (!verify(null, Buffer.from(text), publicKey, bytes.subarray(4)))
-      throw invalid('the signature is wrong');
-    verified = true;
-  }
-  if (!verified) throw invalid('not signed by this key');
+  const { text, signatures } = splitNote(note);
+  const ours = signaturesBy(signatures, key);
+  if (ours.length === 0) throw invalid(`not signed by ${key.name}`);
+  for (const { signature } of ours)
+    if (!verifyRaw(key, Buffer.from(text), signature)) throw invalid(`the signature of ${key.name} is wrong`);
   return text;
 }
+
+const invalid = (problem: string) => refused('note-invalid', `signed note: ${problem}`);
 
 function decodeUtf8(bytes: Uint8Array): string | null {
   try {

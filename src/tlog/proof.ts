@@ -1,11 +1,11 @@
 /** Proofs that an entry is in a log, checked without the log (C2SP tlog-proof). */
 import { refused } from '../failure.ts';
 import { decodeBase64 } from '../records/base64.ts';
-import { parseCheckpoint, parseDecimal } from './checkpoint.ts';
-import type { Checkpoint } from './checkpoint.ts';
+import { openCheckpoint, parseDecimal } from './checkpoint.ts';
+import type { Checkpoint, LogKey } from './checkpoint.ts';
+import { cosignaturesOf } from './cosignature.ts';
+import type { Cosignature, WitnessKey } from './cosignature.ts';
 import { leafHash, verifyInclusion } from './merkle.ts';
-import { openNote } from './note.ts';
-import type { VerifierKey } from './note.ts';
 
 export interface Proof {
   /** Opaque and not authenticated; null when there is none. Ours hold the leaf. */
@@ -66,23 +66,49 @@ export function parseProof(bytes: Uint8Array): Proof {
   return { extra, index, hashes, checkpoint: text.slice(end + 2) };
 }
 
+/** Whose proofs are believed, and how many of which witnesses must have cosigned the checkpoint. */
+export interface LogTrust extends LogKey {
+  readonly witnesses: readonly WitnessKey[];
+  readonly quorum: number;
+}
+
+/** The key alone, where no witness is known. */
+export const unwitnessed = ({ origin, key }: LogKey): LogTrust => ({ origin, key, witnesses: [], quorum: 0 });
+
+/** What a proof establishes. */
+export interface Proven {
+  readonly checkpoint: Checkpoint;
+  /** Of the trusted witnesses, all that are there. */
+  readonly cosignatures: readonly Cosignature[];
+}
+
 /**
  * Checks that the leaf is in the log that the key and the origin name, by the steps of tlog-proof,
- * "Verifying a tlog proof". Returns the checkpoint; throws refused(`proof-invalid`) with its cause.
+ * "Verifying a tlog proof". Throws refused: `proof-invalid` with its cause, `witnesses-missing`.
  */
-export function verifyProof(proof: Proof, leaf: Uint8Array, key: VerifierKey, origin: string): Checkpoint {
+export function verifyProof(proof: Proof, leaf: Uint8Array, trust: LogTrust): Proven {
   // 2. The checkpoint is signed by the log's key, and its origin is the log's. (1, the leaf hash, is in 4.)
-  let checkpoint: Checkpoint;
-  try {
-    checkpoint = parseCheckpoint(openNote(proof.checkpoint, key));
-  } catch (error) {
-    throw invalid(error instanceof Error ? error.message : 'no checkpoint', error);
-  }
-  if (checkpoint.origin !== origin) throw invalid(`from the log ${checkpoint.origin}, not ${origin}`);
-  // 3. Witnesses: none are known yet.
+  const [checkpoint, cosignatures] = attempt(() => [
+    openCheckpoint(proof.checkpoint, trust),
+    cosignaturesOf(proof.checkpoint, trust.witnesses),
+  ]);
+  // 3. Witnesses: as many as the quorum, each counted once.
+  if (cosignatures.length < trust.quorum)
+    throw refused(
+      'witnesses-missing',
+      `log proof: its checkpoint is cosigned by ${cosignatures.length} of ${trust.witnesses.length} witnesses, ${trust.quorum} needed`,
+    );
   // 4. The leaf is under the root of that checkpoint.
   const { size, root } = checkpoint;
   if (!verifyInclusion(proof.index, size, leafHash(leaf), proof.hashes, root))
     throw invalid(`the entry is not at index ${proof.index} of the tree of ${size}`);
-  return checkpoint;
+  return { checkpoint, cosignatures };
+}
+
+function attempt<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw invalid(error instanceof Error ? error.message : 'no checkpoint', error);
+  }
 }

@@ -78,9 +78,7 @@ describe('every link from the log key to the bytes is held', () => {
 
   test('another log than the one of the project file', async () => {
     const key = parseVerifierKey(generateNoteKey(project.log.origin).verifier);
-    expect(await codeOf(madeRelease(), { ...project, log: { origin: project.log.origin, key } })).toBe(
-      'proof-invalid',
-    );
+    expect(await codeOf(madeRelease(), { ...project, log: { ...project.log, key } })).toBe('proof-invalid');
   });
 });
 

@@ -6,7 +6,7 @@ import { LineFile } from '../../src/host/line-file.ts';
 import { Journal } from '../../src/signer/journal.ts';
 import { formatCheckpoint, parseCheckpoint } from '../../src/tlog/checkpoint.ts';
 import { openNote, parseSignerKey, parseVerifierKey } from '../../src/tlog/note.ts';
-import { formatProof, parseProof, verifyProof } from '../../src/tlog/proof.ts';
+import { formatProof, parseProof, unwitnessed, verifyProof } from '../../src/tlog/proof.ts';
 import type { Target } from './fuzz.ts';
 import { holds, same, seed } from './oracle.ts';
 
@@ -87,7 +87,11 @@ export const logTargets: readonly Target[] = [
       const [first = '', second = ''] = seed('journal').toString().split('\n');
       const made = [seed('release.proof'), seed('refusal.proof')].map(parseProof);
       const at = proof.index === 1 ? 1 : 0;
-      verifyProof(proof, Buffer.from(at === 1 ? second : first), verifier, verifier.name);
+      verifyProof(
+        proof,
+        Buffer.from(at === 1 ? second : first),
+        unwitnessed({ origin: verifier.name, key: verifier }),
+      );
       holds(proof.index === at, 'the leaf is not there');
       same(Buffer.concat([...proof.hashes]), Buffer.concat([...(made[at]?.hashes ?? [])]), 'another way up');
     },

@@ -36,6 +36,7 @@ import { sha256Hex } from '../../src/records/sha256.ts';
 import { encodeStatement } from '../../src/records/statement.ts';
 import type { Statement } from '../../src/records/statement.ts';
 import { generateNoteKey, parseSignerKey, parseVerifierKey } from '../../src/tlog/note.ts';
+import { unwitnessed } from '../../src/tlog/proof.ts';
 import { MemoryView } from '../harness/memory-view.ts';
 
 /** A key of one signing capability, as approvers, releases and builders have it. */
@@ -78,7 +79,9 @@ export const project: Project = {
   threshold: 1,
   depot: 'https://depot.example.org',
   insecureHttp: false,
-  log: { origin, key: parseVerifierKey(logKey.verifier) },
+  log: unwitnessed({ origin, key: parseVerifierKey(logKey.verifier) }),
+  witnesses: [],
+  maxLogAge: null,
   signerTokenSha256: sha256Hex(signerToken),
   release: { certificate: releaseKey.certificate, hash: 'sha256' },
   approvers: [ada.certificate, bob.certificate],

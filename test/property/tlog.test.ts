@@ -11,7 +11,7 @@ import {
   parseVerifierKey,
   signNote,
 } from '../../src/tlog/note.ts';
-import { formatProof, parseProof, verifyProof } from '../../src/tlog/proof.ts';
+import { formatProof, parseProof, unwitnessed, verifyProof } from '../../src/tlog/proof.ts';
 
 const origin = 'example.org/log';
 const signer = parseSignerKey(generateNoteKey(origin).signer);
@@ -65,7 +65,7 @@ test('checkpoints and proofs come back', () => {
       extra,
       (index, leaves, root, hashes, more) => {
         const text = formatCheckpoint({ origin, size: leaves, root });
-        expect(parseCheckpoint(text)).toEqual({ origin, size: leaves, root });
+        expect(parseCheckpoint(text)).toEqual({ origin, size: leaves, root, extensions: [] });
         const proof = { extra: more, index, hashes, checkpoint: signNote(text, signer) };
         expect(parseProof(formatProof(proof))).toEqual(proof);
       },
@@ -87,7 +87,7 @@ test('a proof with any byte changed is refused, or is the same proof', () => {
       const proof = attempt(() => parseProof(bytes));
       if (proof === null) return;
       expect(formatProof(proof)).toEqual(bytes);
-      const verdict = attempt(() => verifyProof(proof, leaf, signer.verifier, origin));
+      const verdict = attempt(() => verifyProof(proof, leaf, unwitnessed({ origin, key: signer.verifier })));
       // The name or key id in the signature line: then it is somebody else's line, and nobody's note.
       expect(verdict === null || bytes.equals(good)).toBe(true);
     }),

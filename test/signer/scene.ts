@@ -37,6 +37,7 @@ import type { Signer, SignerEvent, SigningQuestion } from '../../src/signer/sign
 import { createState, openState } from '../../src/signer/state.ts';
 import type { SignerState } from '../../src/signer/state.ts';
 import { parseVerifierKey } from '../../src/tlog/note.ts';
+import { unwitnessed } from '../../src/tlog/proof.ts';
 import { DirectoryTree } from '../../src/tree/directory.ts';
 import { GatedDepot } from '../../src/tree/gated.ts';
 import type { Depot } from '../../src/tree/tree.ts';
@@ -112,7 +113,9 @@ export class Scene {
       threshold: 1,
       depot: 'https://depot.example.org',
       insecureHttp: false,
-      log: { origin, key: parseVerifierKey(state.logKey) },
+      log: unwitnessed({ origin, key: parseVerifierKey(state.logKey) }),
+      witnesses: [],
+      maxLogAge: null,
       signerTokenSha256: state.tokenSha256,
       release: { certificate: parseCertificate(scene.home.export(primary)), hash },
       approvers: [scene.ada.certificate, scene.bob.certificate],

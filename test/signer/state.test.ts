@@ -18,7 +18,7 @@ import { sha256Hex } from '../../src/records/sha256.ts';
 import { createState, openState } from '../../src/signer/state.ts';
 import type { NewState } from '../../src/signer/state.ts';
 import { parseVerifierKey } from '../../src/tlog/note.ts';
-import { parseProof, verifyProof } from '../../src/tlog/proof.ts';
+import { parseProof, unwitnessed, verifyProof } from '../../src/tlog/proof.ts';
 import { project as anyProject } from '../policy/scene.ts';
 
 const origin = 'example.org/hello';
@@ -36,7 +36,9 @@ const open = () => {
   const key = parseVerifierKey(created.logKey);
   return openState(directory, {
     ...anyProject,
-    log: { origin, key },
+    log: unwitnessed({ origin, key }),
+    witnesses: [],
+    maxLogAge: null,
     signerTokenSha256: created.tokenSha256,
   });
 };
@@ -106,7 +108,10 @@ describe('the journal', () => {
       const leaf = await again.journal.leaf(index);
       const proof = parseProof(again.journal.proof(index, leaf));
       expect(proof.extra).toEqual(leaf);
-      expect(verifyProof(proof, leaf, parseVerifierKey(created.logKey), origin).size).toBe(3);
+      expect(
+        verifyProof(proof, leaf, unwitnessed({ origin, key: parseVerifierKey(created.logKey) })).checkpoint
+          .size,
+      ).toBe(3);
     }
     await again.close();
   });

@@ -34,7 +34,7 @@ describe('the example of C2SP signed-note', () => {
   });
 
   test('does not with a letter changed', () => {
-    expect(invalid(note.replace('an', 'no'), key)).toContain('the signature is wrong');
+    expect(invalid(note.replace('an', 'no'), key)).toContain('the signature of example.com/foo is wrong');
   });
 });
 
@@ -120,11 +120,11 @@ describe('what a note may hold', () => {
     expect(openNote(`${text}\n${lines.join('')}${lineOf(signed)}`, signer.verifier)).toBe(text);
     expect(openNote(signed + lines.join(''), signer.verifier)).toBe(text);
     expect(openNote(signed + lineOf(signed), signer.verifier)).toBe(text);
-    expect(invalid(`${text}\n${lines.join('')}`)).toContain('not signed by this key');
+    expect(invalid(`${text}\n${lines.join('')}`)).toContain('not signed by example.org/log');
     // A line of ours that does not verify spoils the note, however many do.
     const wrong = `${EM_DASH} ${signer.name} ${sameId}\n`;
-    expect(invalid(signed + wrong)).toContain('the signature is wrong');
-    expect(invalid(`${text}\n${wrong}${lineOf(signed)}`)).toContain('the signature is wrong');
+    expect(invalid(signed + wrong)).toContain('the signature of example.org/log is wrong');
+    expect(invalid(`${text}\n${wrong}${lineOf(signed)}`)).toContain('the signature of example.org/log is wrong');
   });
 
   test('at least 16 signatures, at most 100', () => {

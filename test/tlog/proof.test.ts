@@ -3,12 +3,13 @@ import { describe, expect, test } from 'vitest';
 import { formatCheckpoint, parseCheckpoint } from '../../src/tlog/checkpoint.ts';
 import { leafHash, MerkleTree } from '../../src/tlog/merkle.ts';
 import { generateNoteKey, parseSignerKey, signNote } from '../../src/tlog/note.ts';
-import { formatProof, parseProof, PROOF_MAX, verifyProof } from '../../src/tlog/proof.ts';
+import { formatProof, parseProof, PROOF_MAX, unwitnessed, verifyProof } from '../../src/tlog/proof.ts';
 import type { Proof } from '../../src/tlog/proof.ts';
 import { refusalOf } from '../harness/failure.ts';
 
 const origin = 'example.org/log';
 const signer = parseSignerKey(generateNoteKey(origin).signer);
+const trust = unwitnessed({ origin, key: signer.verifier });
 const leaves = ['a', 'b', 'c', 'd', 'e'].map((leaf) => Buffer.from(leaf));
 const tree = new MerkleTree();
 for (const leaf of leaves) tree.append(leafHash(leaf));
@@ -29,7 +30,7 @@ describe('a checkpoint', () => {
     { origin, size: 0, root: Buffer.alloc(32) },
     { origin: 'go.sum database tree', size: Number.MAX_SAFE_INTEGER, root: Buffer.alloc(32, 255) },
   ])('$origin $size', (checkpoint) => {
-    expect(parseCheckpoint(formatCheckpoint(checkpoint))).toEqual(checkpoint);
+    expect(parseCheckpoint(formatCheckpoint(checkpoint))).toEqual({ ...checkpoint, extensions: [] });
   });
 
   const good = formatCheckpoint({ origin, size: 5, root: tree.root() });
@@ -37,7 +38,7 @@ describe('a checkpoint', () => {
     '',
     good.slice(0, -1),
     `${good}\n`,
-    `${good}extension\n`,
+    `${good}\nextension\n`,
     good.replace(origin, ''),
     good.replace('\n5\n', '\n05\n'),
     good.replace('\n5\n', '\n+5\n'),
@@ -77,10 +78,9 @@ describe('a good proof', () => {
   });
 
   test('verifies, and gives its checkpoint', () => {
-    expect(verifyProof(parseProof(Buffer.from(text)), leaf, signer.verifier, origin)).toEqual({
-      origin,
-      size: 5,
-      root: tree.root(),
+    expect(verifyProof(parseProof(Buffer.from(text)), leaf, trust)).toEqual({
+      checkpoint: { origin, size: 5, root: tree.root(), extensions: [] },
+      cosignatures: [],
     });
   });
 
@@ -88,7 +88,7 @@ describe('a good proof', () => {
     const witness = parseSignerKey(generateNoteKey('w.example').signer);
     const [body = ''] = proof.checkpoint.split('\n\n');
     const cosigned = proof.checkpoint + signNote(`${body}\n`, witness).slice(body.length + 2);
-    expect(verifyProof({ ...proof, checkpoint: cosigned }, leaf, signer.verifier, origin).size).toBe(5);
+    expect(verifyProof({ ...proof, checkpoint: cosigned }, leaf, trust).checkpoint.size).toBe(5);
   });
 });
 
@@ -151,18 +151,16 @@ test.each<[string, Partial<Proof>]>([
   ['an unsigned checkpoint', { checkpoint: proof.checkpoint.replace(/\n\n[^]*$/, '\n\n') }],
   ['a note that is no checkpoint', { checkpoint: signNote(`${origin}\n5\n`, signer) }],
 ])('refused: %s', (_, change) => {
-  const error = refusalOf(() => verifyProof({ ...proof, ...change }, leaf, signer.verifier, origin));
+  const error = refusalOf(() => verifyProof({ ...proof, ...change }, leaf, trust));
   expect(error.code).toBe('proof-invalid');
 });
 
 test('refused: another leaf, and a leaf that is a node of the tree', () => {
-  const wrong = (bytes: Buffer) => refusalOf(() => verifyProof(proof, bytes, signer.verifier, origin)).code;
+  const wrong = (bytes: Buffer) => refusalOf(() => verifyProof(proof, bytes, trust)).code;
   expect(wrong(Buffer.from('d'))).toBe('proof-invalid');
   expect(wrong(Buffer.alloc(0))).toBe('proof-invalid');
   // Leaves and nodes are hashed apart, so the two halves under a node are not the bytes of a leaf.
   const [a = leaf, b = leaf] = leaves.map(leafHash);
   const node: Proof = { ...proof, index: 0, hashes: tree.inclusionProof(0).slice(1) };
-  expect(refusalOf(() => verifyProof(node, Buffer.concat([a, b]), signer.verifier, origin)).code).toBe(
-    'proof-invalid',
-  );
+  expect(refusalOf(() => verifyProof(node, Buffer.concat([a, b]), trust)).code).toBe('proof-invalid');
 });
