@@ -1,20 +1,25 @@
 /** `sign --watch`: rounds without end. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure, unable } from '../failure.ts';
-import { timestampDate } from '../records/names.ts';
+import { heartbeat } from '../records/log-entry.ts';
+import { timestamp, timestampDate } from '../records/names.ts';
 import type { BuildId } from '../records/names.ts';
 import { News } from './news.ts';
 import { newSession, runRound } from './round.ts';
 import type { Signer } from './signer.ts';
 
+const HOUR_MS = 3600 * 1000;
 /** How long a release is read back again after it was logged, and how often (protocol §5.8). */
-const WATCHED_MS = 24 * 3600 * 1000;
-const RECEIPT_EVERY_MS = 3600 * 1000;
+const WATCHED_MS = 24 * HOUR_MS;
+const RECEIPT_EVERY_MS = HOUR_MS;
+/** A log that is older than this is the log of a signer that is away (protocol §7). */
+const HEARTBEAT_MS = 24 * HOUR_MS;
 
 /**
  * A round every `interval` seconds until `stop`; what can't be done now is reported, once while it lasts (`News`),
  * and tried in the next one.
- * Releases of the last day are read back again every hour. Throws what a round throws as usage, and unable(`disk`)
+ * Releases of the last day are read back again every hour, and a log whose newest entry is a day old gets a
+ * heartbeat. Throws what a round throws as usage, and unable(`disk`)
  * when the journal has failed: a new start can go on, this one never.
  */
 export async function watch(
@@ -26,7 +31,10 @@ export async function watch(
   const session = newSession(signer);
   let receipts = signer.now().getTime();
   while (!stop.aborted) {
-    await attempt(signer, () => runRound(signer, [], session));
+    await attempt(signer, async () => {
+      await runRound(signer, [], session);
+      await beat(signer);
+    });
     if (signer.state.journal.broken)
       throw unable(
         'disk',
@@ -51,6 +59,14 @@ async function attempt(signer: Signer, round: () => Promise<unknown>): Promise<v
     if (!(error instanceof Failure) || error.kind === 'usage') throw error;
     signer.report({ kind: 'note', build: null, text: `${error.message}; tried again in the next round` });
   }
+}
+
+/** Only after a round: one that finds our log behind the depot's ends, and nothing may be added to such a log. */
+async function beat({ state: { journal }, loadProject, now }: Signer): Promise<void> {
+  const { newest } = journal.history;
+  if (newest !== null && now().getTime() - timestampDate(newest).getTime() < HEARTBEAT_MS) return;
+  const { name } = await loadProject();
+  await journal.append(heartbeat(name, timestamp(now())));
 }
 
 function recentReleases({ state, now }: Signer): BuildId[] {

@@ -3,9 +3,11 @@ import { writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { unable } from '../../src/failure.ts';
 import { Agent } from '../../src/openpgp/agent.ts';
-import type { SignerEvent } from '../../src/signer/signer.ts';
+import type { Signer, SignerEvent } from '../../src/signer/signer.ts';
 import { openState } from '../../src/signer/state.ts';
+import type { SignerState } from '../../src/signer/state.ts';
 import { watch } from '../../src/signer/watch.ts';
+import { startWatch } from '../unattended/watching.ts';
 import { oddDepot } from './odd-depot.ts';
 import { Scene } from './scene.ts';
 
@@ -14,6 +16,18 @@ beforeEach(async () => {
   scene = await Scene.make();
 });
 afterEach(() => scene.close());
+
+const signerWith = (state: SignerState, parts: Partial<Signer> = {}): Signer => ({
+  loadProject: async () => scene.project,
+  depot: scene.depot.as(state.token),
+  publicDepot: scene.depot.as(null),
+  state,
+  connectAgent: () => Agent.connect(),
+  ask: async () => true,
+  report: () => {},
+  now: scene.now,
+  ...parts,
+});
 
 test('a depot that is away for a while, a build, and a release that is changed later', async () => {
   await scene.attest(await scene.approve(), { 'hello.txt': 'hello' });
@@ -36,19 +50,8 @@ test('a depot that is away for a while, a build, and a release that is changed l
     if (lists++ === 0) throw unable('network', 'cannot connect to the depot');
     return real.builds(null);
   };
-  await watch(
-    {
-      loadProject: async () => scene.project,
-      depot: oddDepot(real, { builds }),
-      publicDepot: scene.depot.as(null),
-      state,
-      connectAgent: () => Agent.connect(),
-      ask: async () => true,
-      report,
-      now: scene.now,
-    },
-    { interval: 0.05, stop: stop.signal },
-  );
+  const signer = signerWith(state, { depot: oddDepot(real, { builds }), report });
+  await watch(signer, { interval: 0.05, stop: stop.signal });
   await state.close();
   expect(said).toEqual([
     'cannot connect to the depot; tried again in the next round',
@@ -61,18 +64,61 @@ test('a journal that the disk has failed ends it: who starts it again signs', as
   await scene.attest(await scene.approve(), { 'hello.txt': 'hello' });
   const state = await openState(scene.state, scene.project);
   await state.journal.close();
-  const signer = {
-    loadProject: async () => scene.project,
-    depot: scene.depot.as(state.token),
-    publicDepot: scene.depot.as(null),
-    state,
-    connectAgent: () => Agent.connect(),
-    ask: async () => true,
-    report: () => {},
-    now: scene.now,
-  };
-  const watching = watch(signer, { interval: 0.05, stop: AbortSignal.timeout(10_000) });
+  const watching = watch(signerWith(state), { interval: 0.05, stop: AbortSignal.timeout(10_000) });
   await expect(watching).rejects.toMatchObject({ kind: 'unable', code: 'disk' });
   await state.close();
   expect((await scene.sign()).result?.outcome).toBe('published');
+});
+
+test('with nothing to do, it says every day that it is there; a signer that comes and goes does not', async () => {
+  const hour = 3600;
+  await scene.sign();
+  expect(await scene.logged(), 'sign --once').toBe('');
+  const signer = await startWatch(scene);
+  try {
+    /** What the log has, a while later. */
+    const later = async (seconds: number): Promise<string> => {
+      scene.pass(seconds);
+      await signer.rounds(3);
+      return scene.logged();
+    };
+    expect(await later(0)).toBe('heartbeat');
+    expect(await later(24 * hour - 1)).toBe('heartbeat');
+    expect(await later(1)).toBe('heartbeat heartbeat');
+
+    const build = await scene.approve();
+    await scene.attest(build, { 'hello.txt': 'hello' });
+    await signer.heard(`${build.build} published`);
+    const all = 'heartbeat heartbeat approval statement intent release';
+    expect(await later(23 * hour)).toBe(all);
+    expect(await later(hour)).toBe(`${all} heartbeat`);
+  } finally {
+    await signer.close();
+  }
+  scene.pass(48 * hour);
+  await scene.sign();
+  expect(await scene.logged()).toMatch(/release heartbeat$/);
+  expect((await scene.log())[0]).toMatchObject({
+    type: 'heartbeat',
+    project: 'hello',
+    build: null,
+    keys: [],
+  });
+});
+
+test('no heartbeat before a round has gone through: who knows what the depot has', async () => {
+  const state = await openState(scene.state, scene.project);
+  const stop = new AbortController();
+  const real = scene.depot.as(state.token);
+  const logged: string[] = [];
+  const builds = async () => {
+    logged.push(await scene.logged());
+    if (logged.length < 4) throw unable('network', 'cannot connect to the depot');
+    if (logged.length === 5) stop.abort();
+    return real.builds(null);
+  };
+  const signer = signerWith(state, { depot: oddDepot(real, { builds }) });
+  await watch(signer, { interval: 0.02, stop: stop.signal });
+  await state.close();
+  expect(logged).toEqual(['', '', '', '', 'heartbeat']);
 });
