@@ -1,9 +1,9 @@
 // The arrows of the source tree. They point one way:
 //   main → cli → roles, setup → tree → policy → records, tlog, openpgp
 // failure.ts is for all; host (files, processes, clock, network) for the edges only.
-const roles = ['operator', 'builder', 'depot', 'signer', 'consumer'];
+const roles = ['operator', 'builder', 'depot', 'signer', 'consumer', 'witness'];
 const edges =
-  '^src/(cli|setup|operator|builder|depot|signer|consumer|tree|host)/|^src/openpgp/(gpgv|gpg|agent|assuan)\\.ts$';
+  '^src/(cli|setup|operator|builder|depot|signer|consumer|witness|tree|host)/|^src/openpgp/(gpgv|gpg|agent|assuan)\\.ts$';
 const pure = '^src/(records|tlog|policy)/|^src/openpgp/(?!(gpgv|gpg|agent|assuan)\\.ts$)|^src/failure\\.ts$';
 // What reads or changes the world. node:crypto is not here: hashing and verifying are pure.
 const world =
@@ -68,7 +68,7 @@ module.exports = {
       'tree-below-roles',
       'the tree knows no role',
       { path: '^src/tree/' },
-      { path: '^src/(cli|setup|operator|builder|depot|signer|consumer)/' },
+      { path: '^src/(cli|setup|operator|builder|depot|signer|consumer|witness)/' },
     ),
     forbid(
       'roles-below-cli',

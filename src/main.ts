@@ -47,6 +47,12 @@ process.exitCode = await runProgram(
       ],
     },
     {
+      title: 'witness',
+      verbs: [
+        { name: 'witness', summary: 'cosign checkpoints of logs', load: () => import('./cli/witness.ts') },
+      ],
+    },
+    {
       title: 'consumer',
       verbs: [
         { name: 'verify', summary: 'is this file what was released?', load: () => import('./cli/verify.ts') },

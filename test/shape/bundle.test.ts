@@ -20,7 +20,7 @@ describe('the signer’s program', () => {
   const inputs = inputsOf('countersign-h');
 
   test('holds nothing of another role', () => {
-    const roles = inputs.filter((input) => /^src\/(operator|builder|depot|consumer)\//.test(input));
+    const roles = inputs.filter((input) => /^src\/(operator|builder|depot|consumer|witness)\//.test(input));
     expect(roles).toEqual([]);
     // and the test looks where there is something to see
     expect(inputs).toContain('src/signer/round.ts');
