@@ -4,8 +4,8 @@ import { resolve } from 'node:path';
 import { Failure, usage } from '../failure.ts';
 import { now } from '../host/clock.ts';
 import { readCredential } from '../host/secret.ts';
+import type { LogKey } from '../tlog/checkpoint.ts';
 import { parseVerifierKey } from '../tlog/note.ts';
-import type { VerifierKey } from '../tlog/note.ts';
 import { Records } from '../witness/record.ts';
 import { startWitness } from '../witness/server.ts';
 import { openState, WITNESS_KEY } from '../witness/state.ts';
@@ -32,7 +32,7 @@ key. Ends on SIGTERM or SIGINT once what is under way is done.`,
     log: {
       value: 'KEY',
       many: true,
-      help: 'verifier key of a log to witness, besides that of the project file',
+      help: 'verifier key of a log, besides that of the project file; its origin before it if that is another name',
     },
     ...TLS_FLAGS,
   },
@@ -54,7 +54,7 @@ key. Ends on SIGTERM or SIGINT once what is under way is done.`,
     });
     try {
       const { directory, signer } = state;
-      const origins = [...new Set(logs.map((key) => key.name))];
+      const origins = [...new Set(logs.map((each) => each.origin))];
       const records = await Records.open(directory, signer.verifier, origins);
       const log = (line: string) => terminal.say(line);
       const server = await startWitness({
@@ -80,17 +80,20 @@ key. Ends on SIGTERM or SIGINT once what is under way is done.`,
 });
 
 /** The log of the project file that was named, or that is here if nothing else is. */
-function projectLog(globals: Globals, others: readonly string[] | undefined): VerifierKey[] {
+function projectLog(globals: Globals, others: readonly string[] | undefined): LogKey[] {
   const named = namedFile(globals) !== undefined;
   if (!named && others !== undefined) return [];
   if (!named && !existsSync(projectFile(globals)))
     throw wrongUse('witness', 'no log to witness: give --log KEY, or a project file with -c FILE');
-  return [loadProject(globals).project.log.key];
+  return [loadProject(globals).project.log];
 }
 
-function parseLog(text: string): VerifierKey {
+/** A verifier key, whose name is the log's origin unless that is given before it: `go.sum database tree sum.golang.org+…`. */
+function parseLog(text: string): LogKey {
+  const [, given, keyText = ''] = /^(?:(.+) )?([^ ]+)$/.exec(text) ?? [];
   try {
-    return parseVerifierKey(text);
+    const key = parseVerifierKey(keyText);
+    return { origin: given ?? key.name, key };
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     throw usage(

@@ -27,7 +27,11 @@ export function judge(
         return { status: 403, problem: `the signature of ${key.name} is wrong` };
       lines.add(line);
     }
-  if (lines.size === 0) return { status: 403, problem: 'no signature by a key of this log that is trusted' };
+  if (lines.size === 0)
+    return {
+      status: 403,
+      problem: 'no signature by a trusted key of this log, or lines that are no signatures',
+    };
 
   if (oldSize > size) return { status: 400, problem: `the old size ${oldSize} is above the size ${size}` };
 

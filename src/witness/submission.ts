@@ -1,5 +1,5 @@
 /** What a log sends its witness: the body of add-checkpoint (C2SP tlog-witness). Pure. */
-import { refused } from '../failure.ts';
+import { Failure, refused } from '../failure.ts';
 import { decodeBase64 } from '../records/base64.ts';
 import { parseCheckpoint, parseDecimal } from '../tlog/checkpoint.ts';
 import type { Checkpoint } from '../tlog/checkpoint.ts';
@@ -26,20 +26,41 @@ const PROOF_MAX = 63;
 /** Reads a whole body. Throws refused(`submission-malformed`) with its cause. */
 export function parseSubmission(body: Uint8Array): Submission {
   const whole = decodeUtf8(body);
-  const end = whole.indexOf('\n\n');
-  if (end === -1) throw malformed('no empty line before the checkpoint');
-  const [first = '', ...lines] = whole.slice(0, end).split('\n');
+  if (!whole.endsWith('\n') || /[\0-\x09\x0b-\x1f]/.test(whole))
+    throw malformed('not lines of text without control characters');
+  const header = whole.indexOf('\n\n');
+  const note = whole.slice(header + 2);
+  const end = note.lastIndexOf('\n\n');
+  if (header === -1 || end === -1) throw malformed('no empty line before the checkpoint, or none behind it');
+  const [first = '', ...lines] = whole.slice(0, header).split('\n');
   const oldSize = first.startsWith('old ') ? parseDecimal(first.slice('old '.length)) : null;
   if (oldSize === null) throw malformed('the first line is not `old` and a tree size below 2^53');
   if (lines.length > PROOF_MAX) throw malformed(`a proof of more than ${PROOF_MAX} hashes`);
+  const text = note.slice(0, end + 1);
+  return {
+    oldSize,
+    proof: lines.map(readHash),
+    text,
+    signatures: readSignatures(note),
+    checkpoint: readCheckpoint(text),
+  };
+}
+
+function readCheckpoint(text: string): Checkpoint {
   try {
-    const note = whole.slice(end + 2);
-    // no signature at all is none by a trusted key: a verdict (403), not bad grammar
-    const unsigned = note.endsWith('\n\n');
-    const { text, signatures } = unsigned ? { text: note.slice(0, -1), signatures: [] } : splitNote(note);
-    return { oldSize, proof: lines.map(readHash), text, signatures, checkpoint: parseCheckpoint(text) };
+    return parseCheckpoint(text);
   } catch (error) {
     throw malformed(error instanceof Error ? error.message : 'no checkpoint', error);
+  }
+}
+
+/** Lines that cannot be read are no signature by a trusted key, and so a verdict (403), not bad grammar (400). */
+function readSignatures(note: string): readonly NoteSignature[] {
+  try {
+    return splitNote(note).signatures;
+  } catch (error) {
+    if (error instanceof Failure && error.kind === 'refused') return [];
+    throw error;
   }
 }
 

@@ -1,5 +1,6 @@
 /** A witness: cosigns what continues what it cosigned of the same log before, and remembers that (C2SP tlog-witness). */
 import { sha256Hex } from '../records/sha256.ts';
+import type { LogKey } from '../tlog/checkpoint.ts';
 import { cosign } from '../tlog/cosignature.ts';
 import type { CosignatureSigner } from '../tlog/cosignature.ts';
 import type { VerifierKey } from '../tlog/note.ts';
@@ -17,8 +18,8 @@ export type Answer =
 
 export interface WitnessParts {
   readonly signer: CosignatureSigner;
-  /** The keys of the logs that it serves: a key's name is its log's origin. */
-  readonly logs: readonly VerifierKey[];
+  /** The logs that it serves; one may have several keys. */
+  readonly logs: readonly LogKey[];
   readonly records: Records;
   readonly now: () => Date;
   /** One line for the operator. */
@@ -35,9 +36,9 @@ export class Witness {
 
   constructor(parts: WitnessParts) {
     this.#parts = parts;
-    for (const key of parts.logs) {
-      this.#keys.set(key.name, [...(this.#keys.get(key.name) ?? []), key]);
-      this.#origins.set(sha256Hex(key.name), key.name);
+    for (const { origin, key } of parts.logs) {
+      this.#keys.set(origin, [...(this.#keys.get(origin) ?? []), key]);
+      this.#origins.set(sha256Hex(origin), origin);
     }
   }
 
