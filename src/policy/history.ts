@@ -35,6 +35,8 @@ export interface BuildHistory {
   readonly intent: (Logged & { readonly approvers: readonly Fingerprint[] }) | null;
   readonly release: Logged | null;
   readonly refusal: Logged | null;
+  /** Further statements, signed for other artifacts after the intent, by their paths. */
+  readonly conflicts: ReadonlyMap<string, Logged>;
 }
 
 export class History {
@@ -72,8 +74,8 @@ export class History {
 
   /**
    * Throws RangeError if no log goes on with the entry: a build has at most one approval, one statement a
-   * slot, one intent and one release, in that order, and a refusal, before the intent, ends it. A heartbeat may
-   * come anywhere.
+   * slot, one intent and one release, in that order; a refusal, before the intent, ends it; after the intent each
+   * further statement is a conflict once. A heartbeat may come anywhere.
    */
   check(entry: LogEntry): void {
     if (entry.type === 'heartbeat') return;
@@ -94,6 +96,7 @@ export class History {
     this.#builds.set(build, {
       ...{ build, project, version },
       ...{ approval: null, statements: new Map(), intent: null, release: null, refusal: null },
+      conflicts: new Map(),
       ...before,
       ...change(before, entry, index),
     });
@@ -110,14 +113,14 @@ function isPossible(before: BuildHistory | null, entry: BuildEntry): boolean {
       return before === null;
     case 'statement':
       return (
-        approval !== null && intent === null && !statementsOf(entry).some(([slot]) => statements?.has(slot))
+        approval !== null && intent === null && !statementsOf(entry).some(({ slot }) => statements?.has(slot))
       );
     case 'intent':
       return statements !== undefined && statements.size > 0 && intent === null;
     case 'release':
       return intent !== null && release === null;
     case 'conflict':
-      return intent !== null;
+      return before !== null && intent !== null && isDissent(before, entry);
     case 'refusal':
       return intent === null;
   }
@@ -130,7 +133,7 @@ function change(before: BuildHistory | null, entry: BuildEntry, index: number): 
     case 'approval':
       return { approval: logged(digestOf(entry, approvalFile)) };
     case 'statement': {
-      const added = statementsOf(entry).map(([slot, sha256]) => [slot, logged(sha256)] as const);
+      const added = statementsOf(entry).map(({ slot, sha256 }) => [slot, logged(sha256)] as const);
       return { statements: new Map([...(before?.statements ?? []), ...added]) };
     }
     case 'intent':
@@ -139,8 +142,10 @@ function change(before: BuildHistory | null, entry: BuildEntry, index: number): 
       return { release: logged(digestOf(entry, releaseFile)) };
     case 'refusal':
       return { refusal: logged(digestOf(entry, refusalFile)) };
-    case 'conflict':
-      return {};
+    case 'conflict': {
+      const added = statementsOf(entry).map(({ path, sha256 }) => [path, logged(sha256)] as const);
+      return { conflicts: new Map([...(before?.conflicts ?? []), ...added]) };
+    }
   }
 }
 
@@ -150,10 +155,26 @@ function digestOf(entry: BuildEntry, file: string): Sha256 {
   return sha256;
 }
 
-function statementsOf(entry: BuildEntry): [Slot, Sha256][] {
-  return Object.entries(entry.records).flatMap(([path, sha256]): [Slot, Sha256][] => {
+/** Further statements, none of which the log has under their paths or others. */
+function isDissent({ statements, conflicts }: BuildHistory, entry: BuildEntry): boolean {
+  const known = new Set([...statements.values(), ...conflicts.values()].map(({ sha256 }) => sha256));
+  const further = statementsOf(entry);
+  const isNew = ({ path, variant, sha256 }: LoggedStatement) =>
+    variant > 1 && !conflicts.has(path) && !known.has(sha256);
+  return further.length > 0 && further.every(isNew);
+}
+
+interface LoggedStatement {
+  readonly path: string;
+  readonly slot: Slot;
+  readonly variant: number;
+  readonly sha256: Sha256;
+}
+
+function statementsOf(entry: BuildEntry): LoggedStatement[] {
+  return Object.entries(entry.records).flatMap(([path, sha256]) => {
     const file = parseBuildFile(path);
-    return file?.kind === 'statement' ? [[file.slot, sha256]] : [];
+    return file?.kind === 'statement' ? [{ path, slot: file.slot, variant: file.variant, sha256 }] : [];
   });
 }
 

@@ -4,6 +4,7 @@ import { diskFailure } from '../host/files.ts';
 import type { BuildId } from '../records/names.ts';
 import type { Manifest } from '../records/manifest.ts';
 import { bindApproval, countAgain } from './approval.ts';
+import { logConflicts, reportConflicts } from './conflict.ts';
 import { deliverRelease, takeReceipt } from './deliver.ts';
 import { fetchArtifacts, firstProblem } from './fetch.ts';
 import type { Fetched } from './fetch.ts';
@@ -31,6 +32,7 @@ export async function handleBuild(round: Round, build: BuildId): Promise<BuildRe
   } catch (error) {
     standing = faultOf(error, round.state.journal.history.build(build));
   }
+  reportConflicts(round, build);
   return { build, ...standing, ...tally };
 }
 
@@ -47,6 +49,7 @@ async function proceed(round: Round, build: BuildId, tally: Counting): Promise<S
     logged = history.build(build);
   }
   if (!logged?.release) throw new RangeError('signed, and not logged');
+  await logConflicts(round, logged);
   // 8. Its signatures leave, now that the log has them all; a release that is out is only read back.
   const released = await readReleased(round.state, logged);
   countArtifacts(tally, released.manifest);
@@ -91,6 +94,7 @@ async function decide(round: Round, build: BuildId, tally: Counting): Promise<St
 async function resume(round: Round, logged: BuildHistory, tally: Counting): Promise<Stop | null> {
   const plan = await loggedPlan(round, logged);
   countArtifacts(tally, plan.manifest);
+  await logConflicts(round, logged);
   round.session.agent.requireUsable(plan.keygrip);
   round.report({ kind: 'continuing', decided: await decidedQuestion(round, logged, plan) });
   const seconds = stopwatch();

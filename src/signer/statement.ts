@@ -6,10 +6,12 @@ import { attempt } from '../policy/attempt.ts';
 import { builderCertificate, slotsOf } from '../policy/builder-key.ts';
 import { authenticatorProblem, judgeStatement } from '../policy/statement-verdict.ts';
 import type { Verified } from '../policy/verified.ts';
+import type { Approval } from '../records/approval.ts';
 import { LARGE_RECORD_MAX, RECORD_MAX } from '../records/canonical.ts';
 import { timestamp, timestampDate } from '../records/names.ts';
 import type { BuildId, Sha256, Slot } from '../records/names.ts';
 import { buildPath, statementFile, statementSignatureFile, VARIANTS } from '../records/paths.ts';
+import type { Variant } from '../records/paths.ts';
 import type { Reason } from '../records/refusal.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import { parseStatement } from '../records/statement.ts';
@@ -30,8 +32,9 @@ export interface Sealed {
 }
 
 /** A statement and its signature, as they were read. */
-interface Signed {
+export interface Signed {
   readonly file: string;
+  readonly signatureFile: string;
   readonly bytes: Buffer;
   readonly signature: Buffer | null;
 }
@@ -45,7 +48,7 @@ export async function sealingStatement(round: Round, approved: Approved): Promis
   const [slot] = slotsOf(approval);
   if (slot === undefined) throw new RangeError('an approval without builders');
   const logged = round.state.journal.history.build(approval.build)?.statements.get(slot) ?? null;
-  const shown = shownStatements(round, approval.build, slot);
+  const shown = shownStatements(round, approval.build, slot, VARIANTS);
   const first = logged ? await keptStatement(round, approval.build, slot, logged.sha256) : await next(shown);
   // Seen once all of it is here: a depot that began to answer in time may dictate the end hours later.
   const now = round.now();
@@ -61,7 +64,7 @@ export async function sealingStatement(round: Round, approved: Approved): Promis
     approvalDigest: approved.sha256,
     slot,
     bytes: first.bytes,
-    signature: await signatureVerdict(round, approved, slot, first),
+    signature: await signatureVerdict(round, approval, slot, first),
     firstSeen: logged ? timestampDate(logged.time) : now,
   });
   if (verdict.verdict === 'void') return spoilt(round, approved, invalid(first, verdict.text));
@@ -73,7 +76,7 @@ export async function sealingStatement(round: Round, approved: Approved): Promis
     present ||= other.bytes.equals(first.bytes);
     if (other.bytes.equals(first.bytes)) continue;
     // A second one with the same subjects is ignored, with others it is a conflict (§2).
-    const signature = await signatureVerdict(round, approved, slot, other);
+    const signature = await signatureVerdict(round, approval, slot, other);
     const problem = authenticatorProblem({ approval, slot, signature, firstSeen: now });
     if (problem !== null) return spoilt(round, approved, invalid(other, problem));
     const reasons = conflictReasons(verdict.statement, other);
@@ -86,22 +89,23 @@ export async function sealingStatement(round: Round, approved: Approved): Promis
   };
   if (!present) return spoilt(round, approved, missing);
 
-  if (logged === null) await logStatement(round, approved, slot, first, now);
+  if (logged === null) await logStatement(round, approved, first, now);
   return { slot, statement: verdict.statement, sha256: sha256Hex(first.bytes) };
 }
 
-/** What the depot has of the slot, variants included, one at a time: each may be large. */
-async function* shownStatements(
+/** What the depot has of the slot, up to the first of `variants` that isn't there; one at a time, each may be large. */
+export async function* shownStatements(
   { depot }: Round,
   build: BuildId,
   slot: Slot,
+  variants: readonly Variant[],
 ): AsyncGenerator<Signed, undefined> {
-  for (const variant of VARIANTS) {
-    const file = statementFile(slot, variant);
+  for (const variant of variants) {
+    const [file, signatureFile] = [statementFile(slot, variant), statementSignatureFile(slot, variant)];
     const bytes = await depot.read(buildPath(build, file), LARGE_RECORD_MAX);
     if (bytes === null) return;
-    const signature = await depot.read(buildPath(build, statementSignatureFile(slot, variant)), RECORD_MAX);
-    yield { file, bytes, signature };
+    const signature = await depot.read(buildPath(build, signatureFile), RECORD_MAX);
+    yield { file, signatureFile, bytes, signature };
   }
 }
 
@@ -112,14 +116,15 @@ async function next(shown: AsyncGenerator<Signed, undefined>): Promise<Signed | 
 
 /** The statement that was logged, as it was kept. */
 async function keptStatement({ state }: Round, build: BuildId, slot: Slot, sha256: Sha256): Promise<Signed> {
-  const file = statementFile(slot);
+  const [file, signatureFile] = [statementFile(slot), statementSignatureFile(slot)];
   const bytes = await state.kept(build, file, sha256);
-  return { file, bytes, signature: await state.read(build, statementSignatureFile(slot)) };
+  return { file, signatureFile, bytes, signature: await state.read(build, signatureFile) };
 }
 
-const signatureVerdict = (
+/** Under the certificate that the approval names for the slot. Throws unable. */
+export const signatureVerdict = (
   round: Round,
-  { approval }: Approved,
+  approval: Approval,
   slot: Slot,
   { signature, bytes }: Signed,
 ): Promise<SignatureVerdict> =>
@@ -131,20 +136,18 @@ const invalid = ({ file }: Signed, text: string) => ({ code: 'statement-invalid'
 async function logStatement(
   round: Round,
   { approval }: Approved,
-  slot: Slot,
-  signed: Signed,
+  { file, signatureFile, bytes, signature }: Signed,
   firstSeen: Date,
 ): Promise<void> {
   const { build, project, version } = approval;
-  const signature = signed.signature ?? Buffer.alloc(0);
-  const [file, signatureFile] = [statementFile(slot), statementSignatureFile(slot)];
-  await round.state.write(build, file, signed.bytes);
-  await round.state.write(build, signatureFile, signature);
+  const kept = signature ?? Buffer.alloc(0);
+  await round.state.write(build, file, bytes);
+  await round.state.write(build, signatureFile, kept);
   await round.state.journal.append({
     type: 'statement',
     time: timestamp(firstSeen),
     ...{ build, project, version },
-    records: { [file]: sha256Hex(signed.bytes), [signatureFile]: sha256Hex(signature) },
+    records: { [file]: sha256Hex(bytes), [signatureFile]: sha256Hex(kept) },
     keys: [],
   });
 }

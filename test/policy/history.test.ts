@@ -23,7 +23,7 @@ const key = toFingerprint('A'.repeat(40), 'test');
 const RECORDS: Record<BuildEntryType, readonly string[]> = {
   approval: ['approval.json', `approval.json.${key}.sig`],
   statement: ['statements/b1.json', 'statements/b1.json.sig'],
-  conflict: ['statements/b1.json', 'statements/b1.2.json'],
+  conflict: ['statements/b1.2.json'],
   intent: ['manifest.json', `approval.json.${key}.sig`],
   release: ['release.json', 'manifest.json'],
   refusal: ['refusal.json'],
@@ -52,6 +52,8 @@ test.each<BuildEntryType[]>([
   ['approval', 'statement', 'intent', 'intent'],
   ['approval', 'statement', 'intent', 'statement'],
   ['approval', 'statement', 'intent', 'refusal'],
+  ['approval', 'statement', 'conflict'],
+  ['approval', 'statement', 'intent', 'conflict', 'conflict'],
   ['approval', 'statement', 'release'],
   ['approval', 'statement', 'intent', 'release', 'release'],
   ['refusal', 'approval'],
@@ -65,13 +67,43 @@ test.each<BuildEntryType[]>([
 });
 
 test('a build from its approval to its release', () => {
-  const { approval, statements, intent, release, refusal } =
+  const { approval, statements, intent, release, refusal, conflicts } =
     historyOf('approval', 'statement', 'intent', 'release', 'conflict').build(build) ?? {};
   expect(approval).toMatchObject({ index: 0, sha256: sha256Hex('approval.json') });
   expect(statements?.get(toSlot('b1', 'test'))).toMatchObject({ index: 1, time: '2026-11-22T12:00:00Z' });
   expect(intent).toMatchObject({ index: 2, approvers: [key] });
   expect(release).toMatchObject({ index: 3, sha256: sha256Hex('release.json') });
   expect(refusal).toBeNull();
+  expect(conflicts).toEqual(
+    new Map([
+      [
+        'statements/b1.2.json',
+        { index: 4, time: '2026-11-22T12:00:00Z', sha256: sha256Hex('statements/b1.2.json') },
+      ],
+    ]),
+  );
+});
+
+test('a conflict is a further statement, and each is one once', () => {
+  const history = historyOf('approval', 'statement', 'intent');
+  const conflict = (records: Record<string, string>): BuildEntry => ({
+    ...entry('conflict'),
+    records: Object.fromEntries(Object.entries(records).map(([path, text]) => [path, sha256Hex(text)])),
+  });
+  history.add(conflict({ 'statements/b1.3.json': 'dissent' }), 3);
+  for (const records of [
+    { 'statements/b1.json': 'more dissent' },
+    { 'statements/b1.2.json.sig': 'a signature' },
+    { 'statements/b1.3.json': 'more dissent' },
+    { 'statements/b1.2.json': 'dissent' },
+    { 'statements/b1.2.json': 'statements/b1.json' },
+  ] satisfies Record<string, string>[])
+    expect(() => history.check(conflict(records)), JSON.stringify(records)).toThrow(RangeError);
+  history.add(conflict({ 'statements/b1.2.json': 'more dissent' }), 4);
+  expect([...(history.build(build)?.conflicts.keys() ?? [])]).toEqual([
+    'statements/b1.3.json',
+    'statements/b1.2.json',
+  ]);
 });
 
 test('a version is bound to its build until that is refused', () => {
