@@ -1,7 +1,10 @@
 /** `countersign sign`: the signer's one command, on the host that holds the release key. */
 import { join, resolve } from 'node:path';
+import type { Failure } from '../failure.ts';
 import { now } from '../host/clock.ts';
 import { Agent } from '../openpgp/agent.ts';
+import { recover } from '../signer/recover.ts';
+import type { Recovered } from '../signer/recover.ts';
 import { exitStatus } from '../signer/result.ts';
 import type { BuildResult } from '../signer/result.ts';
 import { runRound } from '../signer/round.ts';
@@ -36,6 +39,7 @@ only. Whatever the depot or the network spoilt is tried again on the next run.`,
     once: { help: 'one round, then end (as without it)' },
     watch: { help: 'round after round, until stopped' },
     yes: { help: 'do not ask' },
+    recover: { help: 'first take back what the depot has of the log and this state has not' },
   },
   operands: { min: 0, max: 1_000 },
   example: ['countersign sign --once', 'countersign sign --watch --yes     # as a service'],
@@ -51,7 +55,8 @@ only. Whatever the depot or the network spoilt is tried again on the next run.`,
     if (flags.watch === true) requireAnswer(terminal, flags.yes);
     const location = depotLocation(project, globals);
     const publicDepot = await openDepot(rulesOf(project), location);
-    const state = await openState(resolve(flags.state ?? join(directory, 'signer')), project);
+    const stateDirectory = resolve(flags.state ?? join(directory, 'signer'));
+    const state = await openState(stateDirectory, project, { recover: flags.recover === true });
     const depot = await openDepot(rulesOf(project), location, state.token);
     const signer: Signer = {
       loadProject: async () => loadProject(globals, readGuardedFile).project,
@@ -64,13 +69,15 @@ only. Whatever the depot or the network spoilt is tried again on the next run.`,
       now,
     };
     try {
+      if (flags.recover === true) showRecovered(await recover(signer), terminal);
       if (flags.watch === true) {
         await watch(signer, { interval: WATCH_INTERVAL_SECONDS, stop: stopSignal() });
         return EXIT.done;
       }
-      const results = await runRound(signer, named);
-      if (results.length === 0) terminal.say('nothing to do');
-      return exitStatus(results, named);
+      const round = await runRound(signer, named);
+      if (round.log !== null) showUnsent(round.log, terminal);
+      else if (round.results.length === 0) terminal.say('nothing to do');
+      return exitStatus(round, named);
     } finally {
       depot.close();
       publicDepot.close();
@@ -137,6 +144,17 @@ function reporter(terminal: Terminal): (event: SignerEvent) => void {
     if (event.kind === 'reading') progress.shown.update(event.done, event.bytes, event.build);
     else progress.shown.count(event.done, event.signatures);
   };
+}
+
+function showRecovered({ entries, closed }: Recovered, terminal: Terminal): void {
+  terminal.record({ recovered: entries, closed });
+  terminal.say(`adopted ${entries} of the log’s entries, closed ${plural(closed, 'build')}`);
+}
+
+function showUnsent({ code, message, hint }: Failure, terminal: Terminal): void {
+  terminal.record({ log: 'unfinished', code, message, hint });
+  terminal.say(`the log could not be sent: ${message}`);
+  terminal.hint(hint);
 }
 
 const OUTCOME_STYLE: Record<BuildResult['outcome'], (text: string) => Styled> = {

@@ -13,6 +13,7 @@ import { loggedPlan, newPlan } from './plan.ts';
 import type { Plan } from './plan.ts';
 import { decidedQuestion, signingQuestion, totalSize } from './question.ts';
 import { settleRefusal } from './refuse.ts';
+import { isLost } from './push.ts';
 import { readReleased } from './released.ts';
 import { Stop } from './result.ts';
 import type { BuildResult, Standing, Tally } from './result.ts';
@@ -23,7 +24,10 @@ import { sealingStatement } from './statement.ts';
 
 type Counting = { -readonly [Key in keyof Tally]: Tally[Key] };
 
-/** Takes the build as far as it goes. Its faults are its result; throws usage (the configuration) and bugs of ours. */
+/**
+ * Takes the build as far as it goes. Its faults are its result; throws usage (the configuration), refused
+ * (`log-behind`, `log-fork`) and bugs of ours.
+ */
 export async function handleBuild(round: Round, build: BuildId): Promise<BuildResult> {
   const tally: Counting = { artifacts: 0, bytes: 0, signSeconds: 0, publishSeconds: 0 };
   let standing: Standing;
@@ -41,6 +45,9 @@ async function proceed(round: Round, build: BuildId, tally: Counting): Promise<S
   const refused = await settleRefusal(round, build);
   if (refused) return refused;
 
+  const lost = await round.state.lost(build);
+  if (lost !== null) return closed(round, build, lost);
+
   // An entry found at restart is used, never repeated (§5.6): with an intent the decision is made.
   let logged = history.build(build);
   if (!logged?.release) {
@@ -51,13 +58,22 @@ async function proceed(round: Round, build: BuildId, tally: Counting): Promise<S
   if (!logged?.release) throw new RangeError('signed, and not logged');
   await logConflicts(round, logged);
   // 8. Its signatures leave, now that the log has them all; a release that is out is only read back.
-  const released = await readReleased(round.state, logged);
+  const released = await readReleased(round, logged);
   countArtifacts(tally, released.manifest);
   if (await round.state.isSettled(build)) return takeReceipt(round, logged, released);
   const seconds = stopwatch();
   const stop = await deliverRelease(round, logged, released);
   tally.publishSeconds = seconds();
   return stop;
+}
+
+/** A build whose files were lost with a signer's state, and not found again: it is never signed a second time (§5). */
+async function closed(round: Round, build: BuildId, lost: string): Promise<Stop> {
+  const logged = round.state.journal.history.build(build);
+  const text = `closed: its ${lost} was lost, and nothing is signed twice`;
+  const hint =
+    logged === null ? '' : `approve another version; if the depot has it again: countersign sign --recover`;
+  return new Stop('decided', stateOf(logged), 'closed', text, hint);
 }
 
 /** Steps 1 to 7. Null when the release is logged. */
@@ -128,7 +144,7 @@ function countArtifacts(tally: Counting, { subjects }: Manifest): void {
 /** What could not be done now: tried again. A depot that says no to what the log holds is no verdict of ours. */
 function faultOf(thrown: unknown, logged: BuildHistory | null): Standing {
   const error = diskFailure(thrown, 'read the depot');
-  if (!(error instanceof Failure) || error.kind === 'usage') throw error;
+  if (!(error instanceof Failure) || error.kind === 'usage' || isLost(error)) throw error;
   const { code, message, hint } = error;
   // Larger than any such file may be: the depot's doing, like any other wrong bytes (§1 rule 7).
   const outcome = code === 'too-large' ? 'bad' : 'unfinished';

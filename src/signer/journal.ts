@@ -4,14 +4,23 @@
  */
 import { refused, unable } from '../failure.ts';
 import { LineFile } from '../host/line-file.ts';
+import { word } from '../host/shell.ts';
 import { encodeLogEntry, LOG_ENTRY_MAX, parseLogEntry } from '../records/log-entry.ts';
 import type { LogEntry } from '../records/log-entry.ts';
-import { formatCheckpoint, parseCheckpoint } from '../tlog/checkpoint.ts';
+import { formatCheckpoint } from '../tlog/checkpoint.ts';
 import { leafHash, MerkleTree } from '../tlog/merkle.ts';
-import { openNote, signNote } from '../tlog/note.ts';
+import { signNote } from '../tlog/note.ts';
 import type { NoteSigner } from '../tlog/note.ts';
 import { formatProof } from '../tlog/proof.ts';
 import { History } from '../policy/history.ts';
+
+/** The last checkpoint that was signed: whatever the log is later, it begins like that. */
+export interface Head {
+  readonly size: number;
+  readonly root: Buffer;
+  /** The signed note, with the cosignatures that came. */
+  readonly note: string;
+}
 
 export class Journal {
   readonly history = new History();
@@ -29,25 +38,22 @@ export class Journal {
    * Throws unable: `journal-damaged` if a line is no entry or cannot follow those before it, or if they are not
    * what was signed; `disk`.
    */
-  static async open(path: string, logKey: NoteSigner, signed: Buffer | null): Promise<Journal> {
+  static async open(path: string, logKey: NoteSigner, signed: Head | null): Promise<Journal> {
     const { file, lines } = await LineFile.open(path);
     const journal = new Journal(file, logKey);
     try {
-      const known = signed && parseCheckpoint(openNote(signed, logKey.verifier));
       for (const line of lines) {
         journal.#take(parseLogEntry(line), line);
-        if (known?.size === journal.size && !known.root.equals(journal.#tree.root()))
+        if (signed?.size === journal.size && !signed.root.equals(journal.root()))
           throw refused('journal-changed', 'these are not the entries that were signed');
       }
-      // Whoever has a proof has seen more: to go on from here would be a second log under the same key.
-      if (known && known.size > journal.size)
-        throw refused('journal-cut', `it had ${known.size} entries when they were signed`);
       return journal;
     } catch (cause) {
       await file.close();
       const problem = cause instanceof Error ? cause.message : '';
       const what = `${path}, line ${journal.size + 1}: ${problem}`;
-      throw unable('journal-damaged', what, 'restore it from what the depot and its mirrors have', cause);
+      const hint = `the depot has it too: mv ${word(path)}{,.damaged}, then countersign sign --recover`;
+      throw unable('journal-damaged', what, hint, cause);
     }
   }
 
@@ -80,19 +86,41 @@ export class Journal {
     return this.#file.line(index);
   }
 
-  /** The log as it is now, signed: from now on it must begin like this. */
-  checkpoint(): string {
-    const { name: origin } = this.#logKey;
-    return signNote(formatCheckpoint({ origin, size: this.size, root: this.#tree.root() }), this.#logKey);
+  /**
+   * Takes entries that were this log's before: all of them are written, then made to last at once. Throws refused
+   * (what `parseLogEntry` says), RangeError for one that cannot come there, unable(`disk`).
+   */
+  async adopt(leaves: readonly Buffer[]): Promise<void> {
+    for (const leaf of leaves) {
+      const entry = parseLogEntry(leaf);
+      this.history.check(entry);
+      await this.#file.write(leaf);
+      this.#take(entry, leaf);
+    }
+    await this.#file.sync();
   }
 
-  /**
-   * The proof that the entry at `index` is in the log, under the checkpoint of the log as it is now. `extra`, if
-   * not null, travels in it.
-   */
-  proof(index: number, extra: Buffer | null): Buffer {
-    const hashes = this.#tree.inclusionProof(index);
-    return formatProof({ extra, index, hashes, checkpoint: this.checkpoint() });
+  /** The root over the first `size` entries, which are all unless said. Throws RangeError when there are fewer. */
+  root(size = this.size): Buffer {
+    return this.#tree.root(size);
+  }
+
+  /** The consistency proof between its first `oldSize` and its first `size` entries. Throws RangeError. */
+  consistencyProof(oldSize: number, size: number): Buffer[] {
+    return this.#tree.consistencyProof(oldSize, size);
+  }
+
+  /** The first `size` entries, signed: from now on the log must begin like this. Throws RangeError. */
+  checkpoint(size = this.size): Head {
+    const root = this.root(size);
+    const text = formatCheckpoint({ origin: this.#logKey.name, size, root });
+    return { size, root, note: signNote(text, this.#logKey) };
+  }
+
+  /** The proof that the entry at `index` is in the log, under that checkpoint of it. `extra`, if not null, travels in it. */
+  proof(index: number, extra: Buffer | null, { size, note }: Head): Buffer {
+    const hashes = this.#tree.inclusionProof(index, size);
+    return formatProof({ extra, index, hashes, checkpoint: note });
   }
 
   close(): Promise<void> {

@@ -10,6 +10,7 @@ import type { Reason, Refusal } from '../records/refusal.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import type { Logged } from '../policy/history.ts';
 import { wayOn } from './holder.ts';
+import { isLost } from './push.ts';
 import { Stop } from './result.ts';
 import type { Round } from './signer.ts';
 
@@ -33,7 +34,7 @@ export async function refuse(
   try {
     await settleRefusal(round, build);
   } catch (error) {
-    if (!(error instanceof Failure)) throw error;
+    if (!(error instanceof Failure) || isLost(error)) throw error;
     round.report({ kind: 'note', build, text: `the depot could not be told yet: ${error.message}` });
   }
   return stop;
@@ -67,11 +68,12 @@ async function nextStep(
   return elsewhereHint(reasons) || wayOn(round, build);
 }
 
-/** Made once: the depot keeps the first, and the log grows. The leaf travels in it (§7). */
-async function refusalProof({ state }: Round, build: BuildId, { index }: Logged): Promise<Buffer> {
+/** Made once: the depot keeps the first, and the log grows. The leaf travels in it (§7). The log is sent before it. */
+async function refusalProof({ state, log }: Round, build: BuildId, { index }: Logged): Promise<Buffer> {
+  const head = await log.holding(index, { witnessed: false });
   const kept = await state.read(build, refusalProofFile);
   if (kept !== null) return kept;
-  const proof = await state.prove(index, await state.journal.leaf(index));
+  const proof = state.journal.proof(index, await state.journal.leaf(index), head);
   await state.write(build, refusalProofFile, proof);
   return proof;
 }

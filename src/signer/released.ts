@@ -1,4 +1,8 @@
 /** A release that the log has, as it leaves the signer: the same bytes whenever it does. */
+import { Failure } from '../failure.ts';
+import { attempt } from '../policy/attempt.ts';
+import type { Project } from '../policy/project.ts';
+import { verifyReleaseEntry } from '../policy/release-chain.ts';
 import { parseManifest } from '../records/manifest.ts';
 import type { Manifest } from '../records/manifest.ts';
 import {
@@ -11,7 +15,7 @@ import {
 import { parseRelease } from '../records/release.ts';
 import type { BuildHistory } from '../policy/history.ts';
 import { Signatures } from './signatures.ts';
-import type { SignerState } from './state.ts';
+import type { Round } from './signer.ts';
 
 export interface Released {
   readonly manifest: Manifest;
@@ -23,9 +27,12 @@ export interface Released {
   readonly signatures: ReadonlyMap<string, Buffer>;
 }
 
-/** Reads it, each file by its digest in the one before. Throws unable: `state-damaged`, `signatures-lost`, `disk`. */
+/**
+ * Reads it, each file by its digest in the one before; its log entry is with the depot and the witnesses now. Throws
+ * unable: `state-damaged`, `signatures-lost`, `disk`, and what sending the log does.
+ */
 export async function readReleased(
-  state: SignerState,
+  { state, project, log }: Round,
   { build, intent, release }: BuildHistory,
 ): Promise<Released> {
   if (intent === null || release === null) throw new RangeError('no release is logged');
@@ -34,12 +41,14 @@ export async function readReleased(
   const list = await state.kept(build, signaturesListFile, parseRelease(record).signatures.sha256);
   const bytes = await state.kept(build, manifestFile, intent.sha256);
   const manifest = parseManifest(bytes);
-  // The proof is made once: the depot keeps the first, and the log grows.
+  // The proof is made once: the depot keeps the first, and the log grows. One that was made when the project asked
+  // for fewer witnesses, and has not left yet, is made again.
   let proof = await state.read(build, releaseProofFile);
-  if (proof === null) {
-    proof = await state.prove(release.index, null);
+  const settled = await state.isSettled(build);
+  if (proof === null || (!settled && !isEnough(proof, leaf, project))) {
+    proof = state.journal.proof(release.index, null, await log.holding(release.index, { witnessed: true }));
     await state.write(build, releaseProofFile, proof);
-  }
+  } else if (!settled) await log.holding(release.index, { witnessed: false });
   const signatures = await Signatures.open(state, build);
   try {
     return {
@@ -52,3 +61,7 @@ export async function readReleased(
     await signatures.close();
   }
 }
+
+/** Whether the proof does for a depot with this project file. */
+const isEnough = (proof: Buffer, leaf: Buffer, { log }: Project): boolean =>
+  !(attempt(() => verifyReleaseEntry(proof, leaf, log)) instanceof Failure);

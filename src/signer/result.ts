@@ -1,4 +1,5 @@
 /** What a round did with each build, and the exit status that follows from it. */
+import type { Failure } from '../failure.ts';
 import type { BuildId } from '../records/names.ts';
 
 /**
@@ -43,6 +44,13 @@ export interface BuildResult extends Standing, Tally {
   readonly build: BuildId;
 }
 
+/** What a round did. */
+export interface RoundResult {
+  readonly results: readonly BuildResult[];
+  /** Why the log could not go out at its end; null if it did, or had nothing new. */
+  readonly log: Failure | null;
+}
+
 /** A build that goes no further in this run, as a value: what a step returns instead of its result. */
 export class Stop {
   readonly standing: Standing;
@@ -56,13 +64,13 @@ export class Stop {
  * The exit status of `sign --once` (cli.md, last section): 1 if this run refused, froze or found wrong bytes
  * or a bad authenticator in a sealed build, if a person said no to one (as with `approve`), or if a build in `named`
  * is not published because of a verdict;
- * else 3 if one could not be finished; else 0. Builds decided earlier or still waiting do not count.
+ * else 3 if one could not be finished, or the log not sent; else 0. Builds decided earlier or still waiting do not count.
  */
-export function exitStatus(results: readonly BuildResult[], named: readonly BuildId[] = []): 0 | 1 | 3 {
+export function exitStatus({ results, log }: RoundResult, named: readonly BuildId[] = []): 0 | 1 | 3 {
   const verdicts = new Set<Outcome>(['refused', 'bad', 'declined']);
   const verdictsOfNamed = new Set<Outcome>([...verdicts, 'decided', 'void']);
   const isVerdict = ({ build, outcome }: BuildResult) =>
     (named.includes(build) ? verdictsOfNamed : verdicts).has(outcome);
   if (results.some(isVerdict)) return 1;
-  return results.some(({ outcome }) => outcome === 'unfinished') ? 3 : 0;
+  return log !== null || results.some(({ outcome }) => outcome === 'unfinished') ? 3 : 0;
 }

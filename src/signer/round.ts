@@ -1,8 +1,10 @@
 /** One round of `sign`: every build that waits, each on its own. Protocol §5. */
+import { Failure } from '../failure.ts';
 import type { BuildId } from '../records/names.ts';
 import { listBuilds } from '../tree/builds.ts';
 import { handleBuild } from './build.ts';
-import type { BuildResult } from './result.ts';
+import { LogPush, isLost } from './push.ts';
+import type { BuildResult, RoundResult } from './result.ts';
 import type { Round, Session, Signer } from './signer.ts';
 import { ReleaseAgent } from './release-agent.ts';
 
@@ -13,16 +15,20 @@ const BUILDS_MAX = 1_000_000;
  * Handles the builds in `named`, or, if it is empty, in ascending order all that the depot has or the log knows
  * and that are not settled. A build's fault is its result and stops no other build. One that has expired without
  * a statement is a result only for whoever named it: nobody wants to be told of it for ever.
- * `session`: of the rounds before, if there were any.
- * Throws usage (no usable release key, configuration), unable (the depot can't be listed).
+ * At the end what the log has grown by goes out. `session`: of the rounds before, if there were any.
+ * Throws usage (no usable release key, configuration), unable (the depot can't be listed), refused (`log-behind`,
+ * `log-fork`: then nothing more is done).
  */
 export async function runRound(
   signer: Signer,
   named: readonly BuildId[] = [],
   session: Session = newSession(signer),
-): Promise<BuildResult[]> {
-  const round: Round = { ...signer, project: await signer.loadProject(), session };
+): Promise<RoundResult> {
+  const project = await signer.loadProject();
+  const log = new LogPush({ ...signer, project, session });
+  const round: Round = { ...signer, project, session, log };
   try {
+    await log.compare();
     const results: BuildResult[] = [];
     for (const build of named.length > 0 ? named : await openBuilds(signer)) {
       const result = await handleBuild(round, build);
@@ -30,7 +36,7 @@ export async function runRound(
       signer.report({ kind: 'result', result });
       results.push(result);
     }
-    return results;
+    return { results, log: await finish(log) };
   } finally {
     session.agent.endRound();
   }
@@ -38,7 +44,18 @@ export async function runRound(
 
 /** Nothing to remember yet. */
 export function newSession({ connectAgent }: Signer): Session {
-  return { agent: new ReleaseAgent(connectAgent), verified: null };
+  return { agent: new ReleaseAgent(connectAgent), verified: null, compared: false, witnessed: new Map() };
+}
+
+/** Why the log could not go out; null if it did. */
+async function finish(log: LogPush): Promise<Failure | null> {
+  try {
+    await log.finish();
+    return null;
+  } catch (error) {
+    if (!(error instanceof Failure) || error.kind === 'usage' || isLost(error)) throw error;
+    return error;
+  }
 }
 
 /** What the depot lists and what the log knows: a depot can hide a build, but not make the signer forget it. */

@@ -38,6 +38,7 @@ export async function declareIntent(round: Round, approved: Approved, plan: Plan
   }
   const manifest = encodeManifest(plan.manifest);
   await round.state.write(build, manifestFile, manifest);
+  await Signatures.discard(round.state, build);
   await round.state.journal.append({
     type: 'intent',
     time: timestamp(round.now()),

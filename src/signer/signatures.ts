@@ -29,6 +29,11 @@ export class Signatures {
     return new Signatures(file, new Map(lines.flatMap(parseLine)));
   }
 
+  /** Forgets those of a build: they rest on an intent that the log never had, or has lost, so none has left. Throws unable(`disk`). */
+  static discard(state: SignerState, build: BuildId): Promise<void> {
+    return state.remove(build, FILE);
+  }
+
   /** The signature packet over the bytes with this digest; null if there is none yet. */
   get(sha256: Sha256): Buffer | null {
     return this.#packets.get(sha256) ?? null;

@@ -12,6 +12,7 @@ import type {
 import type { Passed } from '../openpgp/pass.ts';
 import type { Project } from '../policy/project.ts';
 import type { Depot } from '../tree/tree.ts';
+import type { LogPush } from './push.ts';
 import type { ReleaseAgent, SigningAgent } from './release-agent.ts';
 import type { BuildResult } from './result.ts';
 import type { SignerState } from './state.ts';
@@ -37,6 +38,10 @@ export interface Session {
   readonly agent: ReleaseAgent;
   /** The artifacts of the build whose signing was broken off last, verified: they need not be read again. */
   verified: { readonly build: BuildId; readonly passed: ReadonlyMap<Sha256, Passed> } | null;
+  /** Whether the witnesses were asked what they have of the log. */
+  compared: boolean;
+  /** How many entries of the log each witness, by name, has cosigned. */
+  readonly witnessed: Map<string, number>;
 }
 
 /** A round of it. */
@@ -44,6 +49,8 @@ export interface Round extends Signer {
   /** As its file was when the round began. */
   readonly project: Project;
   readonly session: Session;
+  /** The log on its way out. */
+  readonly log: LogPush;
 }
 
 /** Everything a person must see before the release key is used for a build. */

@@ -6,7 +6,8 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { unable, usage } from '../failure.ts';
+import { refused, unable, usage } from '../failure.ts';
+import type { Failure } from '../failure.ts';
 import {
   diskFailure,
   errorCode,
@@ -18,15 +19,17 @@ import {
 import { LineFile } from '../host/line-file.ts';
 import { takeLock } from '../host/lock.ts';
 import type { Lock } from '../host/lock.ts';
-import { readSecret, requirePrivate } from '../host/secret.ts';
+import { readCredential, readSecret, requirePrivate } from '../host/secret.ts';
 import type { Project } from '../policy/project.ts';
 import { decodeToken, TOKEN_BYTES } from '../policy/token.ts';
 import { LARGE_RECORD_MAX } from '../records/canonical.ts';
 import { timestamp } from '../records/names.ts';
 import type { BuildId, Sha256 } from '../records/names.ts';
 import { sha256Hex } from '../records/sha256.ts';
+import { openCheckpoint } from '../tlog/checkpoint.ts';
 import { generateNoteKey, parseSignerKey } from '../tlog/note.ts';
 import { Journal } from './journal.ts';
+import type { Head } from './journal.ts';
 
 export const LOG_KEY = 'log-key';
 export const TOKEN = 'signer-token';
@@ -36,9 +39,11 @@ const LOCK = 'lock';
 const BUILDS = 'builds';
 /** What is being written, until it has its name. */
 const SCRATCH = 'tmp';
-const CHECKPOINT_MAX = 4096;
+/** Cosignatures and all. */
+const CHECKPOINT_MAX = 64 * 1024;
 
 const SETTLED = 'settled';
+const CLOSED = 'closed';
 /** What to do where there is none. */
 const MISSING = 'countersign init makes it, on the signer';
 
@@ -88,22 +93,34 @@ export async function removeState(directory: string): Promise<void> {
 }
 
 /**
- * Opens and locks the directory. Throws usage (`state-missing`, `state-permissions`, `state-foreign` if its keys
- * are not those of the project file), unable (`locked`, `journal-damaged`, `disk`).
+ * Opens and locks the directory. The log key may come from elsewhere: as the systemd credential `log-key`. Throws
+ * usage (`state-missing`, `state-permissions`, `state-foreign` if its keys are not those of the project file),
+ * unable (`locked`, `journal-damaged`, `disk`), refused(`log-behind`), unless it is to be recovered.
  */
-export async function openState(directory: string, project: Project): Promise<SignerState> {
+export async function openState(
+  directory: string,
+  project: Project,
+  { recover = false } = {},
+): Promise<SignerState> {
   await requirePrivate(directory, MISSING);
   const lock = await takeLock(join(directory, LOCK));
   try {
-    const logKey = parseSignerKey(await readSecret(join(directory, LOG_KEY), MISSING));
+    const logKey = parseSignerKey(
+      (await readCredential(process.env, LOG_KEY)) ?? (await readSecret(join(directory, LOG_KEY), MISSING)),
+    );
     const token = decodeToken(await readSecret(join(directory, TOKEN), MISSING));
     if (logKey.verifier.text !== project.log.key.text || logKey.name !== project.log.origin)
       throw foreign(directory, 'log key');
     if (sha256Hex(token) !== project.signerTokenSha256) throw foreign(directory, 'signer token');
-    const signed = await readFileBounded(join(directory, CHECKPOINT), CHECKPOINT_MAX);
-    const journal = await Journal.open(join(directory, JOURNAL), logKey, signed);
+    const head = await readHead(join(directory, CHECKPOINT), project);
+    const journal = await Journal.open(join(directory, JOURNAL), logKey, head);
+    // Whoever has a proof has seen more: to go on from here would be a second log under the same key.
+    if (!recover && head && head.size > journal.size) {
+      await journal.close();
+      throw behind(`${head.size} entries of this log were signed here`, journal.size);
+    }
     await clearScratch(join(directory, SCRATCH));
-    return new SignerState({ journal, token, directory, lock });
+    return new SignerState({ journal, head, token, directory, lock });
   } catch (error) {
     await lock.release();
     throw error;
@@ -118,9 +135,11 @@ export class SignerState {
   readonly #directory: string;
   readonly #lock: Lock;
   readonly #settled = new Set<BuildId>();
+  #head: Head | null;
 
-  constructor(parts: { journal: Journal; token: Buffer; directory: string; lock: Lock }) {
+  constructor(parts: { journal: Journal; head: Head | null; token: Buffer; directory: string; lock: Lock }) {
     this.journal = parts.journal;
+    this.#head = parts.head;
     this.token = parts.token;
     this.#directory = parts.directory;
     this.#lock = parts.lock;
@@ -139,7 +158,7 @@ export class SignerState {
     throw unable(
       'state-damaged',
       `${path} is not the file that the log names`,
-      'restore it: the depot has it too',
+      'countersign sign --recover takes it back from the depot',
     );
   }
 
@@ -148,6 +167,14 @@ export class SignerState {
     const path = this.#path(build, file);
     await makeDirectory(dirname(path), 0o700);
     await writeFileDurably(path, bytes, 0o600, join(this.#directory, SCRATCH));
+  }
+
+  /** Drops a file of a build, if it is there. Throws unable(`disk`). */
+  async remove(build: BuildId, file: string): Promise<void> {
+    const path = this.#path(build, file);
+    await rm(path, { force: true }).catch((error: unknown) => {
+      throw diskFailure(error, `remove ${path}`);
+    });
   }
 
   /** Whether nothing is left to do for the build. Throws unable(`disk`). */
@@ -161,15 +188,29 @@ export class SignerState {
     await this.write(build, SETTLED, Buffer.from(`${timestamp(now)}\n`));
   }
 
+  /** What a build that can't go on has lost for good; null if it can. Throws unable(`disk`). */
+  async lost(build: BuildId): Promise<string | null> {
+    return (await this.read(build, CLOSED))?.toString() || null;
+  }
+
+  /** Closes a build that has `lost` something for good, or opens it again. Throws unable(`disk`). */
+  async closeBuild(build: BuildId, lost: string | null): Promise<void> {
+    if ((await this.lost(build)) !== lost) await this.write(build, CLOSED, Buffer.from(lost ?? ''));
+  }
+
+  /** The last checkpoint that anybody may have seen. */
+  get head(): Head | null {
+    return this.#head;
+  }
+
   /**
-   * The proof that the log has the entry at `index`, as `Journal.proof`. That it was signed is on the disk before
-   * anybody sees it, so that a journal which has lost entries since is noticed. Throws unable(`disk`).
+   * Keeps a checkpoint, before anybody sees it: so a journal that has lost entries since is noticed. Throws
+   * unable(`disk`).
    */
-  async prove(index: number, extra: Buffer | null): Promise<Buffer> {
-    const [proof, checkpoint] = [this.journal.proof(index, extra), this.journal.checkpoint()];
+  async keepHead(head: Head): Promise<void> {
     const path = join(this.#directory, CHECKPOINT);
-    await writeFileDurably(path, Buffer.from(checkpoint), 0o600, join(this.#directory, SCRATCH));
-    return proof;
+    await writeFileDurably(path, Buffer.from(head.note), 0o600, join(this.#directory, SCRATCH));
+    this.#head = head;
   }
 
   /** Opens a file of lines of a build, made if it isn't there. Throws unable(`disk`). */
@@ -187,6 +228,31 @@ export class SignerState {
 
   #path(build: BuildId, file: string): string {
     return join(this.#directory, BUILDS, build, file);
+  }
+}
+
+/** A signer that goes on from less than others have of its log would make a second log under the same key. */
+export const behind = (others: string, size: number): Failure =>
+  refused(
+    'log-behind',
+    `${others}, and this signer's has ${size}: its state is an older copy`,
+    'stop every other signer with this state, then: countersign sign --recover',
+  );
+
+/** The last signed checkpoint, as it was kept; null if there is none. Throws unable(`state-damaged`, `disk`). */
+async function readHead(path: string, { log }: Project): Promise<Head | null> {
+  const note = await readFileBounded(path, CHECKPOINT_MAX);
+  if (note === null) return null;
+  try {
+    const { size, root } = openCheckpoint(note, log);
+    return { size, root, note: note.toString() };
+  } catch (cause) {
+    throw unable(
+      'state-damaged',
+      `${path} is not what was signed last`,
+      'the depot has log/checkpoint',
+      cause,
+    );
   }
 }
 

@@ -5,6 +5,7 @@ import { heartbeat } from '../records/log-entry.ts';
 import { timestamp, timestampDate } from '../records/names.ts';
 import type { BuildId } from '../records/names.ts';
 import { News } from './news.ts';
+import { isLost } from './push.ts';
 import { newSession, runRound } from './round.ts';
 import type { Signer } from './signer.ts';
 
@@ -19,7 +20,7 @@ const HEARTBEAT_MS = 24 * HOUR_MS;
  * A round every `interval` seconds until `stop`; what can't be done now is reported, once while it lasts (`News`),
  * and tried in the next one.
  * Releases of the last day are read back again every hour, and a log whose newest entry is a day old gets a
- * heartbeat. Throws what a round throws as usage, and unable(`disk`)
+ * heartbeat. Throws what a round throws as usage, refused (`log-behind`, `log-fork`), and unable(`disk`)
  * when the journal has failed: a new start can go on, this one never.
  */
 export async function watch(
@@ -32,8 +33,9 @@ export async function watch(
   let receipts = signer.now().getTime();
   while (!stop.aborted) {
     await attempt(signer, async () => {
-      await runRound(signer, [], session);
+      const { log } = await runRound(signer, [], session);
       await beat(signer);
+      if (log !== null) throw log;
     });
     if (signer.state.journal.broken)
       throw unable(
@@ -56,7 +58,7 @@ async function attempt(signer: Signer, round: () => Promise<unknown>): Promise<v
   try {
     await round();
   } catch (error) {
-    if (!(error instanceof Failure) || error.kind === 'usage') throw error;
+    if (!(error instanceof Failure) || error.kind === 'usage' || isLost(error)) throw error;
     signer.report({ kind: 'note', build: null, text: `${error.message}; tried again in the next round` });
   }
 }

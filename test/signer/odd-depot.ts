@@ -12,6 +12,7 @@ export const oddDepot = (depot: Depot, changes: Partial<Depot>): Depot => ({
   putBlobs: (build, files) => depot.putBlobs(build, files),
   fetchBlobs: (build, blobs) => depot.fetchBlobs(build, blobs),
   putSignatures: (build, files) => depot.putSignatures(build, files),
+  pushLog: (push) => depot.pushLog(push),
   publish: (build) => depot.publish(build),
   close: () => depot.close(),
   ...changes,

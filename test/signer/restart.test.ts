@@ -39,11 +39,13 @@ class Steps {
 
   meddle = (state: SignerState): void => {
     const { journal } = state;
-    const [write, append, lines] = [
+    const [write, append, lines, keepHead] = [
       state.write.bind(state),
       journal.append.bind(journal),
       state.lines.bind(state),
+      state.keepHead.bind(state),
     ];
+    state.keepHead = (head) => this.step('keep the checkpoint', () => keepHead(head));
     state.write = (build, file, bytes) => this.step(`keep ${file}`, () => write(build, file, bytes));
     journal.append = (entry) => this.step(`log ${entry.type}`, () => append(entry));
     state.lines = async (build, name) => {
@@ -58,6 +60,7 @@ class Steps {
 
   depot = (depot: Depot): Depot =>
     oddDepot(depot, {
+      pushLog: (push) => this.step('push log', () => depot.pushLog(push)),
       submit: (build, files) =>
         this.step(`submit ${[...files.keys()].join()}`, () => depot.submit(build, files)),
       putSignatures: (build, files) => this.step('put signatures', () => depot.putSignatures(build, files)),
@@ -125,6 +128,8 @@ test('killed before every step in turn, it finishes what it began', { timeout: 2
       "keep signatures.list",
       "keep release.json",
       "log release",
+      "keep the checkpoint",
+      "push log",
       "keep release.proof",
       "submit log-entry.json,release.proof",
       "submit release.json,manifest.json,signatures.list",
@@ -139,7 +144,7 @@ test(
   'the network fails at every step in turn: exit 3, and the next run goes on',
   { timeout: 120_000 },
   async () => {
-    const kinds = ['read', 'open', 'fetchBlobs', 'submit', 'putSignatures', 'publish'] as const;
+    const kinds = ['open', 'fetchBlobs', 'submit', 'putSignatures', 'publish'] as const;
     for (const [number, kind] of kinds.entries()) {
       const build = await scene.approve(`1.${number}`);
       await scene.attest(build, { ...contents, 'large.bin': 'x'.repeat(100_000) });
@@ -154,6 +159,14 @@ test(
       if (exit === 3) expect((await scene.sign()).result?.outcome).toBe('published');
       expect(await scene.logged(build)).toBe('approval statement intent release');
     }
+    // Without a word from the depot about the log nothing is begun: it may be behind.
+    const build = await scene.approve('2.0');
+    await scene.attest(build, contents);
+    const read = () => Promise.reject(unable('network', 'the cable is out'));
+    const broken = scene.sign({ depot: oddDepot(await scene.signerDepot(), { read }) });
+    await expect(broken).rejects.toMatchObject({ kind: 'unable', code: 'network' });
+    expect(await scene.logged(build)).toBe('');
+    expect((await scene.sign()).result?.outcome).toBe('published');
   },
 );
 

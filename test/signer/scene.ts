@@ -30,6 +30,7 @@ import type { BuildId, Fingerprint, Sha256 } from '../../src/records/names.ts';
 import { approvalFile, blobFile, buildPath } from '../../src/records/paths.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
 import { encodeStatement, sortSubjects } from '../../src/records/statement.ts';
+import type { Failure } from '../../src/failure.ts';
 import { exitStatus } from '../../src/signer/result.ts';
 import type { BuildResult } from '../../src/signer/result.ts';
 import { runRound } from '../../src/signer/round.ts';
@@ -59,6 +60,8 @@ export interface Build {
 
 export interface Ran {
   readonly results: readonly BuildResult[];
+  /** Why the log could not go out. */
+  readonly log: Failure | null;
   /** The only result. */
   readonly result: BuildResult | undefined;
   readonly exit: number;
@@ -243,8 +246,15 @@ export class Scene {
         now: this.now,
         ...parts,
       };
-      const results = await runRound(signer, named);
-      return { results, result: results[0], exit: exitStatus(results, named), events, questions };
+      const { results, log } = await runRound(signer, named);
+      return {
+        results,
+        log,
+        result: results[0],
+        exit: exitStatus({ results, log }, named),
+        events,
+        questions,
+      };
     } finally {
       await state.close();
     }

@@ -1,0 +1,146 @@
+/** The files of one build that the log names, taken back from the depot, each by its digest. */
+import { Failure } from '../failure.ts';
+import { decodeArmor } from '../openpgp/armor.ts';
+import { attempt } from '../policy/attempt.ts';
+import type { BuildHistory } from '../policy/history.ts';
+import type { Project } from '../policy/project.ts';
+import { verifyRefusal, verifyReleaseEntry } from '../policy/release-chain.ts';
+import { LARGE_RECORD_MAX } from '../records/canonical.ts';
+import { parseManifest } from '../records/manifest.ts';
+import type { BuildId, Sha256 } from '../records/names.ts';
+import {
+  VARIANTS,
+  buildPath,
+  manifestFile,
+  parseBuildFile,
+  refusalFile,
+  refusalProofFile,
+  releaseDir,
+  releaseFile,
+  releaseProofFile,
+  signaturesListFile,
+  statementFile,
+  statementSignatureFile,
+} from '../records/paths.ts';
+import { parseRelease } from '../records/release.ts';
+import { sha256Hex } from '../records/sha256.ts';
+import { CHECKSUMS_FILE, formatChecksums, parseSignaturesList } from '../records/signatures-list.ts';
+import { PROOF_MAX } from '../tlog/proof.ts';
+import type { Depot } from '../tree/tree.ts';
+import { Signatures } from './signatures.ts';
+import type { SignerState } from './state.ts';
+
+interface Host {
+  readonly depot: Depot;
+  readonly state: SignerState;
+  readonly project: Project;
+}
+
+/**
+ * Restores what is missing of `records`, which the log names by their paths, and of a release. Returns what the build
+ * can't go on without and the depot has not; null if nothing.
+ * Throws unable.
+ */
+export async function restoreBuild(
+  host: Host,
+  history: BuildHistory,
+  records: ReadonlyMap<string, Sha256>,
+): Promise<string | null> {
+  const { state } = host;
+  for (const [file, sha256] of records) await restore(host, history, file, sha256);
+  await restoreProof(host, history);
+  const { build, intent, release } = history;
+  if (intent !== null && !(await isKept(state, build, manifestFile, intent.sha256))) return manifestFile;
+  if (release === null) return null;
+  if (!(await isKept(state, build, releaseFile, release.sha256))) return releaseFile;
+  const record = parseRelease(await state.kept(build, releaseFile, release.sha256));
+  const { sha256 } = record.signatures;
+  if (!(await restore(host, history, signaturesListFile, sha256))) return signaturesListFile;
+  return (await restoreSignatures(host, history, sha256)) ? null : 'signatures of it';
+}
+
+const isKept = async (state: SignerState, build: BuildId, file: string, sha256: Sha256): Promise<boolean> => {
+  const bytes = await state.read(build, file);
+  return bytes !== null && sha256Hex(bytes) === sha256;
+};
+
+/** Whether the file is there now, with that digest. */
+async function restore(host: Host, history: BuildHistory, file: string, sha256: Sha256): Promise<boolean> {
+  const { depot, state } = host;
+  const { build } = history;
+  if (await isKept(state, build, file, sha256)) return true;
+  for (const path of placesOf(history, file)) {
+    const bytes = await depot.read(path, LARGE_RECORD_MAX);
+    if (bytes === null || sha256Hex(bytes) !== sha256) continue;
+    await state.write(build, file, bytes);
+    return true;
+  }
+  return false;
+}
+
+/** Where a depot may have it: the statement that was believed can be any of the slot's, and a release is a copy. */
+function placesOf({ build, project, version }: BuildHistory, file: string): string[] {
+  const parsed = parseBuildFile(file);
+  const files = VARIANTS.map((variant) => {
+    if (parsed?.kind === 'statement') return statementFile(parsed.slot, variant);
+    return parsed?.kind === 'statement-signature' ? statementSignatureFile(parsed.slot, variant) : file;
+  });
+  return [
+    ...[...new Set(files)].map((each) => buildPath(build, each)),
+    `${releaseDir(project, version)}/countersign/${file}`,
+  ];
+}
+
+/** The depot keeps the first proof that it took, so that one is kept here, too. */
+async function restoreProof({ depot, state, project }: Host, history: BuildHistory): Promise<void> {
+  const { build, release, refusal } = history;
+  const decided = release ?? refusal;
+  const file = release === null ? refusalProofFile : releaseProofFile;
+  if (decided === null || (await state.read(build, file)) !== null) return;
+  const proof = await depot.read(buildPath(build, file), PROOF_MAX);
+  if (proof === null) return;
+  const leaf = await state.journal.leaf(decided.index);
+  const bytes = await state.read(build, refusalFile);
+  const verified = attempt(() =>
+    release === null
+      ? verifyRefusal(proof, bytes ?? Buffer.alloc(0), project.log)
+      : verifyReleaseEntry(proof, leaf, project.log),
+  );
+  if (!(verified instanceof Failure)) await state.write(build, file, proof);
+}
+
+/** Whether every signature of the release is there now. */
+async function restoreSignatures(
+  { depot, state }: Host,
+  { build, project, version, intent }: BuildHistory,
+  list: Sha256,
+): Promise<boolean> {
+  if (intent === null) return false;
+  const { subjects } = parseManifest(await state.kept(build, manifestFile, intent.sha256));
+  const listed = parseSignaturesList(await state.kept(build, signaturesListFile, list));
+  const signed = [
+    ...subjects.map(({ name, sha256 }) => [name, sha256] as const),
+    [CHECKSUMS_FILE, sha256Hex(formatChecksums(subjects))] as const,
+  ];
+  const signatures = await Signatures.open(state, build);
+  try {
+    for (const [name, sha256] of signed) {
+      if (signatures.get(sha256) !== null) continue;
+      const file = `${name}.asc`;
+      for (const path of [
+        buildPath(build, `signatures/${file}`),
+        `${releaseDir(project, version)}/${file}`,
+      ]) {
+        const bytes = await depot.read(path, LARGE_RECORD_MAX);
+        if (bytes === null || sha256Hex(bytes) !== listed.get(file)) continue;
+        await signatures.add(sha256, decodeArmor(bytes, 'PGP SIGNATURE'));
+        break;
+      }
+      if (signatures.get(sha256) === null) return false;
+    }
+    await signatures.sync();
+    return true;
+  } finally {
+    await signatures.close();
+  }
+}
