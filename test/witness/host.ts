@@ -18,12 +18,17 @@ import { originHash } from './log.ts';
 export const NAME = 'witness.example/w1';
 
 export class WitnessHost {
-  readonly directory = join(mkdtempSync(join(tmpdir(), 'cs-witness-')), 'state');
+  readonly directory: string;
   /** What it told its operator. */
   readonly said: string[] = [];
   /** Seconds since 1970. */
   time = 1_800_000_000;
   #running: { readonly state: WitnessState; readonly server: HttpServer } | null = null;
+
+  /** With the state directory of another, or one of its own. */
+  constructor(directory = join(mkdtempSync(join(tmpdir(), 'cs-witness-')), 'state')) {
+    this.directory = directory;
+  }
 
   /** Starts it, on what it remembers. */
   async start(logs: readonly LogKey[]): Promise<void> {
@@ -46,7 +51,7 @@ export class WitnessHost {
     this.#running = null;
   }
 
-  /** Ends it for good. */
+  /** Ends it for good; its directory goes. */
   async close(): Promise<void> {
     await this.stop();
     rmSync(join(this.directory, '..'), { recursive: true, force: true });
