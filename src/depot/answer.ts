@@ -2,7 +2,7 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { Failure, unable } from '../failure.ts';
-import { DeniedFailure } from '../tree/gated.ts';
+import { DeniedFailure } from '../tree/denied.ts';
 import type { GatedDepot } from '../tree/gated.ts';
 import { BYTES_TYPE, JSON_TYPE, formatError } from '../tree/wire.ts';
 import { contentSecurityPolicy } from './pages.ts';
@@ -72,8 +72,12 @@ export function sendFailure(response: ServerResponse, error: unknown, log: (line
   sendBytes(response, 500, formatError(body), { 'content-type': JSON_TYPE });
 }
 
+/** Of tiles and bundles, as tlog-tiles wishes. */
+const IMMUTABLE = 'public, max-age=31536000, immutable';
+
 /** What is shown in a browser rather than saved. Artifacts are anybody's bytes: they are always saved. */
 const typeOf = (path: string): OutgoingHttpHeaders => {
+  if (path.startsWith('log/')) return { 'content-type': BYTES_TYPE, 'cache-control': IMMUTABLE };
   const isArtifact = path.startsWith('releases/') && !/^[^/]+\/[^/]+\/[^/]+\/countersign\//.test(path);
   const text = { 'content-type': 'text/plain; charset=utf-8' };
   if (/\/SHA256SUMS$|\.asc$/.test(path)) return text;

@@ -10,6 +10,7 @@ import { LARGE_RECORD_MAX, MAX_SUBJECTS } from '../records/canonical.ts';
 import type { BuildId } from '../records/names.ts';
 import { tarEntries } from '../tree/tar.ts';
 import type { TarEntry, TarLimits } from '../tree/tar.ts';
+import { LOG_PUSH_MAX } from '../tree/wire.ts';
 import { contentLength } from './request.ts';
 
 const MIB = 1024 * 1024;
@@ -51,16 +52,30 @@ export class Bodies {
   async files(request: IncomingMessage, build: BuildId, token: Buffer | null): Promise<TarEntry[]> {
     const known = await this.#isKnown(build, token);
     const bytes = known ? LARGE_WRITE_MAX : SMALL_WRITE_MAX;
-    const limits: TarLimits = { files: known ? MAX_SUBJECTS + 1 : 1000, fileBytes: bytes, bytes };
-    return (known ? this.#known : this.#strangers).take(request, bytes, async (source) => {
+    return this.#tar(request, known, { files: known ? MAX_SUBJECTS + 1 : 1000, fileBytes: bytes, bytes });
+  }
+
+  /** The files of a push of the log: a long one from the signer, a short one from anybody. Throws as `files`. */
+  log(request: IncomingMessage, token: Buffer | null): Promise<TarEntry[]> {
+    const known = this.#isSigner(token);
+    const bytes = known ? LOG_PUSH_MAX + SMALL_WRITE_MAX : SMALL_WRITE_MAX;
+    return this.#tar(request, known, { files: 2, fileBytes: bytes, bytes });
+  }
+
+  #tar(request: IncomingMessage, known: boolean, limits: TarLimits): Promise<TarEntry[]> {
+    return (known ? this.#known : this.#strangers).take(request, limits.bytes, async (source) => {
       const files: TarEntry[] = [];
       for await (const entry of tarEntries(source, limits)) files.push(entry);
       return files;
     });
   }
 
+  #isSigner(token: Buffer | null): boolean {
+    return matchesDigest(token, this.#project.signerTokenSha256);
+  }
+
   async #isKnown(build: BuildId, token: Buffer | null): Promise<boolean> {
-    if (matchesDigest(token, this.#project.signerTokenSha256)) return true;
+    if (this.#isSigner(token)) return true;
     const question = { rules: this.#project, build, bearer: token, view: this.#tree, now: this.#now() };
     return !('allow' in (await judgeBuilder(question)));
   }

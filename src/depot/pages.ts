@@ -25,8 +25,9 @@ const page = (title: string, body: Html): string =>
         ${body}
         <hr />
         <p>
-          <a href="/">depot</a> · <a href="/releases/">releases</a> · <a href="/builds/">builds</a> · This
-          server need not be trusted: check what you download with gpgv or <code>countersign verify</code>.
+          <a href="/">depot</a> · <a href="/releases/">releases</a> · <a href="/builds/">builds</a> ·
+          <a href="/log/">log</a> · This server need not be trusted: check what you download with gpgv or
+          <code>countersign verify</code>.
         </p>
       </body>
     </html> `.html;
@@ -46,6 +47,7 @@ export const frontPage = (project: string): string =>
       <ul>
         <li><a href="/releases/">releases</a>: published, signed, verified</li>
         <li><a href="/builds/">builds</a>: approved, waiting, refused or published</li>
+        <li><a href="/log/">log</a>: all that the signer has decided, which nobody can take back</li>
       </ul>`,
   );
 
@@ -181,4 +183,38 @@ export const buildPage = (build: {
             </li>`,
         )}
       </ul>`,
+  );
+
+/** The log: how far it has come, and who says so. */
+export const logPage = (log: {
+  origin: string;
+  size: number;
+  /** In base64, as the checkpoint has it. */
+  root: string;
+  /** Those that have cosigned it. */
+  witnesses: readonly string[];
+}): string =>
+  page(
+    'Log',
+    html`<p>
+        What the signer of <code>${log.origin}</code> has decided, entry by entry, is written here for good.
+      </p>
+      <table>
+        <tbody>
+          <tr>
+            <th>entries</th>
+            <td>${log.size}</td>
+          </tr>
+          <tr>
+            <th>root</th>
+            <td><code>${log.root}</code></td>
+          </tr>
+          <tr>
+            <th>cosigned by</th>
+            <td>${log.witnesses.length === 0 ? 'no witness' : log.witnesses.join(', ')}</td>
+          </tr>
+        </tbody>
+      </table>
+      ${log.size === 0 ? html`` : html`<p><a href="/log/checkpoint">checkpoint</a></p>`}
+      <pre>countersign log verify -c countersign.toml</pre>`,
   );

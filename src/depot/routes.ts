@@ -1,13 +1,15 @@
 /**
  * The HTTP interface (protocol §4): a thin mapping of requests onto the depot behind the gate.
  *
- *     GET, HEAD  /<path>                      a file; ranges. /, /releases/…/, /builds/…/ are listings: a page or JSON
+ *     GET, HEAD  /<path>                      a file; ranges. /, /releases/…/, /builds/…/, /log/ are listings: a page or
+ *                                             JSON
  *     PUT        /builds/<build>/blobs/<sha256>
  *     POST       /builds/<build>              a record with its authenticators, as a tar
  *     POST       /builds/<build>/blobs        many small blobs, as a tar
  *     POST       /builds/<build>/signatures   many signatures, as a tar
  *     POST       /builds/<build>/fetch        a JSON list of digests in, a tar of those blobs out
  *     POST       /builds/<build>/publish
+ *     POST       /log                         a checkpoint and the entries up to it, as a tar
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
@@ -20,7 +22,9 @@ import type { Project } from '../policy/project.ts';
 import { toBuildId, toProjectName, toSha256, toVersion } from '../records/names.ts';
 import type { BuildId } from '../records/names.ts';
 import { buildPath, isTreePath, parseBuildFile } from '../records/paths.ts';
+import { emptyRoot } from '../tlog/merkle.ts';
 import type { GatedDepot } from '../tree/gated.ts';
+import { LogReader, depotLog } from '../tree/log/reader.ts';
 import { packTar } from '../tree/tar.ts';
 import type { TarEntry } from '../tree/tar.ts';
 import { BATCH } from '../tree/tree.ts';
@@ -29,7 +33,8 @@ import { JSON_TYPE, SMALL_BODY_MAX, TAR_TYPE, parseDigests } from '../tree/wire.
 import { sendBytes, sendFailure, sendFile } from './answer.ts';
 import { Bodies, SMALL_WRITE_MAX } from './bodies.ts';
 import { listBuild, listReleases, readRelease } from './listing.ts';
-import { buildPage, buildsPage, frontPage, releasePage, releasesPage } from './pages.ts';
+import { parsePush, sendCheckpoint } from './log.ts';
+import { buildPage, buildsPage, frontPage, logPage, releasePage, releasesPage } from './pages.ts';
 import { inTurn } from '../host/turns.ts';
 import { bearerToken, contentLength, isTarget, wantsPage } from './request.ts';
 
@@ -101,6 +106,10 @@ function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
   handle('GET', '/builds/:build/', (exchange, name) => showBuild(served, exchange, pathBuild(name)));
   handle('GET', '/releases/', (exchange) => showReleases(served, exchange));
   handle('GET', '/releases/:project/:version/', (exchange, name) => showRelease(served, exchange, name));
+  handle('GET', '/log/', (exchange) => showLog(served, exchange));
+  handle('GET', '/log/checkpoint', async ({ response, path, depot }) => {
+    if (!(await sendCheckpoint(response, depot))) throw notFound(path);
+  });
   handle('GET', '*', ({ request, response, path, depot }) =>
     sendFile(request, response, depot, path.slice(1), () => notFound(path)),
   );
@@ -151,6 +160,10 @@ function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
     // for what comes behind on the same connection
     await depot.publish(build).finally(() => request.socket.setTimeout(idle));
     sendJson(response, { build, state: 'published' });
+  });
+
+  handle('POST', '/log', async ({ request, response, token, depot }) => {
+    sendWritten(response, await depot.pushLog(parsePush(await bodies.log(request, token))));
   });
 
   app.all('*', ({ env }) => {
@@ -222,6 +235,16 @@ async function showRelease({ tree }: Served, exchange: Exchange, name: (p: strin
     sendBytes(exchange.response, 200, page, HTML);
   } else
     sendJson(exchange.response, { project, version, build, count, artifacts: manifest?.subjects ?? null });
+}
+
+async function showLog({ project }: Served, { request, response, depot }: Exchange): Promise<void> {
+  const { origin } = project.log;
+  const head = await new LogReader(depotLog(depot), project.log).head();
+  const { size, root } = head?.checkpoint ?? { size: 0, root: emptyRoot() };
+  const witnesses = (head?.cosignatures ?? []).map(({ key }) => key.name);
+  const state = { origin, size, root: root.toString('base64'), witnesses };
+  if (wantsPage(request)) sendBytes(response, 200, logPage(state), HTML);
+  else sendJson(response, state);
 }
 
 /**

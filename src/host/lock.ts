@@ -15,15 +15,18 @@ export interface Lock {
  *
  * Node has no flock(2), so flock(1) locks our open file through the descriptor that it inherits: the lock
  * belongs to the file description, outlives the child and ends with us, also on SIGKILL. No pid file goes
- * stale. Throws unable: `locked` if another process holds it, `lock-failed` or `disk` if it can't be tried.
+ * stale. Throws unable: `locked` if another process holds it, also after `waitSeconds`; `lock-failed` or `disk` if it
+ * can't be tried.
  */
-export async function takeLock(path: string): Promise<Lock> {
+export async function takeLock(path: string, waitSeconds = 0): Promise<Lock> {
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   const file = await open(path, flags, 0o600).catch((error: unknown) => {
     throw diskFailure(error, `lock ${path}`);
   });
   try {
-    const { code } = await run('flock', ['-xn', '4'], { fds: [file.fd], timeoutMs: 10_000, maxOutput: 4096 });
+    const how = waitSeconds === 0 ? ['-xn'] : ['-x', '-w', String(waitSeconds)];
+    const timeoutMs = 10_000 + 1000 * waitSeconds;
+    const { code } = await run('flock', [...how, '4'], { fds: [file.fd], timeoutMs, maxOutput: 4096 });
     if (code === 0) {
       await file.truncate();
       await file.write(String(process.pid), 0);

@@ -7,6 +7,7 @@
  *     statement                 upload token and the ephemeral key's signature             gate/statement.ts
  *     refusal                   a log proof of type `refusal` that names it                gate/proven.ts
  *     release and signatures    a log proof of type `release`, then digest by digest       gate/proven.ts
+ *     the log                   a checkpoint under the log key that goes on from the last  gate/log.ts
  *
  * What the log has decided (gate/decided.ts) has no end: the approval and statements that a logged release names by
  * their digests, from anybody; its blobs, from the signer.

@@ -41,7 +41,7 @@ export interface PrivateNoteKey<Type extends KeyType> {
 export type NoteSigner = PrivateNoteKey<'note'>;
 
 const SEED_BYTES = 32;
-const NOTE_MAX = 256 * 1024;
+export const NOTE_MAX = 256 * 1024;
 const SIGNATURES_MAX = 100;
 // The fixed DER around 32 bytes of Ed25519 (RFC 8410): Node reads no bare keys.
 const SPKI = Buffer.from('302a300506032b6570032100', 'hex');

@@ -79,14 +79,26 @@ export function encodeBundle(entries: readonly Uint8Array[]): Buffer {
   return Buffer.concat(parts);
 }
 
-/** The entries of a bundle, or of a piece of one. Throws refused(`bundle-malformed`) naming the first that is cut off. */
-export function parseBundle(bytes: Buffer): Buffer[] {
-  const entries: Buffer[] = [];
-  for (let at = 0; at < bytes.length;) {
+/** The entries of a bundle, or of a piece of one. Throws refused(`bundle-malformed`) where one is cut off. */
+export function* bundleEntries(bytes: Buffer): Generator<Buffer, void, undefined> {
+  for (let at = 0, index = 0; at < bytes.length; index++) {
     const end = at + 2 <= bytes.length ? at + 2 + bytes.readUInt16BE(at) : Infinity;
-    if (end > bytes.length) throw refused('bundle-malformed', `entry ${entries.length} of it is cut off`);
-    entries.push(bytes.subarray(at + 2, end));
+    if (end > bytes.length) throw refused('bundle-malformed', `entry ${index} of it is cut off`);
+    yield bytes.subarray(at + 2, end);
     at = end;
   }
-  return entries;
+}
+
+const LEVEL_MAX = 63;
+const PATH = /^tile\/(?:entries|(0|[1-9][0-9]?))\/((?:x[0-9]{3}\/)*[0-9]{3})(?:\.p\/([1-9][0-9]{0,2}))?$/;
+
+/** Whether this is a path that a log may have: the checkpoint, or a tile or bundle in the one way to write it. */
+export function isLogPath(path: string): boolean {
+  if (path === 'checkpoint') return true;
+  const [whole, level, groups = '', width = `${TILE_WIDTH}`] = PATH.exec(path) ?? [];
+  if (whole === undefined || Number(level ?? 0) > LEVEL_MAX || Number(width) > TILE_WIDTH) return false;
+  const index = Number(groups.replace(/[x/]/g, ''));
+  if (!Number.isSafeInteger(index)) return false;
+  const [tile, bundle] = [tilePath(Number(level), index, Number(width)), bundlePath(index, Number(width))];
+  return path === (level === undefined ? bundle : tile);
 }

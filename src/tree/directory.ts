@@ -11,7 +11,8 @@ import { dirname, join } from 'node:path';
 import { refused, unable } from '../failure.ts';
 import { now } from '../host/clock.ts';
 import { diskFailure, errorCode, makeDirectory, orNull, readHandle } from '../host/files.ts';
-import { isTemporaryName, temporaryName, writeFully } from '../host/files.ts';
+import { isTemporaryName, temporaryName, writeFileDurably, writeFully } from '../host/files.ts';
+import { takeLock } from '../host/lock.ts';
 import { ENVELOPE_MAX } from '../records/dsse.ts';
 import { isBuildId } from '../records/names.ts';
 import type { BuildId } from '../records/names.ts';
@@ -24,6 +25,8 @@ import type { Assembly, ByteRange, OpenFile, Stage, Tree, Written } from './tree
 
 const TEMPORARY = '.tmp';
 const ABANDONED_MS = 24 * 3600 * 1000;
+/** How long another process may take to replace a file. */
+const REPLACING_SECONDS = 30;
 // 2 GiB take 1.6 s in chunks of this size, 2.3 s in Node's 64 KiB
 const CHUNK = 1024 * 1024;
 // readers that stop reading hold two each, so the more there are the smaller they are
@@ -121,6 +124,25 @@ export class DirectoryTree implements Tree {
     } finally {
       await stage.discard();
     }
+  }
+
+  async replace(path: string, present: Buffer | null, next: Buffer): Promise<boolean> {
+    const scratch = dirname(await this.#temporaryFile());
+    const place = await this.#inside.makeRoom(path);
+    const lock = await takeLock(join(scratch, 'replacing'), REPLACING_SECONDS);
+    try {
+      const found = await this.read(path);
+      const isPresent = found === null || present === null ? found === present : found.equals(present);
+      if (isPresent) await writeFileDurably(place, next, 0o644, scratch);
+      return isPresent;
+    } finally {
+      await lock.release();
+    }
+  }
+
+  async remove(path: string): Promise<void> {
+    const place = await this.#inside.locate(path);
+    if (place !== null) await removeOwn(place);
   }
 
   async stage(): Promise<Stage> {

@@ -5,7 +5,6 @@
 import { createHash } from 'node:crypto';
 import { Failure, refused } from '../failure.ts';
 import { judgeBlob, judgeRead, judgeRecords, judgeUpload } from '../policy/gate.ts';
-import type { Denied } from '../policy/gate.ts';
 import type { Upload } from '../policy/gate/blob.ts';
 import { isProject } from '../policy/gate/rules.ts';
 import type { GateRules } from '../policy/gate/rules.ts';
@@ -15,6 +14,8 @@ import type { BuildId, Sha256 } from '../records/names.ts';
 import { VARIANTS, blobFile, buildPath } from '../records/paths.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import { Decisions } from './decisions.ts';
+import { DeniedFailure } from './denied.ts';
+import { extendLog } from './log/extend.ts';
 import { KeyedMutex } from './mutex.ts';
 import { inParallel } from './parallel.ts';
 import { publish } from './publish.ts';
@@ -22,17 +23,7 @@ import { Quotas } from './quota.ts';
 import type { Quota } from './quota.ts';
 import { SharedWork } from './shared-work.ts';
 import { BATCH } from './tree.ts';
-import type { Blob, BlobRef, ByteRange, Depot, OpenFile, Tree, Written } from './tree.ts';
-
-/** What the gate said no to, with the HTTP status for it. */
-export class DeniedFailure extends Failure {
-  readonly status: number;
-
-  constructor({ status, code, message, hint }: Denied) {
-    super('refused', code, message, hint);
-    this.status = status;
-  }
-}
+import type { Blob, BlobRef, ByteRange, Depot, LogPush, OpenFile, Tree, Written } from './tree.ts';
 
 export interface GatedDepotOptions {
   readonly tree: Tree;
@@ -160,6 +151,11 @@ export class GatedDepot implements Depot {
   async putSignatures(build: BuildId, files: Source<{ name: string; bytes: Buffer }>): Promise<void> {
     const named = (await all(files)).map(({ name, bytes }) => [`signatures/${name}`, bytes] as const);
     await this.#submit(build, named, WRITERS);
+  }
+
+  async pushLog(push: LogPush): Promise<Written> {
+    const { tree, rules, locks } = this.#shared;
+    return locks.run('log', () => extendLog(tree, rules.log, push));
   }
 
   async publish(build: BuildId): Promise<void> {

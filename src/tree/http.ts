@@ -5,7 +5,7 @@
  * asked for; digests and signatures are for whoever asked.
  */
 import type { Readable } from 'node:stream';
-import { Failure, refused } from '../failure.ts';
+import { Failure, refused, unable } from '../failure.ts';
 import { tooLarge } from '../host/files.ts';
 import { HttpClient, bytesBody } from '../host/http.ts';
 import type { HttpRequest, HttpTiming } from '../host/http.ts';
@@ -15,11 +15,12 @@ import { closedObject, listOf, nullOr } from '../records/fields.ts';
 import { toBuildId } from '../records/names.ts';
 import type { BuildId, Sha256 } from '../records/names.ts';
 import { blobFile, buildPath, isTreePath } from '../records/paths.ts';
+import { encodeBundle } from '../tlog/tile.ts';
 import { packTar, tarEntries } from './tar.ts';
 import type { TarEntry } from './tar.ts';
 import { BATCH } from './tree.ts';
-import type { Blob, BlobRef, Depot, OpenFile, Written } from './tree.ts';
-import { BYTES_TYPE, JSON_TYPE, SMALL_BODY_MAX, TAR_TYPE } from './wire.ts';
+import type { Blob, BlobRef, Depot, LogPush, OpenFile, Written } from './tree.ts';
+import { BYTES_TYPE, JSON_TYPE, LOG_PUSH_MAX, SMALL_BODY_MAX, TAR_TYPE } from './wire.ts';
 import { batches, formatDigests, parseError, parseJson } from './wire.ts';
 
 const LISTING_MAX = 1024 * 1024;
@@ -139,6 +140,23 @@ export class HttpDepot implements Depot {
     for (const batch of batches(files, ({ bytes }) => bytes.length)) {
       await this.#postTar(`${buildPath(build)}/signatures`, batch);
     }
+  }
+
+  async pushLog({ checkpoint, from, entries }: LogPush): Promise<Written> {
+    const leaves: Buffer[] = [];
+    let bytes = 0;
+    for await (const leaf of entries()) {
+      bytes += leaf.length;
+      if (bytes > LOG_PUSH_MAX) {
+        const most = `${LOG_PUSH_MAX / 2 ** 20} MiB`;
+        throw unable('log-too-long', `more than ${most} of the log at a time is not sent over HTTP`);
+      }
+      leaves.push(leaf);
+    }
+    return this.#postTar('log', [
+      { name: 'checkpoint', bytes: checkpoint },
+      { name: `entries/${from}`, bytes: encodeBundle(leaves) },
+    ]);
   }
 
   async publish(build: BuildId): Promise<void> {

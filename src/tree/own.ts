@@ -15,7 +15,7 @@ const GROUP_WRITES = 0o020;
 
 /** Throws usage(`depot-shared`) if another user, but root, may rename in the directory or lead elsewhere on the way to it. */
 export async function requireOwn(root: string): Promise<void> {
-  for (const name of ['.', '.tmp', 'builds', 'releases']) {
+  for (const name of ['.', '.tmp', 'builds', 'releases', 'log']) {
     const place = join(root, name);
     const status = await orNull(lstat(place), `look at ${place}`);
     if (!status?.isDirectory()) continue; // nor is anything written through a link

@@ -40,6 +40,13 @@ export interface Tree extends View {
   stage(): Promise<Stage>;
   /** A directory that becomes visible whole, as `path`. */
   assemble(path: string): Promise<Assembly>;
+  /**
+   * The one exception to write-once, for `log/checkpoint`: puts `next` in the place of `present`, null where there was
+   * nothing, in one step. False if something else was there: then nothing changed.
+   */
+  replace(path: string, present: Buffer | null, next: Buffer): Promise<boolean>;
+  /** Takes away what nobody needs any more, a directory with all in it; what is not there stays so. */
+  remove(path: string): Promise<void>;
   /** At most `limit` builds after `after`, ascending. */
   builds(after: BuildId | null, limit: number): Promise<BuildId[]>;
 }
@@ -75,6 +82,21 @@ export interface Blob {
 /** What travels together in one request: small files, many at a time. */
 export const BATCH = { fileBytes: 256 * 1024, bytes: 4 * 1024 * 1024, files: 1000 } as const;
 
+/** How many bytes of entries a signer sends of its log at a time: what a depot takes without a token, with room to spare. */
+export const LOG_BATCH = 512 * 1024;
+
+/** What a log needs of a tree. */
+export type LogStore = Pick<Tree, 'read' | 'write' | 'replace' | 'remove'>;
+
+/** The log, from `from` on to the size of a checkpoint. */
+export interface LogPush {
+  /** The signed note. */
+  readonly checkpoint: Buffer;
+  readonly from: number;
+  /** The exact bytes of each entry; the same each time it is called. */
+  readonly entries: () => Iterable<Buffer> | AsyncIterable<Buffer>;
+}
+
 /**
  * A tree behind the gate. Throws refused (the gate said no; its code), unable('network' | 'disk' | …).
  * Every write may be repeated: what is there already is no error.
@@ -101,6 +123,8 @@ export interface Depot {
     build: BuildId,
     files: Iterable<{ readonly name: string; readonly bytes: Buffer }>,
   ): Promise<void>;
+  /** Goes on with the log, or adds cosignatures to its checkpoint. Throws refused('log-conflict') if it doesn't go on from what is there. */
+  pushLog(push: LogPush): Promise<Written>;
   /** Returns once the release is visible. */
   publish(build: BuildId): Promise<void>;
   close(): void;

@@ -13,6 +13,9 @@ export const BYTES_TYPE = 'application/octet-stream';
 /** An error, or a list of digests. */
 export const SMALL_BODY_MAX = 128 * 1024;
 
+/** The entries of a push of the log, from whoever has the signer's token: some 200,000. */
+export const LOG_PUSH_MAX = 64 * 1024 * 1024;
+
 /** Splits files into what travels together, each of at least one file. */
 export function* batches<T>(
   files: Iterable<T>,

@@ -37,7 +37,7 @@ describe('the whole loop', () => {
     const { build, signed } = await release('1.0', { 'a.txt': 'a', 'docs/b.txt': 'b' });
     expect(signed.json).toMatchObject([{ build, state: 'published', artifacts: 2 }]);
     expect((await published('1.0', 'docs/b.txt')).toString()).toBe('b');
-    expect(await readdir(inDepot('.tmp'))).toEqual([]);
+    expect(await readdir(inDepot('.tmp'))).toEqual(['replacing']);
 
     const status = await world.runOn('operator', ['status', build, '--json', ...at()]);
     expect(status.json).toMatchObject([{ build, state: 'published' }]);

@@ -1,6 +1,7 @@
 /** Who may read what: everything is public but blobs, which are in quarantine, and releases that are not whole (protocol §3, §4). */
 import { isBuildId, isProjectName, isVersion } from '../../records/names.ts';
 import { buildPath, isTreePath, releaseDir } from '../../records/paths.ts';
+import { isLogPath } from '../../tlog/tile.ts';
 import { matchesDigest } from '../token.ts';
 import { below } from '../view.ts';
 import type { View } from '../view.ts';
@@ -38,7 +39,9 @@ export async function judgeRead(question: ReadQuestion): Promise<Denied | null> 
     const proof = await view.size(`${releaseDir(first, second)}/countersign/release.proof`);
     return proof === null ? notFound : null;
   }
-  // 3. All else below builds/ is public.
+  // 3. All of the log is public.
+  if (root === 'log') return isLogPath(path.slice('log/'.length)) ? null : notFound;
+  // 4. All else below builds/ is public.
   return root === 'builds' && isBuildId(first) ? null : notFound;
 }
 
