@@ -103,9 +103,9 @@ export class LogPush {
     const has = new Set(cosignaturesOf(head.note, project.log.witnesses).map(({ key }) => key));
     const notes = await Promise.all(
       project.witnesses
-        .filter(({ key }) => !has.has(key) && !this.#silent.has(key.name))
+        .filter(({ key }) => !has.has(key) && !this.#silent.has(key.text))
         .map(async (witness) => {
-          const known = session.witnessed.get(witness.key.name) ?? 0;
+          const known = session.witnessed.get(witness.key.text) ?? 0;
           const answer = await this.#asking(witness, async (client) => {
             const cosigned = await client.cosign(head, state.journal, known);
             if (!(cosigned instanceof Ahead)) return cosigned;
@@ -116,7 +116,7 @@ export class LogPush {
             throw unable('witness', text, 'is another signer at work with a copy of this state?');
           });
           if (answer === null) return [];
-          session.witnessed.set(witness.key.name, answer.size);
+          session.witnessed.set(witness.key.text, answer.size);
           return [answer.note];
         }),
     );
@@ -198,7 +198,7 @@ export class LogPush {
       return await ask(client);
     } catch (error) {
       if (!(error instanceof Failure) || error.code !== 'witness') throw error;
-      this.#silent.add(witness.key.name);
+      this.#silent.add(witness.key.text);
       this.#parts.report({ kind: 'note', build: null, text: error.message });
       return null;
     } finally {

@@ -40,7 +40,7 @@ export interface Session {
   verified: { readonly build: BuildId; readonly passed: ReadonlyMap<Sha256, Passed> } | null;
   /** Whether the witnesses were asked what they have of the log. */
   compared: boolean;
-  /** How many entries of the log each witness, by name, has cosigned. */
+  /** How many entries of the log each witness, by its key, has cosigned. */
   readonly witnessed: Map<string, number>;
 }
 

@@ -33,6 +33,8 @@ import { encodeStatement, sortSubjects } from '../../src/records/statement.ts';
 import type { Failure } from '../../src/failure.ts';
 import { exitStatus } from '../../src/signer/result.ts';
 import type { BuildResult } from '../../src/signer/result.ts';
+import { recover } from '../../src/signer/recover.ts';
+import type { Recovered } from '../../src/signer/recover.ts';
 import { runRound } from '../../src/signer/round.ts';
 import type { Signer, SignerEvent, SigningQuestion } from '../../src/signer/signer.ts';
 import { createState, openState } from '../../src/signer/state.ts';
@@ -59,6 +61,7 @@ export interface Build {
 }
 
 export interface Ran {
+  readonly recovered: Recovered | null;
   readonly results: readonly BuildResult[];
   /** Why the log could not go out. */
   readonly log: Failure | null;
@@ -72,6 +75,8 @@ export interface Ran {
 /** What a round is run with, where it differs from the usual. */
 export type Odd = Partial<Pick<Signer, 'depot' | 'publicDepot' | 'connectAgent' | 'ask' | 'loadProject'>> & {
   readonly named?: readonly BuildId[];
+  /** As with `--recover`. */
+  readonly recovering?: boolean;
   /** Handed the open state before the round. */
   readonly meddle?: (state: SignerState) => void;
 };
@@ -148,6 +153,11 @@ export class Scene {
   /** An empty depot in place of the one there is. */
   async newDepot(): Promise<void> {
     await rm(join(this.directory, 'depot'), { recursive: true, force: true });
+    await this.reopenDepot();
+  }
+
+  /** The depot that there is, by the project file of now. */
+  async reopenDepot(): Promise<void> {
     this.tree = await DirectoryTree.make(join(this.directory, 'depot'));
     this.depot = GatedDepot.over({ tree: this.tree, rules: this.project, now: this.now });
   }
@@ -229,8 +239,8 @@ export class Scene {
 
   /** `sign --once`, as a process of its own would: state opened, one round, state closed. */
   async sign(odd: Odd = {}): Promise<Ran> {
-    const { named = [], meddle, ...parts } = odd;
-    const state = await openState(this.state, this.project);
+    const { named = [], recovering = false, meddle, ...parts } = odd;
+    const state = await openState(this.state, this.project, { recover: recovering });
     meddle?.(state);
     const events: SignerEvent[] = [];
     const questions: SigningQuestion[] = [];
@@ -246,8 +256,10 @@ export class Scene {
         now: this.now,
         ...parts,
       };
+      const recovered = recovering ? await recover(signer) : null;
       const { results, log } = await runRound(signer, named);
       return {
+        recovered,
         results,
         log,
         result: results[0],

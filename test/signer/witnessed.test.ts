@@ -1,0 +1,146 @@
+/** Witnesses: a release waits until as many as the project asks for have cosigned its log (protocol §5.8, §7). */
+import { cp, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { releaseProofFile } from '../../src/records/paths.ts';
+import { cosignaturesOf } from '../../src/tlog/cosignature.ts';
+import { parseProof } from '../../src/tlog/proof.ts';
+import { buildPath } from '../../src/records/paths.ts';
+import { WitnessHost } from '../witness/host.ts';
+import { oddDepot } from './odd-depot.ts';
+import { Scene } from './scene.ts';
+import type { Build } from './scene.ts';
+
+let scene: Scene;
+let witnesses: WitnessHost[];
+beforeEach(async () => {
+  scene = await Scene.make();
+  witnesses = [new WitnessHost(), new WitnessHost()];
+});
+afterEach(async () => {
+  for (const witness of witnesses) await witness.close();
+  await scene.close();
+});
+
+/** The project lists both, wherever they listen now. */
+async function ask(quorum: number, running = witnesses): Promise<void> {
+  for (const witness of running) if (witness.url === '') await witness.start([scene.project.log]);
+  const listed = witnesses.flatMap((witness) =>
+    witness.url === '' ? [] : [{ key: witness.key, url: witness.url }],
+  );
+  scene.project = {
+    ...scene.project,
+    witnesses: listed,
+    log: { ...scene.project.log, witnesses: listed.map(({ key }) => key), quorum },
+  };
+  await scene.reopenDepot();
+}
+
+async function sealed(version: string): Promise<Build> {
+  const build = await scene.approve(version);
+  await scene.attest(build, { 'hello.txt': 'hello' });
+  return build;
+}
+
+async function cosigners({ build }: Build): Promise<number> {
+  const proof = parseProof(await readFile(scene.path(buildPath(build, releaseProofFile))));
+  return cosignaturesOf(proof.checkpoint, scene.project.log.witnesses).length;
+}
+
+test('the proof of a release has the cosignatures of all that answered, and the log’s checkpoint too', async () => {
+  await ask(2);
+  const build = await sealed('1.0');
+  expect((await scene.sign()).result?.outcome).toBe('published');
+  expect(await cosigners(build)).toBe(2);
+  const shown = await readFile(scene.path('log/checkpoint'));
+  expect(cosignaturesOf(shown, scene.project.log.witnesses)).toHaveLength(2);
+  // a log that has grown since continues what they cosigned
+  const next = await sealed('1.1');
+  expect((await scene.sign()).result?.outcome).toBe('published');
+  expect(await cosigners(next)).toBe(2);
+});
+
+test('one that is away holds up nothing while the others are enough', async () => {
+  await ask(1);
+  await witnesses[0]?.stop();
+  const build = await sealed('1.0');
+  const ran = await scene.sign();
+  expect(ran).toMatchObject({ exit: 0, result: { outcome: 'published' } });
+  expect(await cosigners(build)).toBe(1);
+  expect(ran.events).toContainEqual(
+    expect.objectContaining({ kind: 'note', text: expect.stringContaining('witness') as string }),
+  );
+});
+
+test('too few: signed and logged, but nothing leaves; the log does, and the release when they are back', async () => {
+  await ask(2);
+  const [first] = witnesses;
+  await first?.stop();
+  const build = await sealed('1.0');
+  const calls: string[] = [];
+  const real = await scene.signerDepot();
+  const depot = oddDepot(real, { submit: (id, files) => (calls.push('submit'), real.submit(id, files)) });
+  const ran = await scene.sign({ depot });
+  expect(ran).toMatchObject({
+    exit: 3,
+    result: { outcome: 'unfinished', code: 'witnesses-missing', state: 'signed' },
+  });
+  expect(calls).toEqual([]);
+  expect((await readFile(scene.path('log/checkpoint'), 'utf8')).split('\n')[1]).toBe('4');
+
+  const signatures = scene.agent.signatures;
+  await ask(2);
+  expect((await scene.sign()).result?.outcome).toBe('published');
+  expect(scene.agent.signatures).toBe(signatures);
+  expect(await cosigners(build)).toBe(2);
+});
+
+test('a refusal waits for no witness: it must be heard', async () => {
+  await ask(2);
+  await sealed('1.0');
+  await scene.sign();
+  for (const witness of witnesses) await witness.stop();
+  const build = await scene.approve('1.0');
+  const ran = await scene.sign();
+  expect(ran.result?.outcome).toBe('refused');
+  expect(await scene.depot.size(buildPath(build.build, 'refusal.proof'))).not.toBeNull();
+});
+
+test('a project that asks for more witnesses before the release has left gets a proof with more', async () => {
+  const build = await sealed('1.0');
+  const real = await scene.signerDepot();
+  const submit = () => Promise.reject(new Error('killed'));
+  await expect(scene.sign({ depot: oddDepot(real, { submit }) })).rejects.toThrow('killed');
+  await ask(2);
+  expect((await scene.sign()).result?.outcome).toBe('published');
+  expect(await cosigners(build)).toBe(2);
+});
+
+test("yesterday's state, and a depot of yesterday that plays along: the witnesses know better", async () => {
+  await ask(1);
+  await sealed('1.0');
+  await scene.sign();
+  for (const [name, at] of [
+    ['state', scene.state],
+    ['depot', scene.path('')],
+  ] as const)
+    // prettier-ignore
+    await cp(at, join(scene.directory, `${name}.old`), { recursive: true });
+  await sealed('1.1');
+  await scene.sign();
+  for (const [name, at] of [
+    ['state', scene.state],
+    ['depot', scene.path('')],
+  ] as const) {
+    // prettier-ignore
+    await rm(at, { recursive: true });
+    await cp(join(scene.directory, `${name}.old`), at, { recursive: true });
+  }
+  await scene.reopenDepot();
+  const [signatures, build] = [scene.agent.signatures, await sealed('1.1')];
+  await expect(scene.sign()).rejects.toMatchObject({ kind: 'refused', code: 'log-behind' });
+  expect(await scene.logged(build)).toBe('');
+  expect(scene.agent.signatures).toBe(signatures);
+  // what the witnesses saw is nowhere: nothing is made up
+  await expect(scene.sign({ recovering: true })).rejects.toMatchObject({ code: 'log-behind' });
+});
