@@ -75,7 +75,7 @@ function send(
   headers: OutgoingHttpHeaders = {},
 ): void {
   const { req: request } = response;
-  // Node lets the rest of a body in, so that the client sees the answer; not of one that has no end
+  // not the rest of a body that has no end
   const endless = !request.complete && Number(request.headers['content-length'] ?? Infinity) > BODY_MAX;
   response.writeHead(status, {
     'content-type': TEXT,
@@ -130,6 +130,9 @@ class Inbox {
         chunks.push(chunk);
       }
       await judge(Buffer.concat(chunks));
+    } catch (error) {
+      request.resume(); // the rest is let in, so that the client sees the answer
+      throw error;
     } finally {
       this.#held -= bytes;
     }

@@ -31,8 +31,8 @@ export class Witness {
   readonly #keys = new Map<string, VerifierKey[]>();
   /** Of each log, by the hash that stands for it in URLs. */
   readonly #origins = new Map<string, string>();
-  /** Of each log the fork that was told last. */
-  readonly #forks = new Map<string, string>();
+  /** Logs of which it was told that they are forked. */
+  readonly #forked = new Set<string>();
 
   constructor(parts: WitnessParts) {
     this.#parts = parts;
@@ -77,13 +77,12 @@ export class Witness {
     return (await records.keep(note)).cosignature;
   }
 
-  /** Tells the operator, with the evidence; not again and again. */
+  /** Tells the operator, with the evidence; once, for more of it proves no more. */
   #watchForFork({ text, signatures, checkpoint }: Submission): void {
     const { origin } = checkpoint;
     const latest = this.#parts.records.latest(origin);
-    if (latest === null || !contradict(latest.checkpoint, checkpoint) || this.#forks.get(origin) === text)
-      return;
-    this.#forks.set(origin, text);
+    if (latest === null || !contradict(latest.checkpoint, checkpoint) || this.#forked.has(origin)) return;
+    this.#forked.add(origin);
     const note = `${text}\n${signatures.map(({ line }) => line).join('')}`;
     this.#parts.log(
       `${origin} is forked: its key signed two trees of size ${checkpoint.size}, one that was cosigned and this one: ${JSON.stringify(note)}`,

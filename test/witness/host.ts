@@ -33,16 +33,21 @@ export class WitnessHost {
   /** Starts it, on what it remembers. */
   async start(logs: readonly LogKey[]): Promise<void> {
     const state = await openState(this.directory, { name: NAME, credential: null });
-    const { signer } = state;
-    const records = await Records.open(
-      this.directory,
-      signer.verifier,
-      logs.map((log) => log.origin),
-    );
-    const log = (text: string): void => void this.said.push(text);
-    const witness = new Witness({ signer, logs, records, now: () => new Date(this.time * 1000), log });
-    const server = await startWitness({ witness, listen: { host: '127.0.0.1', port: 0 }, log });
-    this.#running = { state, server };
+    try {
+      const { signer } = state;
+      const records = await Records.open(
+        this.directory,
+        signer.verifier,
+        logs.map((log) => log.origin),
+      );
+      const log = (text: string): void => void this.said.push(text);
+      const witness = new Witness({ signer, logs, records, now: () => new Date(this.time * 1000), log });
+      const server = await startWitness({ witness, listen: { host: '127.0.0.1', port: 0 }, log });
+      this.#running = { state, server };
+    } catch (error) {
+      await state.close();
+      throw error;
+    }
   }
 
   async stop(): Promise<void> {
