@@ -3,6 +3,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LineFile } from '../../src/host/line-file.ts';
+import { encodeLogEntry, heartbeat } from '../../src/records/log-entry.ts';
+import { toProjectName, toTimestamp } from '../../src/records/names.ts';
 import { Journal } from '../../src/signer/journal.ts';
 import { formatCheckpoint, parseCheckpoint } from '../../src/tlog/checkpoint.ts';
 import { openNote, parseSignerKey, parseVerifierKey } from '../../src/tlog/note.ts';
@@ -13,6 +15,11 @@ import { holds, same, seed } from './oracle.ts';
 const logKey = parseSignerKey(seed('log-key').toString());
 const { verifier } = logKey;
 const note = seed('checkpoint');
+/** A line that may stand anywhere in a journal. */
+const beat = Buffer.concat([
+  encodeLogEntry(heartbeat(toProjectName('hello', 'fuzz'), toTimestamp('2026-11-22T12:00:00Z', 'fuzz'))),
+  Buffer.from('\n'),
+]);
 const NOTE_WORDS = [
   '\n\n',
   '\n',
@@ -75,7 +82,11 @@ export const logTargets: readonly Target[] = [
     name: 'checkpoint',
     seeds: [Buffer.from(openNote(note, verifier))],
     words: NOTE_WORDS,
-    read: (input) => same(formatCheckpoint(parseCheckpoint(input.toString())), input.toString()),
+    read: (input) => {
+      const checkpoint = parseCheckpoint(input.toString());
+      const extensions = checkpoint.extensions.map((line) => `${line}\n`).join('');
+      same(formatCheckpoint(checkpoint) + extensions, input.toString());
+    },
   },
   {
     name: 'proof',
@@ -105,13 +116,14 @@ export const logTargets: readonly Target[] = [
   },
   {
     name: 'journal',
-    seeds: [seed('journal')],
+    seeds: [seed('journal'), Buffer.concat([beat, seed('journal')])],
     words: [
       '\n',
       '"type":"release"',
       '"type":"intent"',
       '"type":"refusal"',
       '"type":"conflict"',
+      beat.toString(),
       '{}',
       '":"',
     ],
