@@ -4,7 +4,7 @@ import { usage } from '../failure.ts';
 import { verifyFiles } from '../consumer/verify.ts';
 import type { Trust } from '../consumer/verify.ts';
 import { badOutcome } from '../consumer/verdict.ts';
-import type { Outcome, ReleaseFacts, Verdict } from '../consumer/verdict.ts';
+import type { Finding, HeadFacts, Outcome, ReleaseFacts, Verdict } from '../consumer/verdict.ts';
 import { dearmorKey } from '../openpgp/armor.ts';
 import { parseCertificate } from '../openpgp/certificate.ts';
 import { command } from './command.ts';
@@ -41,6 +41,7 @@ whole chain from the log to the signature. A directory is a copy of a whole rele
   ],
   async run({ flags, globals, operands, terminal }) {
     const progress = new Progress(terminal, 'reading');
+    const logProgress = new Progress(terminal, 'reading the log');
     const verdict = await verifyFiles({
       paths: operands,
       trust: trustOf(globals, flags.key),
@@ -52,14 +53,14 @@ whole chain from the log to the signature. A directory is a copy of a whole rele
       signatureOnly: flags['signature-only'] === true,
       now: now(),
       progress: (file, done, bytes) => progress.update(done, bytes, file),
+      readingLog: (done, entries) => logProgress.count(done, entries),
     });
     progress.finish();
     const status = exitStatusFor(verdict.outcome, flags['signature-only'] === true);
     if (!terminal.json) speak(verdict, globals.quiet === true, terminal);
     else report(verdict, status, terminal);
     if (verdict.outcome === 'signature-only' && status !== EXIT.done) terminal.hint(ALONE);
-    if (verdict.outcome === 'incomplete' && isHalfCopy(verdict))
-      terminal.hint('copy the whole release again');
+    terminal.hint([...against(verdict), ...verdict.warnings].find(({ hint }) => hint)?.hint ?? '');
     return status;
   },
 });
@@ -90,10 +91,17 @@ function exitStatusFor(outcome: Outcome, contentWithSignature: boolean): ExitSta
 
 /** The verdict for a program: with a code unless all is well, and then also a line for whoever reads its log. */
 function report(verdict: Verdict, status: ExitStatus, terminal: Terminal): void {
-  const [worst] = [...verdict.findings, ...verdict.files.flatMap((file) => file.findings)];
+  const [worst] = against(verdict);
   terminal.record({ ...verdict, ...(status !== EXIT.done && { code: worst?.code ?? verdict.outcome }) });
   if (status !== EXIT.done) terminal.show(`${SPOKEN[verdict.outcome]}${worst ? `: ${worst.text}` : ''}`);
+  for (const { text } of verdict.warnings) terminal.warn(text);
 }
+
+/** What speaks against the release, then against its files. */
+const against = ({ findings, files }: Verdict): Finding[] => [
+  ...findings,
+  ...files.flatMap((file) => file.findings),
+];
 
 const SPOKEN: Record<Outcome, string> = {
   valid: 'valid',
@@ -101,9 +109,6 @@ const SPOKEN: Record<Outcome, string> = {
   'not-valid': 'NOT VALID',
   incomplete: 'incomplete: no verdict',
 };
-
-const isHalfCopy = ({ findings, files }: Verdict): boolean =>
-  [...findings, ...files.flatMap((file) => file.findings)].some(({ code }) => code === 'release-incomplete');
 
 const ALONE =
   'a signature alone says neither name nor version, so this is no verdict: -c countersign.toml checks the whole release, ' +
@@ -123,9 +128,11 @@ function speak(verdict: Verdict, quiet: boolean, terminal: Terminal): void {
   // good files in a bad copy
   if (verdict.outcome === bad && verdict.files.every(({ valid }) => valid)) terminal.result(red(SPOKEN[bad]));
   for (const finding of verdict.findings) terminal.result(`  ${finding.text} (${finding.code})`);
+  for (const { text, code } of verdict.warnings)
+    terminal.result('  ', yellow('warning:'), ` ${text} (${code})`);
   if (quiet) return;
   if (verdict.release && verdict.outcome !== 'valid') terminal.result('the release that was looked in:');
-  if (verdict.release) speakRelease(verdict.release, terminal);
+  if (verdict.release) speakRelease(verdict.release, verdict.head, terminal);
   if (verdict.signature) {
     const { key, created } = verdict.signature;
     terminal.result(
@@ -136,7 +143,7 @@ function speak(verdict: Verdict, quiet: boolean, terminal: Terminal): void {
   for (const clause of verdict.notChecked) terminal.result(`  not checked: ${clause}`);
 }
 
-function speakRelease(release: ReleaseFacts, terminal: Terminal): void {
+function speakRelease(release: ReleaseFacts, head: HeadFacts | null, terminal: Terminal): void {
   const builders = Object.entries(release.builders).map(([slot, scheme]) => `${slot} (${scheme})`);
   const { source } = release;
   const rows: Part[][] = [
@@ -150,7 +157,8 @@ function speakRelease(release: ReleaseFacts, terminal: Terminal): void {
       'log',
       `entry ${release.log.index} of ${release.log.size} in ${release.log.origin}, at ${release.log.time}`,
     ],
-    ['witnesses', 'none'],
+    ...(head === null ? [] : [['', headText(head)]]),
+    ['witnesses', witnessesText(release)],
   ];
   terminal.result(
     '  ',
@@ -158,4 +166,14 @@ function speakRelease(release: ReleaseFacts, terminal: Terminal): void {
     `, ${plural(release.artifacts, 'artifact')}`,
   );
   for (const row of alignColumns(rows)) terminal.result('  ', ...row);
+}
+
+/** How far the log has come since. */
+const headText = ({ log, size, newest }: HeadFacts): string =>
+  `now of ${size}${newest === null ? '' : `, the newest at ${newest}`}: ${log}`;
+
+function witnessesText({ witnesses, quorum, witnessesNamed }: ReleaseFacts): string {
+  if (witnessesNamed === 0) return 'none asked for';
+  const seen = witnesses.map(({ name, time }) => `${name} at ${time}`);
+  return `${seen.join(', ') || 'none'}; ${quorum} of ${witnessesNamed} needed`;
 }

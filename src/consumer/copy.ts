@@ -103,7 +103,7 @@ export async function* chunksOf(path: string, stream: Readable): AsyncGenerator<
 
 /** A file that every release has and this copy lacks: no verdict, and never valid. */
 export const incomplete = (copy: ReleaseCopy, name: string): Failure =>
-  unable('release-incomplete', `${copy.where} has no ${name}`, 'copy the whole release and try again');
+  unable('release-incomplete', `${copy.where} has no ${name}`, 'copy the whole release again');
 
 /**
  * What a failure says of the release or of a file in it: a refusal is a verdict, a record that is too large too,
@@ -111,8 +111,8 @@ export const incomplete = (copy: ReleaseCopy, name: string): Failure =>
  */
 export function findingOf(error: unknown): Finding | null {
   if (!(error instanceof Failure)) return null;
-  const { kind, code, message } = error;
-  const finding = { code, text: message };
+  const { kind, code, message, hint } = error;
+  const finding = { code, text: message, ...(hint !== '' && { hint }) };
   return kind === 'refused' || code === 'too-large' || isMissing(finding) ? finding : null;
 }
 

@@ -2,20 +2,19 @@
  * The records of a release, from the log key of the project file down to what was to be signed. Protocol §7,
  * "check a release offline", and the approvals and statements that it rests on.
  */
-import { refused } from '../failure.ts';
-import type { Failure } from '../failure.ts';
+import { Failure, refused } from '../failure.ts';
 import type { Certificate } from '../openpgp/certificate.ts';
 import { keyProblem } from '../openpgp/certificate.ts';
-import { keyFact } from '../openpgp/key-fact.ts';
 import type { PublicKey } from '../openpgp/public-key.ts';
 import { MAX_SIGNATURE_BYTES } from '../openpgp/signature.ts';
 import { verifyDetached } from '../openpgp/verify.ts';
 import type { SignatureVerdict } from '../openpgp/verify.ts';
 import { countApprovers, missingApprovers } from '../policy/approval-verdict.ts';
+import { attempt } from '../policy/attempt.ts';
 import { builderCertificate, slotsOf } from '../policy/builder-key.ts';
 import type { Project } from '../policy/project.ts';
 import { verifyReleaseChain } from '../policy/release-chain.ts';
-import type { VerifiedRelease } from '../policy/release-chain.ts';
+import type { ReleaseFiles, VerifiedRelease } from '../policy/release-chain.ts';
 import { parseApproval } from '../records/approval.ts';
 import type { Approval } from '../records/approval.ts';
 import { LARGE_RECORD_MAX, RECORD_MAX } from '../records/canonical.ts';
@@ -36,21 +35,27 @@ import { sha256Hex } from '../records/sha256.ts';
 import { CHECKSUMS_FILE, formatChecksums } from '../records/signatures-list.ts';
 import { parseStatement } from '../records/statement.ts';
 import type { Statement } from '../records/statement.ts';
-import { PROOF_MAX } from '../tlog/proof.ts';
+import { PROOF_MAX, parseProof } from '../tlog/proof.ts';
+import type { LogTrust } from '../tlog/proof.ts';
 import { incomplete, readRequired, readSignature } from './copy.ts';
 import type { ReleaseCopy } from './copy.ts';
-import type { ReleaseFacts } from './verdict.ts';
+import { factsOf } from './facts.ts';
+import type { Finding, ReleaseFacts } from './verdict.ts';
+import { timeWarnings } from './witnesses.ts';
 
 /** A release whose records all hold; its artifacts are looked at one by one. */
 export interface CheckedRelease {
   readonly copy: ReleaseCopy;
   readonly chain: VerifiedRelease;
+  /** The checkpoint of its proof, as it was signed. */
+  readonly note: string;
   readonly certificate: Certificate;
   /** The key of the certificate that made every signature. */
   readonly signingKey: PublicKey;
   /** When the log took the release: the time at which its keys must have been good. */
   readonly signedBy: Date;
   readonly facts: ReleaseFacts;
+  readonly warnings: readonly Finding[];
   readonly checked: readonly string[];
 }
 
@@ -77,19 +82,20 @@ export async function checkRelease(
   const read = (name: string, maxBytes: number): Promise<Buffer> =>
     readRequired(copy, record(name), maxBytes);
 
-  // 1. From the proof to the list of signatures, under the log key of the project file.
-  const chain = verifyReleaseChain(
-    {
-      proof: await read(releaseProofFile, PROOF_MAX),
-      logEntry: await read(logEntryFile, RECORD_MAX),
-      release: await read(releaseFile, RECORD_MAX),
-      manifest: await read(manifestFile, LARGE_RECORD_MAX),
-      signaturesList: await read(signaturesListFile, LARGE_RECORD_MAX),
-    },
-    project.log,
-  );
-  const { manifest, entry, index, checkpoint } = chain;
+  // 1. From the proof to the list of signatures, under the log key and the witnesses of the project file.
+  const proof = await read(releaseProofFile, PROOF_MAX);
+  const files: ReleaseFiles = {
+    proof,
+    logEntry: await read(logEntryFile, RECORD_MAX),
+    release: await read(releaseFile, RECORD_MAX),
+    manifest: await read(manifestFile, LARGE_RECORD_MAX),
+    signaturesList: await read(signaturesListFile, LARGE_RECORD_MAX),
+  };
+  const chain = chainOf(files, project.log);
+  const { manifest, entry, index, checkpoint, cosignatures } = chain;
   checked.push(`entry ${index} of the log ${project.log.origin}, in its tree of ${checkpoint.size} entries`);
+  if (project.log.quorum > 0)
+    checked.push(`cosignatures of ${cosignatures.length} of its witnesses, ${project.log.quorum} needed`);
   checked.push(
     `${releaseFile}, ${manifestFile} and ${signaturesListFile}, each by its digest in the one before`,
   );
@@ -132,8 +138,21 @@ export async function checkRelease(
   );
 
   const facts = factsOf(project, chain, approval, approvers, statements);
-  return { copy, chain, certificate, signingKey, signedBy, facts, checked };
+  const judged = { logged: signedBy, certificate, key: signingKey };
+  const warnings = timeWarnings(cosignatures, project.log, judged);
+  const { checkpoint: note } = parseProof(proof);
+  return { copy, chain, note, certificate, signingKey, signedBy, facts, warnings, checked };
 }
+
+/** Too few witnesses may be no fault of the release: a project's witnesses change. */
+function chainOf(files: ReleaseFiles, log: LogTrust): VerifiedRelease {
+  const chain = attempt(() => verifyReleaseChain(files, log));
+  if (!(chain instanceof Failure)) return chain;
+  if (chain.code !== 'witnesses-missing') throw chain;
+  throw refused(chain.code, chain.message, OTHER_PROJECT_FILE, chain);
+}
+
+const OTHER_PROJECT_FILE = 'is the project file of the time of this release?';
 
 /** The approvers whom the release names, their signatures verified, enough of them and the requester among them. */
 async function checkApprovers(
@@ -159,12 +178,7 @@ async function checkApprovers(
   }
   const approvers = countApprovers(project, verdicts);
   const missing = missingApprovers(project, approval, approvers);
-  if (missing !== null)
-    throw refused(
-      'approvers',
-      `its approval: ${missing}`,
-      'is the project file of the time of this release?',
-    );
+  if (missing !== null) throw refused('approvers', `its approval: ${missing}`, OTHER_PROJECT_FILE);
   return approvers;
 }
 
@@ -196,35 +210,6 @@ async function checkStatements(
   }
   if (statements.length < approval.quorum) throw incomplete(copy, 'statement of its builder');
   return statements;
-}
-
-function factsOf(
-  project: Project,
-  { release, manifest, entry, index, checkpoint }: VerifiedRelease,
-  approval: Approval,
-  approvers: readonly Fingerprint[],
-  statements: readonly Statement[],
-): ReleaseFacts {
-  const source = approval.source;
-  return {
-    project: manifest.project,
-    version: manifest.version,
-    build: manifest.build,
-    artifacts: manifest.subjects.length,
-    signedAt: manifest.signedAt,
-    releaseKey: keyFact(project.release.certificate),
-    signingKey: manifest.signingKey,
-    approvers: project.approvers
-      .filter(({ primary }) => approvers.includes(primary.fingerprint))
-      .map(keyFact),
-    requester: approval.requester,
-    threshold: project.threshold,
-    builders: release.builders,
-    assurance: release.assurance,
-    source: source && { uri: source.uri, commit: source.digest.gitCommit },
-    command: statements[0]?.command ?? null,
-    log: { origin: project.log.origin, index, size: checkpoint.size, time: entry.time },
-  };
 }
 
 /** A signature made in time stays good when its key expires; that it has is said. */

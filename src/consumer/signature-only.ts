@@ -21,6 +21,9 @@ interface Options {
   readonly progress?: (file: string, done: number, bytes: number) => void;
 }
 
+const WITH_THE_LOG =
+  'whether it was signed in time says the log: -c countersign.toml, and the release, instead of --key';
+
 interface Judged {
   readonly file: FileVerdict;
   readonly good: GoodSignature | null;
@@ -51,13 +54,16 @@ export async function verifySignatures(
       signingKey: good.signingKey,
       created: timestamp(new Date(good.created * 1000)),
     },
+    head: null,
     findings: [],
+    warnings: [],
     checked: judged
       .filter((each) => each.good !== null)
       .map(({ file }) => `the signature over the bytes of ${file.file}`),
     notChecked: [
       'what the file is called, and of which project and version it is: the signature does not say',
-      'who approved and who built it, and whether the log has it: that needs a project file (-c) and the release',
+      'when it was made: the time in it is the word of whoever had the key',
+      'who approved and who built it, whether the log has it, what the log says of it since, and which witnesses have seen it: that needs a project file (-c) and the release',
     ],
   };
 }
@@ -71,7 +77,8 @@ async function judgeSignature(
   const { size, stream } = await openFile(path);
   const bad = (code: string, text: string): Judged => {
     stream.destroy();
-    return { file: { ...unjudged(path), findings: [{ code, text }] }, good: null };
+    const hint = code === 'key-expired' ? { hint: WITH_THE_LOG } : {};
+    return { file: { ...unjudged(path), findings: [{ code, text, ...hint }] }, good: null };
   };
   let signature: Buffer | null;
   try {

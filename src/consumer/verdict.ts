@@ -7,6 +7,8 @@ export interface Finding {
   readonly code: string;
   /** One sentence, naming the file. Foreign text in it is not escaped. */
   readonly text: string;
+  /** What may be done about it. */
+  readonly hint?: string;
 }
 
 export interface FileVerdict {
@@ -42,6 +44,22 @@ export interface ReleaseFacts {
     readonly size: number;
     readonly time: Timestamp;
   };
+  /** Those of the project's that have cosigned the tree that the release is proven in, and when. */
+  readonly witnesses: readonly { readonly name: string; readonly time: Timestamp }[];
+  /** How many the project asks for, of how many that it names. */
+  readonly quorum: number;
+  readonly witnessesNamed: number;
+}
+
+/** The log as it was found when it was read on, after the release. */
+export interface HeadFacts {
+  /** Where it was read. */
+  readonly log: string;
+  readonly size: number;
+  /** Time of the newest entry, by the signer's clock; null where the entries were not read. */
+  readonly newest: Timestamp | null;
+  /** The signed notes, of the release's proof and of the head: two of one key that contradict each other convict it. */
+  readonly checkpoints: { readonly proof: string; readonly head: string };
 }
 
 /**
@@ -61,8 +79,12 @@ export interface Verdict {
     readonly signingKey: Fingerprint;
     readonly created: Timestamp;
   } | null;
+  /** null where the log was not read, or could not be. */
+  readonly head: HeadFacts | null;
   /** Findings about the release as a whole. */
   readonly findings: readonly Finding[];
+  /** What should be known of it, and does not make it less valid. */
+  readonly warnings: readonly Finding[];
   /** In the order done: short clauses, "the log proof of entry 4 under the key of the project file". */
   readonly checked: readonly string[];
   /** What was not checked, and why: short clauses. */

@@ -1,6 +1,5 @@
 /**
- * `verify`: is this file what the project released? Protocol §7, the part that needs no network beside the
- * release itself.
+ * `verify`: is this file what the project released? Protocol §7: the release by itself, then what its log says since.
  */
 import { Failure, usage } from '../failure.ts';
 import type { Certificate } from '../openpgp/certificate.ts';
@@ -12,6 +11,8 @@ import type { ReleaseCopy } from './copy.ts';
 import { checkRelease } from './release.ts';
 import type { CheckedRelease, Expected } from './release.ts';
 import { verifySignatures } from './signature-only.ts';
+import { readOn } from './read-on.ts';
+import type { Reading } from './read-on.ts';
 import { findTargets, requireRelease } from './target.ts';
 import type { Target, Where } from './target.ts';
 import { badOutcome, unjudged } from './verdict.ts';
@@ -30,6 +31,8 @@ export interface VerifyOptions extends Where {
   readonly now: Date;
   /** Bytes read of a file so far; many a second. */
   readonly progress?: (file: string, done: number, bytes: number) => void;
+  /** Entries read of the log so far. */
+  readonly readingLog?: (done: number, entries: number) => void;
 }
 
 /**
@@ -71,13 +74,13 @@ export async function verifyFiles(options: VerifyOptions): Promise<Verdict> {
     const finding = findingOf(error);
     if (finding === null) throw error;
     const files = targets.map(({ path }) => unjudged(path));
-    return verdict(files, null, [], [finding]);
+    return verdict({ files, findings: [finding] });
   } finally {
     if (first.copy instanceof UrlCopy) first.copy.close();
   }
 }
 
-/** The release once, then each file. */
+/** The release once, what the log says of it, then each file. */
 async function judge(
   copy: DirectoryCopy | UrlCopy,
   targets: readonly Target[],
@@ -88,7 +91,16 @@ async function judge(
   const report = options.progress ?? (() => {});
   const files: FileVerdict[] = [];
   const findings: Finding[] = [];
-  const checked = [...release.checked];
+  const reading = await readOn(release, project, options);
+  const checked = [...release.checked, ...reading.checked];
+  if (reading.findings.length > 0)
+    return verdict({
+      files: targets.map(({ path }) => unjudged(path)),
+      findings: [],
+      checked,
+      release,
+      reading,
+    });
   for (const target of targets) {
     if (target.whole && copy instanceof DirectoryCopy) {
       const all = await checkWholeCopy(copy, release, report);
@@ -104,7 +116,7 @@ async function judge(
     files.push(await withFinding(target.path, checkFile(target.path, release, progress)));
     if (files.at(-1)?.valid === true) checked.push(`${target.path}: name, size, SHA-256 and signature`);
   }
-  return verdict(files, release, checked, findings);
+  return verdict({ files, findings, checked, release, reading });
 }
 
 /**
@@ -116,31 +128,34 @@ function expected({ where }: ReleaseCopy, { project, version }: VerifyOptions): 
   return { project: project ?? servedProject, version: version ?? servedVersion };
 }
 
-const verdict = (
-  files: readonly FileVerdict[],
-  release: CheckedRelease | null,
-  checked: readonly string[],
-  findings: readonly Finding[],
-): Verdict => ({
-  outcome:
-    files.every(({ valid }) => valid) && findings.length === 0
-      ? 'valid'
-      : badOutcome([...findings, ...files.flatMap((file) => file.findings)]),
-  files,
-  release: release?.facts ?? null,
-  signature: null,
-  findings,
-  checked,
-  notChecked: release === null ? [] : notChecked(release),
-});
+interface Judged {
+  readonly files: readonly FileVerdict[];
+  readonly findings: readonly Finding[];
+  readonly checked?: readonly string[];
+  /** With what was read of the log; absent where the release itself does not hold. */
+  readonly release?: CheckedRelease;
+  readonly reading?: Reading;
+}
+
+function verdict({ files, findings: own, checked = [], release, reading }: Judged): Verdict {
+  const findings = [...(reading?.findings ?? []), ...own];
+  const good = files.every(({ valid }) => valid) && findings.length === 0;
+  return {
+    outcome: good ? 'valid' : badOutcome([...findings, ...files.flatMap((file) => file.findings)]),
+    files,
+    release: release?.facts ?? null,
+    signature: null,
+    head: reading?.head ?? null,
+    findings,
+    warnings: [...(release?.warnings ?? []), ...(reading?.warnings ?? [])],
+    checked,
+    notChecked: release === undefined ? [] : [...(reading?.notChecked ?? []), ...notChecked(release)],
+  };
+}
 
 /** What a reader might take for checked. */
-function notChecked({ facts }: CheckedRelease): string[] {
-  const { log, assurance } = facts;
-  return [
-    `whether the log still is what it was at entry ${log.index}, and whether a later entry revokes this build`,
-    'witnesses of the log: the project has none',
-    'the DSSE envelopes, which repeat the statements for other tools',
-    ...(assurance === 'single-builder' ? ['whether another builder makes the same bytes'] : []),
-  ];
-}
+const notChecked = ({ facts }: CheckedRelease): string[] => [
+  ...(facts.quorum === 0 ? ['witnesses of the log: the project asks for none'] : []),
+  'the DSSE envelopes, which repeat the statements for other tools',
+  ...(facts.assurance === 'single-builder' ? ['whether another builder makes the same bytes'] : []),
+];

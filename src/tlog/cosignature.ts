@@ -26,6 +26,8 @@ export interface Cosignature {
 }
 
 const TIME_BYTES = 8;
+/** The end of the year 9999, the last that a timestamp can say; the specification has 2^63 seconds. */
+const TIME_MAX = 253_402_300_799;
 
 /** A new key of a witness. Throws RangeError for a name that a key cannot have. */
 export const generateWitnessKey = (name: string): NewKey => generateKey('cosignature', name);
@@ -61,9 +63,8 @@ export function cosignaturesOf(note: Uint8Array | string, keys: readonly Witness
 
 /** The time that the signature says. Throws refused(`note-invalid`) unless it verifies. */
 function verified(text: string, key: WitnessKey, { signature }: NoteSignature): number {
-  // 2^53 seconds are far beyond any clock, and below the specification's 2^63
   const time = signature.length > TIME_BYTES ? Number(signature.readBigUInt64BE()) : NaN;
-  if (Number.isSafeInteger(time) && time > 0)
+  if (time > 0 && time <= TIME_MAX)
     if (verifyRaw(key, message(text, time), signature.subarray(TIME_BYTES))) return time;
   throw refused('note-invalid', `signed note: the cosignature of ${key.name} is wrong`);
 }

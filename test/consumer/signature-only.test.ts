@@ -25,7 +25,9 @@ describe('with the key alone the verdict is about the signature and nothing else
       files: [{ valid: true, name: null }],
       signature: { key: { userId: 'Releases <release@example.org>' }, created: '2026-11-22T12:30:00Z' },
     });
-    expect(verdict.notChecked.join(' ')).toMatch(/which project.*who approved/s);
+    expect(verdict.notChecked.join(' ')).toMatch(
+      /called.*which project and version.*when.*approved.*built.*log has it.*since.*witnesses/s,
+    );
   });
 
   test('the same under another name is just as good, which is why it is not called valid', async () => {

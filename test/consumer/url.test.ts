@@ -30,7 +30,8 @@ describe('the release behind a URL', () => {
     ['named', () => ({ release: `${server.url}/releases/hello/1.0/` })],
     ['found by depot and version', () => ({ depot: server.url, version: '1.0' })],
   ])('%s', async (_, more) => {
-    expect(await verify([file()], { offline: false, ...more() })).toMatchObject({ outcome: 'valid' });
+    const online = { offline: false, depot: server.url };
+    expect(await verify([file()], { ...online, ...more() })).toMatchObject({ outcome: 'valid' });
   });
 
   test('of which a part is missing: no verdict', async () => {
