@@ -1,9 +1,11 @@
 /** `countersign approve`: an operator allows one build, and gets the ticket for its builder. */
 import { now } from '../host/clock.ts';
 import { Failure, refused } from '../failure.ts';
-import { prepareApproval, requireNoTickets, submitApproval } from '../operator/approve.ts';
-import type { ApprovalSummary } from '../operator/approve.ts';
+import { prepareApproval } from '../operator/approve.ts';
+import type { ApprovalSummary, PreparedApproval } from '../operator/approve.ts';
+import { requireNoTickets, submitApproval } from '../operator/submit.ts';
 import { versionTaken } from '../operator/version-taken.ts';
+import { logSize, waitForLog } from '../operator/wait.ts';
 import { formatDuration, parseDuration } from '../policy/duration.ts';
 import type { Project } from '../policy/project.ts';
 import type { Approval } from '../records/approval.ts';
@@ -14,6 +16,7 @@ import { parseCount, parseSize } from './values.ts';
 import { command, wrongUse } from './command.ts';
 import { depotLocation, loadProject, makeDepot, openDepot, rulesOf } from './config.ts';
 import { EXIT } from './exit-status.ts';
+import { stopSignal } from './listen.ts';
 import { requireAnswer } from './question.ts';
 import { keyRows, sourceRow } from './rows.ts';
 import type { Terminal } from './terminal.ts';
@@ -54,6 +57,7 @@ The ticket is secret: hand it to the builder and to nobody else.`,
     },
     approver: { value: 'FPR', help: 'which key signs; else the one whose secret key is here' },
     expect: { value: 'DIGEST', help: 'refuse if the terms are not these' },
+    wait: { help: 'write the ticket only when the signer has logged the approval, for all to see' },
     yes: { help: 'do not ask' },
   },
   operands: { min: 1, max: 1 },
@@ -98,6 +102,7 @@ The ticket is secret: hand it to the builder and to nobody else.`,
       const submitted = await submitApproval(project, prepared, {
         depot,
         directory: flags.tickets,
+        ...(flags.wait === true && { wait: await patience(project, depot, prepared, terminal) }),
       });
       terminal.record({ ...submitted });
       terminal.result(submitted.build);
@@ -110,6 +115,24 @@ The ticket is secret: hand it to the builder and to nobody else.`,
     }
   },
 });
+
+/** What `--wait` does once the approval is sent; called before, as it looks how far the log is. */
+async function patience(
+  project: Project,
+  depot: Depot,
+  { summary: { approval }, bytes }: PreparedApproval,
+  terminal: Terminal,
+): Promise<() => Promise<void>> {
+  const from = await logSize(project, depot);
+  return async () => {
+    const { build, expires } = approval;
+    terminal.say(`build ${build} is sent; waiting until ${expires} for the signer to log the approval`);
+    const stop = new AbortController();
+    void stopSignal().then(() => stop.abort());
+    const report = (trouble: string): void => terminal.say(`${trouble}; tried again every second`);
+    await waitForLog(project, depot, { approval, bytes }, from, { stop: stop.signal, now, report });
+  };
+}
 
 /** A warning; null also where the depot can't be asked: it will say so itself when the approval is sent. */
 async function takenWarning(project: Project, depot: Depot, { version }: Approval): Promise<string | null> {

@@ -7,6 +7,7 @@ import { isBuildId, isVersion } from '../records/names.ts';
 import { command } from './command.ts';
 import { depotLocation, loadProject, openDepot, rulesOf } from './config.ts';
 import { EXIT } from './exit-status.ts';
+import { Progress } from './progress.ts';
 import { sourceRow } from './rows.ts';
 import type { Terminal } from './terminal.ts';
 import { alignColumns, bold, green, red, yellow } from './text.ts';
@@ -34,7 +35,9 @@ those of a version. What the depot says is believed only as far as signatures an
     const depot = await openDepot(rulesOf(project), depotLocation(project, globals));
     try {
       const shown: BuildStatus[] = [];
-      for await (const each of listStatus(project, depot, { build, now: now() })) {
+      const progress = new Progress(terminal, 'reading the log');
+      const readingLog = (done: number, entries: number): void => progress.count(done, entries);
+      for await (const each of listStatus(project, depot, { build, now: now(), readingLog })) {
         if (version !== null && each.version !== version) continue;
         terminal.record({ ...each });
         shown.push(each);
@@ -82,9 +85,22 @@ function showOne(build: BuildStatus, terminal: Terminal): void {
     ['approvers', `${build.approvers.length} of ${build.threshold}: ${build.approvers.join(' ')}`],
     ['builders', `${slots.join(', ')}: ${build.assurance}`],
     ['expires', build.expires ?? '?'],
-    ...(build.logIndex === null ? [] : [['log', `entry ${build.logIndex}`]]),
+    ...logRows(build),
     ...build.reasons.map(({ code, where, text }) => ['reason', `${code}: ${where}: ${text}`]),
   ];
   for (const row of alignColumns(rows)) terminal.result('  ', ...row);
   terminal.hint(build.hint);
+}
+
+/** What the log has of it, an entry a row. */
+function logRows({ log, logIndex }: BuildStatus): Part[][] {
+  if (log === null || log.problem !== null) {
+    const proven = logIndex === null ? [] : [['log', `entry ${logIndex}`]];
+    return log === null ? proven : [...proven, ['log', yellow(`not read: ${log.problem}`)]];
+  }
+  if (log.entries.length === 0) return [['log', `nothing of it in ${log.size} entries: not logged yet`]];
+  return log.entries.map(({ index, type, time }, at) => {
+    const text = `entry ${index}, at ${time}: ${type}`;
+    return [at === 0 ? 'log' : '', type === 'conflict' ? yellow(text) : text];
+  });
 }

@@ -1,11 +1,11 @@
 /**
- * `approve`: makes a build's ephemeral key and the approval that names it, has an approver's key sign it
- * through gpg, and hands out the ticket. Protocol §2 (approval, ticket).
+ * `approve`, first half: makes a build's ephemeral key and the approval that names it. Protocol §2 (approval, ticket).
  *
- * Two steps, so that a person can look in between: `prepareApproval`, then `submitApproval`.
+ * A person can look before the second half, `submitApproval`, has it signed.
  */
 import { randomBytes } from 'node:crypto';
-import { Failure, refused, unable, usage } from '../failure.ts';
+import { refused, usage } from '../failure.ts';
+import type { Failure } from '../failure.ts';
 import { makeEphemeral } from '../openpgp/ephemeral.ts';
 import { keyFact } from '../openpgp/key-fact.ts';
 import type { KeyFact } from '../openpgp/key-fact.ts';
@@ -16,14 +16,11 @@ import { APPROVAL_TYPE, encodeApproval, parseApproval, terms } from '../records/
 import type { Approval, KeypairBuilder, Source } from '../records/approval.ts';
 import { isVersion, newBuildId, timestamp, timestampDate, toSlot } from '../records/names.ts';
 import type { BuildId, ProjectName, Sha256, Slot, Timestamp, Version } from '../records/names.ts';
-import { approvalFile, approvalSignatureFile, buildPath } from '../records/paths.ts';
 import { isPattern } from '../records/pattern.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import type { Ticket } from '../records/ticket.ts';
-import type { Depot } from '../tree/tree.ts';
-import { chooseApprover, signAsApprover } from './approver.ts';
+import { chooseApprover } from './approver.ts';
 import { isChanged, parseSourceFlag, sourceOfCheckout } from './source.ts';
-import { removeTickets, requireFree, writeTickets } from './tickets.ts';
 
 /** What the command line says; null where it says nothing. */
 export interface ApprovalRequest {
@@ -72,14 +69,6 @@ export interface PreparedApproval {
   readonly bytes: Buffer;
   /** Secret: one ticket a slot. */
   readonly tickets: ReadonlyMap<Slot, Ticket>;
-}
-
-export interface SubmittedApproval {
-  readonly build: BuildId;
-  readonly terms: Sha256;
-  readonly expires: Timestamp;
-  /** Path of each slot's ticket. */
-  readonly tickets: Readonly<Record<string, string>>;
 }
 
 const DEFAULT_LIFETIME = 4 * 3600;
@@ -154,60 +143,6 @@ export async function prepareApproval(project: Project, request: ApprovalRequest
     warnings: await warningsOf(project, request, source),
   };
   return { summary, bytes, tickets: new Map([[slot, ticket]]) };
-}
-
-/** Throws usage `ticket-exists` if the tickets could not be written into `directory`: to be said before the question. */
-export const requireNoTickets = (prepared: PreparedApproval, directory: string): Promise<void> =>
-  requireFree(directory, prepared.tickets.keys());
-
-/**
- * Has gpg sign (pinentry as usual), writes the tickets into `directory` (0600, never over another file), submits.
- * When the submission fails, and the depot does not show the approval, the tickets are removed again. Throws usage, refused, unable.
- */
-export async function submitApproval(
-  project: Project,
-  prepared: PreparedApproval,
-  where: { readonly depot: Depot; readonly directory: string },
-): Promise<SubmittedApproval> {
-  const { summary, bytes } = prepared;
-  const { build, requester, expires } = summary.approval;
-  const signature = await signAsApprover(project, requester, bytes);
-  const tickets = await writeTickets(where.directory, prepared.tickets);
-  const files = new Map([
-    [approvalFile, bytes],
-    [approvalSignatureFile(requester), signature],
-  ]);
-  const failure = await failureOf(where.depot.submit(build, files));
-  // The answer may be lost and not the approval: without its ticket it would block the version until it expires. Or it
-  // says yes and comes from something that is no depot.
-  const shown = await showsApproval(where.depot, build, bytes);
-  if (shown ?? failure === null) return { build, terms: summary.terms, expires, tickets };
-  await removeTickets(tickets);
-  throw (
-    failure ??
-    unable('approval-not-shown', 'the depot does not show the approval that it took', 'is this the depot?')
-  );
-}
-
-/** What the work failed with; null if it did not. */
-async function failureOf(work: Promise<unknown>): Promise<Failure | null> {
-  try {
-    await work;
-    return null;
-  } catch (error) {
-    if (error instanceof Failure) return error;
-    throw error;
-  }
-}
-
-/** Null where the depot can't be reached. */
-async function showsApproval(depot: Depot, build: BuildId, bytes: Buffer): Promise<boolean | null> {
-  try {
-    return (await depot.read(buildPath(build, approvalFile), bytes.length))?.equals(bytes) ?? false;
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    return error.code === 'network' ? null : false;
-  }
 }
 
 async function warningsOf(

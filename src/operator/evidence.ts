@@ -112,7 +112,8 @@ async function provenRelease(
   return { published, logIndex: proven.index };
 }
 
-async function provenRefusal(
+/** The refusal that the log proves for this build; null if there is none. Throws unable. */
+export async function provenRefusal(
   project: Project,
   depot: Depot,
   { build }: Approval,

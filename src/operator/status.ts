@@ -19,6 +19,8 @@ import { approvalFile, buildPath, statementFile } from '../records/paths.ts';
 import type { Reason } from '../records/refusal.ts';
 import { listBuilds } from '../tree/builds.ts';
 import type { Depot } from '../tree/tree.ts';
+import { readBuildLog } from './build-log.ts';
+import type { BuildLog } from './build-log.ts';
 import { gatherEvidence } from './evidence.ts';
 import type { Evidence } from './evidence.ts';
 import { releasedBuild } from './version-taken.ts';
@@ -45,8 +47,10 @@ export interface BuildStatus {
   readonly hint: string;
   /** Of a refused or frozen build, as the log proves them. */
   readonly reasons: readonly Reason[];
-  /** Index of the release (or refusal) entry in the log. */
+  /** Index of the release (or refusal) entry in the log, as its proof says. */
   readonly logIndex: number | null;
+  /** What the depot's log says of the build; null in a list. */
+  readonly log: BuildLog | null;
 }
 
 /** So many builds are years of them; whoever has more names the build. */
@@ -59,9 +63,14 @@ const LISTED_MAX = 100_000;
 export async function* listStatus(
   project: Project,
   depot: Depot,
-  options: { readonly build: BuildId | null; readonly now: Date },
+  options: {
+    readonly build: BuildId | null;
+    readonly now: Date;
+    /** Entries of the log read so far. */
+    readonly readingLog?: (done: number, entries: number) => void;
+  },
 ): AsyncGenerator<BuildStatus> {
-  const { build, now } = options;
+  const { build, now, readingLog = () => {} } = options;
   if (build !== null) {
     const status = await statusOf(project, depot, build, now);
     if (status === null)
@@ -70,7 +79,7 @@ export async function* listStatus(
         `the depot has no build ${build}`,
         'countersign status lists all of them',
       );
-    yield status;
+    yield { ...status, log: await readBuildLog(project, depot, build, readingLog) };
     return;
   }
   const listed: BuildId[] = [];
@@ -121,6 +130,7 @@ async function statusOf(
     ),
     reasons: evidence.refusal?.reasons ?? [],
     logIndex: evidence.logIndex,
+    log: null,
   };
 }
 
@@ -229,4 +239,5 @@ const unreadable = (project: Project, build: BuildId, why: string): BuildStatus 
   hint: 'the depot shows what no approver can have signed: see countersign check there',
   reasons: [],
   logIndex: null,
+  log: null,
 });

@@ -5,17 +5,22 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { listStatus } from '../../src/operator/status.ts';
 import type { BuildStatus } from '../../src/operator/status.ts';
 import type { Project } from '../../src/policy/project.ts';
+import { encodeLogEntry } from '../../src/records/log-entry.ts';
+import type { BuildEntry } from '../../src/records/log-entry.ts';
+import { timestamp } from '../../src/records/names.ts';
 import { encodeRefusal, refusalOf } from '../../src/records/refusal.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
 import { DirectoryTree } from '../../src/tree/directory.ts';
 import { GatedDepot } from '../../src/tree/gated.ts';
 import { generateNoteKey, parseSignerKey } from '../../src/tlog/note.ts';
+import { MadeLog, digest } from '../harness/made-log.ts';
 import { manifest, proofOf, refusalFiles, releaseFiles } from '../policy/release-scene.ts';
 import {
   ada,
   approval,
   approvalFiles,
   build,
+  logSigner,
   mallory,
   minutes,
   notBefore,
@@ -27,9 +32,10 @@ import {
 } from '../policy/scene.ts';
 import type { Files } from '../policy/scene.ts';
 
+let directory: string;
 let tree: DirectoryTree;
 beforeEach(async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'cs-status-'));
+  directory = mkdtempSync(join(tmpdir(), 'cs-status-'));
   tree = await DirectoryTree.make(directory);
   return () => rmSync(directory, { recursive: true, force: true });
 });
@@ -209,6 +215,49 @@ describe('what the depot shows is not believed without proof', () => {
       { build, state: 'unreadable', version: null },
       { build: otherBuild, state: 'unreadable', why: expect.stringContaining(build) },
     ]);
+  });
+});
+
+describe('what the log says of one build', () => {
+  const { project: name, version } = approval;
+  const entry = (type: BuildEntry['type'], of = build): Buffer =>
+    encodeLogEntry({
+      ...{ type, time: timestamp(now), build: of, project: name, version },
+      ...{ records: { 'approval.json': digest(1) }, keys: [] },
+    });
+  let log: MadeLog;
+  beforeEach(async () => {
+    log = new MadeLog(join(directory, 'log'), logSigner);
+    await put(approvalFiles());
+  });
+
+  test('whether the approval is logged, and what came then', async () => {
+    log.add([entry('approval', otherBuild)]);
+    expect((await status())?.log).toEqual({ size: 1, entries: [], problem: null });
+    log.add([entry('approval'), entry('approval', otherBuild), entry('release'), entry('conflict')]);
+    const time = timestamp(now);
+    expect((await status())?.log).toEqual({
+      size: 5,
+      entries: [
+        { index: 1, type: 'approval', time },
+        { index: 3, type: 'release', time },
+        { index: 4, type: 'conflict', time },
+      ],
+      problem: null,
+    });
+  });
+
+  test('that it can’t be read, and then the rest all the same', async () => {
+    expect(await status()).toMatchObject({ state: 'approved', log: { problem: 'the depot has no log' } });
+    log.write('checkpoint', Buffer.from('no note'));
+    expect(await status()).toMatchObject({
+      state: 'approved',
+      log: { entries: [], problem: expect.stringContaining('checkpoint: ') },
+    });
+  });
+
+  test('a list does not read it', async () => {
+    expect(await list()).toMatchObject([{ log: null }]);
   });
 });
 
