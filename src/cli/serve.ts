@@ -25,6 +25,7 @@ and publishes releases. Holds no secret. Ends on SIGTERM or SIGINT once what is 
     const listen = parseListen(flags.listen ?? '127.0.0.1:8080');
     const tls = readTls('serve', flags);
     const { project } = loadProject(globals);
+    const stop = stopSignal();
     const server = await startServer({
       project,
       data: flags.data,
@@ -34,7 +35,7 @@ and publishes releases. Holds no secret. Ends on SIGTERM or SIGINT once what is 
     });
     terminal.record({ url: server.url });
     terminal.result(`listening on ${server.url}`);
-    await stopSignal();
+    await stop;
     terminal.say('stopping');
     await server.close();
     return EXIT.done;

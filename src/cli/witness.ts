@@ -57,6 +57,7 @@ key. Ends on SIGTERM or SIGINT once what is under way is done.`,
       const origins = [...new Set(logs.map((each) => each.origin))];
       const records = await Records.open(directory, signer.verifier, origins);
       const log = (line: string) => terminal.say(line);
+      const stop = stopSignal();
       const server = await startWitness({
         witness: new Witness({ signer, logs, records, now, log }),
         listen,
@@ -69,7 +70,7 @@ key. Ends on SIGTERM or SIGINT once what is under way is done.`,
         for (const line of projectLines(signer.verifier.text, server.url)) terminal.result(line);
       for (const origin of origins) terminal.result(`log ${origin}`);
       terminal.result(`listening on ${server.url}`);
-      await stopSignal();
+      await stop;
       terminal.say('stopping');
       await server.close();
       return EXIT.done;

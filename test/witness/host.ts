@@ -30,9 +30,9 @@ export class WitnessHost {
     this.directory = directory;
   }
 
-  /** Starts it, on what it remembers. */
-  async start(logs: readonly LogKey[]): Promise<void> {
-    const state = await openState(this.directory, { name: NAME, credential: null });
+  /** Starts it, on what it remembers; without a name only if there is something. */
+  async start(logs: readonly LogKey[], name: string | null = NAME): Promise<void> {
+    const state = await openState(this.directory, { name, credential: null });
     try {
       const { signer } = state;
       const records = await Records.open(

@@ -28,6 +28,19 @@ export const ended = (args: readonly string[], { env, under }: Options = {}): Pr
     ...(under && { under }),
   });
 
+/** What it shows to a person from its start to its end, which it is told as soon as it listens. */
+export async function shown(args: readonly string[]): Promise<string> {
+  const all = [PROGRAM, 'witness', '--listen', '127.0.0.1:0', ...args];
+  const child = spawn(process.execPath, all, { cwd: '/', env: environment(), stdio: 'pipe' });
+  child.stderr.resume();
+  let text = '';
+  for await (const chunk of child.stdout) {
+    text += String(chunk);
+    if (/^listening on /m.test(text)) child.kill();
+  }
+  return text;
+}
+
 export interface Started {
   readonly url: string;
   readonly key: WitnessKey;
