@@ -5,6 +5,7 @@ import { leafHash, treeOf } from '../../src/tlog/merkle.ts';
 import type { MerkleTree } from '../../src/tlog/merkle.ts';
 import { generateNoteKey, parseSignerKey, signNote, splitNote } from '../../src/tlog/note.ts';
 import type { LogTrust } from '../../src/tlog/proof.ts';
+import { extendLog } from '../../src/tree/log/extend.ts';
 import { depotLog, LogReader } from '../../src/tree/log/reader.ts';
 import { conflict } from '../../src/failure.ts';
 import type { LogPush, LogStore, Tree, Written } from '../../src/tree/tree.ts';
@@ -46,6 +47,10 @@ export class Log {
 
   note(size = this.tree.size, key = logKey): string {
     return signNote(this.text(size), key);
+  }
+
+  sign(text: string): string {
+    return signNote(text, logKey);
   }
 
   /** The push from one size to another. */
@@ -114,3 +119,19 @@ export async function readWhole(tree: Pick<Tree, 'read'>): Promise<Buffer[]> {
   if (head) for await (const { leaf } of reader.entries(head, 0)) leaves.push(leaf);
   return leaves;
 }
+
+/** More than one tile of the second level has. */
+export const whole = new Log(66_300);
+
+/** A store that the log was pushed into, size by size. */
+export async function grown(...sizes: number[]): Promise<MemoryTree> {
+  const tree = new MemoryTree();
+  let from = 0;
+  for (const size of sizes) {
+    await extendLog(tree, trust, whole.push(from, size));
+    from = size;
+  }
+  return tree;
+}
+
+export const filesOf = (tree: MemoryTree): string[] => [...tree.files.keys()].sort();
