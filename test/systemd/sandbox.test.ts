@@ -19,6 +19,7 @@ can 'read the ticket' cat "\${CREDENTIALS_DIRECTORY-}/ticket"
 can 'read stored credentials' cat /etc/credstore/ticket
 can 'read the passphrase' cat "\${CREDENTIALS_DIRECTORY-}/countersign-passphrase"
 can 'use the signer token' cat "\${CREDENTIALS_DIRECTORY-}/signer-token"
+can 'use the witness key' cat /var/lib/countersign-witness/witness-key
 can 'write what was fetched' touch /var/spool/countersign/in/file
 can 'write what was decided' touch /var/spool/countersign/out/file
 can 'change the project file' touch /etc/countersign/countersign.toml
@@ -44,6 +45,7 @@ const CAN: Record<string, readonly string[]> = {
   ],
   'countersign-sign': ['talk to gpg-agent', 'read the log key', 'write what was decided'],
   'countersign-sync-out': ['be in the network', 'open an IP socket', 'use the signer token'],
+  'countersign-witness': ['be in the network', 'open an IP socket', 'listen', 'use the witness key'],
   'countersign-attest': ['be in the network', 'open an IP socket', 'read the ticket'],
 };
 
@@ -70,7 +72,9 @@ await describeBooted('somebody who took over', () => {
       secret /root/secret root
       install -d -m 700 /var/lib/private && install -d /home/ada /var/lib/build /var/lib/private/countersign-depot/builds
       ln -s private/countersign-depot /var/lib/countersign-depot
-      touch /etc/countersign/countersign.toml /etc/countersign/depot
+      secret /var/lib/private/countersign-witness/witness-key root
+      ln -s private/countersign-witness /var/lib/countersign-witness
+      touch /etc/countersign/countersign.toml /etc/countersign/depot /etc/countersign/witness
       readlink /proc/1/ns/net >/etc/countersign/network
       mkdir -p /etc/credstore.encrypted && echo secret | systemd-creds encrypt --name=countersign-passphrase - /etc/credstore.encrypted/countersign-passphrase
       printf '[Service]\\nType=oneshot\\nExecStart=/bin/true\\n' >/etc/systemd/system/build.service`);
