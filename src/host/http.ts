@@ -143,6 +143,11 @@ export class HttpClient {
       if (status < 200 || (status >= 300 && status < 400))
         throw badAnswer(`status ${status}, and nothing is followed`);
       if (BUSY.has(status) && !last) throw new BrokenConnection(`the depot is not ready: status ${status}`);
+      // stores of plain files say in chunks what they don't have: nobody needs that text
+      if (status >= 400 && method !== 'HEAD' && response.headers['content-length'] === undefined) {
+        response.destroy();
+        return { status, size: 0, stream: Readable.from([]) };
+      }
       const size = bodySize(response, method);
       const bytes = receive(response, method === 'HEAD' ? 0 : (size ?? 0), timing);
       const stream = Readable.from(bytes, { objectMode: false });

@@ -16,6 +16,15 @@ describe('an answer as it should be', () => {
     expect(await client(missing.url).read(GET, 100)).toMatchObject({ status: 404 });
   });
 
+  test.each(['Transfer-Encoding: chunked\r\n\r\n4\r\nnone\r\n0\r\n\r\n', '\r\nnone'])(
+    'that something is not there needs no length: %j',
+    async (rest) => {
+      const missing = await raw(`HTTP/1.1 404 Not Found\r\n${rest}`);
+      const read = await client(missing.url).read(GET, 100);
+      expect(read).toEqual({ status: 404, size: 0, bytes: Buffer.alloc(0) });
+    },
+  );
+
   test('is asked for as plain bytes, under the path of the base', async () => {
     const server = await raw(ok(''));
     await client(`${server.url}/depot`).read(
