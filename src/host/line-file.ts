@@ -55,14 +55,15 @@ export class LineFile {
     return this.#broken;
   }
 
-  /** Appends a line; returns when the kernel has it, which a power cut may undo. Throws unable(`disk`). */
-  async write(line: Buffer): Promise<void> {
+  /** Appends lines; returns when the kernel has them, which a power cut may undo. Throws unable(`disk`). */
+  async write(...lines: readonly Buffer[]): Promise<void> {
+    const bytes = Buffer.concat(lines.flatMap((line) => [line, Buffer.of(LF)]));
     await this.#attempt(async () => {
       if (this.#torn) await this.#file.truncate(this.#starts.at(-1));
       this.#torn = false;
-      await writeFully(this.#file, Buffer.concat([line, Buffer.of(LF)]));
+      await writeFully(this.#file, bytes);
     });
-    this.#grown(line);
+    for (const line of lines) this.#grown(line);
   }
 
   /** Returns when all lines written before are on the disk. Throws unable(`disk`). */

@@ -87,17 +87,20 @@ export class Journal {
   }
 
   /**
-   * Takes entries that were this log's before: all of them are written, then made to last at once. Throws refused
-   * (what `parseLogEntry` says), RangeError for one that cannot come there, unable(`disk`).
+   * Takes entries that were this log's before: all of them, or those before the first that is none, are written
+   * and made to last at once. Throws refused (what `parseLogEntry` says), RangeError for one that cannot come there, unable(`disk`).
    */
   async adopt(leaves: readonly Buffer[]): Promise<void> {
-    for (const leaf of leaves) {
-      const entry = parseLogEntry(leaf);
-      this.history.check(entry);
-      await this.#file.write(leaf);
-      this.#take(entry, leaf);
+    const taken: Buffer[] = [];
+    try {
+      for (const leaf of leaves) {
+        this.#take(parseLogEntry(leaf), leaf);
+        taken.push(leaf);
+      }
+    } finally {
+      await this.#file.write(...taken);
+      await this.#file.sync();
     }
-    await this.#file.sync();
   }
 
   /** The root over the first `size` entries, which are all unless said. Throws RangeError when there are fewer. */
