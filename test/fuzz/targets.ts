@@ -4,10 +4,12 @@ import { logTargets } from './log.ts';
 import { openpgpTargets } from './openpgp.ts';
 import { recordTargets } from './records.ts';
 import { wireTargets } from './wire.ts';
+import { witnessTargets } from './witness.ts';
 
 export const targets: readonly Target[] = [
   ...recordTargets,
   ...openpgpTargets,
   ...logTargets,
+  ...witnessTargets,
   ...wireTargets,
 ];
