@@ -1,4 +1,6 @@
 /** What a witness answers, over HTTP: C2SP tlog-witness, add-checkpoint and the checkpoint that it shows. */
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { generateWitnessKey, parseWitnessKey } from '../../src/tlog/cosignature.ts';
 import { openNote } from '../../src/tlog/note.ts';
@@ -70,8 +72,12 @@ describe('a log that grows', () => {
 
   test('the same within a second is the same answer, also if others ask', async () => {
     await host.add(log.body({ old: 0, size: 9 }));
+    // and no more work for its disk
+    const file = (): number => statSync(join(host.directory, 'checkpoints', originHash(log.origin))).ino;
+    const before = file();
     const answers = await Promise.all([1, 2, 3].map(() => host.add(log.body({ old: 9, size: 9 }))));
     expect(new Set(answers.map(({ body }) => body.toString())).size).toBe(1);
+    expect(file()).toBe(before);
   });
 
   test('a clock that was set back: the time stays where it was', async () => {
