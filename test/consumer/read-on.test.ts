@@ -161,7 +161,6 @@ describe('what proves nothing is said, and the release stands by itself', () => 
     ['no depot is named', null, 'no depot is named'],
     ['one that has no log', '', 'has no log'],
     ['one that is not there', 'nowhere', 'nowhere'],
-    ['one that nobody serves', 'http://127.0.0.1:1', '127.0.0.1:1'],
   ])('%s', async (_, depot, why) => {
     const told = tell(parent);
     const { warnings, notChecked } = await unread(told, depot === '' ? parent : depot);
