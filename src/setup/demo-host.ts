@@ -65,8 +65,7 @@ export class DemoHost {
   /** As `countersign`, with `--json`. Returns the last line. */
   async countersignJson(args: readonly string[]): Promise<Record<string, unknown>> {
     const printed = await this.countersign([...args, '--json']);
-    const value: unknown = JSON.parse(printed.trimEnd().split('\n').at(-1) ?? '');
-    return typeof value === 'object' && value !== null ? { ...value } : {};
+    return object(printed.trimEnd().split('\n').at(-1) ?? '');
   }
 
   /** Starts a verb that goes on; resolves with its first line of output, when it is ready. Throws unable. */
@@ -96,6 +95,12 @@ export class DemoHost {
   #verbEnvironment(): Environment {
     return { ...this.#env, COUNTERSIGN_CONFIG: join(this.directory, 'countersign.toml') };
   }
+}
+
+/** A line that the program printed under `--json`. */
+export function object(line: string): Record<string, unknown> {
+  const value: unknown = JSON.parse(line);
+  return typeof value === 'object' && value !== null ? { ...value } : {};
 }
 
 function successful(what: string, result: RunResult): string {

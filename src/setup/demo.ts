@@ -2,13 +2,13 @@
  * `demo`: the whole loop on this machine. Every role is a process of its own that runs this very program,
  * with directories for hosts, gpg homes of their own, and a depot that listens on loopback.
  */
-import { randomFillSync } from 'node:crypto';
-import { copyFile, cp, mkdir, mkdtemp, open, readdir, rm, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { unable } from '../failure.ts';
 import { run } from '../host/process.ts';
-import { DemoHost, freePort } from './demo-host.ts';
+import { makeArtifacts } from './demo-artifacts.ts';
+import { DemoHost, freePort, object } from './demo-host.ts';
 
 export interface DemoOptions {
   /** The program's own file. */
@@ -45,7 +45,7 @@ export async function runDemo({ program, tell, largeBytes }: DemoOptions): Promi
   const directory = await mkdtemp(join(tmpdir(), 'countersign-demo-'));
   const host = (name: string): Promise<DemoHost> => DemoHost.make(join(directory, name), program);
   const [H, M, L] = [await host('H'), await host('M'), await host('L')];
-  const [operator, consumer] = [await host('operator'), await host('consumer')];
+  const [operator, consumer, W] = [await host('operator'), await host('consumer'), await host('W')];
   // approve would name the checkout that it is called in
   process.chdir(directory);
   try {
@@ -63,6 +63,12 @@ export async function runDemo({ program, tell, largeBytes }: DemoOptions): Promi
       host: 'H',
       text: 'a project file with every public fact, and a log key that stays here',
       command: `countersign init --project ${PROJECT} --depot ${url} --release-key ${releaseKey} --approver ada.asc`,
+    });
+    await addWitness(H, W);
+    tell({
+      host: 'W',
+      text: 'a witness, on a host of somebody else, cosigns what continues the log that it saw; a release waits for it',
+      command: 'countersign witness --state state --name witness.example/w1',
     });
     for (const other of [operator, L, consumer]) await copyProject(H, other);
 
@@ -100,7 +106,7 @@ export async function runDemo({ program, tell, largeBytes }: DemoOptions): Promi
     await H.countersign(['sign', '--once', '--yes']);
     tell({
       host: 'H',
-      text: 'approval and statement hold; every artifact read and hashed once, signed through gpg-agent, logged',
+      text: 'approval and statement hold; every artifact read and hashed once, signed through gpg-agent, logged; the log goes to W and L',
       command: 'countersign sign --once',
     });
     tell({
@@ -127,9 +133,16 @@ export async function runDemo({ program, tell, largeBytes }: DemoOptions): Promi
     });
     const gpgv = await proveByHand(consumer, artifact);
     tell({ host: 'consumer', text: 'and stock gpgv agrees', command: gpgv });
+    const log = await consumer.countersign(['log', 'show']);
+    tell({
+      host: 'anybody',
+      text: 'the log of what H did, in the order in which it had to be done',
+      command: 'countersign log show',
+      output: log.trimEnd().split('\n'),
+    });
     return { directory, release, gpgv, artifacts };
   } finally {
-    for (const each of [L, M, H, operator, consumer]) await each.stop();
+    for (const each of [L, W, M, H, operator, consumer]) await each.stop();
   }
 }
 
@@ -156,28 +169,16 @@ async function copyProject(from: DemoHost, to: DemoHost): Promise<void> {
   await cp(join(from.directory, 'keys'), join(to.directory, 'keys'), { recursive: true });
 }
 
-/** This project's own package, and a large file of random bytes. Returns their names, the package first. */
-async function makeArtifacts(directory: string, packageRoot: string, largeBytes: number): Promise<string[]> {
-  await mkdir(directory);
-  const npm = ['pack', packageRoot, '--ignore-scripts', '--silent', '--pack-destination', directory];
-  // npm keeps caches and logs: here, not at the caller's
-  const cache = `${directory}-npm`;
-  const quiet = { npm_config_update_notifier: 'false', NODE_DISABLE_COMPILE_CACHE: '1' };
-  const env = { ...process.env, npm_config_cache: cache, ...quiet };
-  const packed = await run('npm', npm, { env, timeoutMs: 120_000, maxOutput: 1024 * 1024 });
-  await rm(cache, { recursive: true, force: true });
-  const [tarball] = await readdir(directory);
-  if (packed.code !== 0 || tarball === undefined)
-    throw unable('demo-failed', `npm pack: ${packed.stderr.toString().trim()}`, 'is npm installed?');
-  const large = await open(join(directory, 'disk.img'), 'wx');
-  try {
-    const chunk = Buffer.alloc(4 * 1024 * 1024);
-    for (let left = largeBytes; left > 0; left -= chunk.length)
-      await large.write(randomFillSync(chunk), 0, Math.min(left, chunk.length));
-  } finally {
-    await large.close();
-  }
-  return [tarball, 'disk.img'];
+/** Starts the witness, for the log of H's project file, and lists it there. */
+async function addWitness(H: DemoHost, W: DemoHost): Promise<void> {
+  await copyProject(H, W);
+  const listen = ['--listen', `127.0.0.1:${await freePort()}`, '--json'];
+  const state = ['--state', join(W.directory, 'state'), '--name', 'witness.example/w1'];
+  const { key, url } = object(await W.serve(['witness', ...state, ...listen]));
+  const file = join(H.directory, 'countersign.toml');
+  const toml = (await readFile(file, 'utf8')).replace(/^# (witness-quorum = 1)$/m, '$1');
+  const witness = `\n[[witnesses]]\nkey = ${JSON.stringify(key)}\nurl = ${JSON.stringify(url)}\n`;
+  await writeFile(file, toml + witness);
 }
 
 async function download(url: string, file: string): Promise<void> {
