@@ -56,7 +56,7 @@ key. Ends on SIGTERM or SIGINT once what is under way is done.`,
       const { directory, signer } = state;
       const origins = [...new Set(logs.map((each) => each.origin))];
       const records = await Records.open(directory, signer.verifier, origins);
-      const log = (line: string) => terminal.say(line);
+      const log = (line: string) => terminal.warn(line);
       const stop = stopSignal();
       const server = await startWitness({
         witness: new Witness({ signer, logs, records, now, log }),

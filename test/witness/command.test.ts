@@ -82,7 +82,7 @@ test('it remembers over restarts, by SIGTERM and by SIGKILL; the journal has no 
     const shown = (await latest(again.url, log.origin)) ?? '';
     expect(cosignaturesOf(shown, [witness.key])).toHaveLength(1);
     expect((await add(again.url, log.forkedAt(4).body({ old: 5, size: 5 }))).status).toBe(422);
-    expect(again.said.join('\n')).toMatch(/^log\.example\/one is forked: .*\\n5\\n/);
+    expect(again.said.join('\n')).toMatch(/^warning: log\.example\/one is forked: .*\\n5\\n/);
     expect(again.said.join('\n')).not.toContain(secret.slice(-40));
   }
 });
