@@ -26,7 +26,7 @@ describe('a log that does not go on from what is there', () => {
   test.each<readonly [string, LogPush, string]>([
     ['an older checkpoint', whole.push(0, 200), '300 entries already, the checkpoint only 200'],
     ['the empty log', whole.push(0, 0), '300 entries already, the checkpoint only 0'],
-    ['the same size of another', fork.push(0, 300), 'has other entries'],
+    ['the same size of another', fork.push(0, 300), 'has 300 entries, other ones than the 300'],
     ['a longer one of another', fork.push(300), 'it is not the one of 700'],
     ['a longer one of another, whole', fork.push(0), 'it is not the one of 700'],
     ['a gap', whole.push(301, 400), '300 entries, those of the checkpoint of 400 begin with 301'],

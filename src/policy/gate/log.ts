@@ -39,7 +39,9 @@ export function judgeLog({ trust, present, checkpoint: note, from }: LogWrite): 
   if (present !== null && size < present.size)
     return logConflict(`the log here has ${present.size} entries already, the checkpoint only ${size}`);
   if (present?.size === size && !present.root.equals(root))
-    return logConflict(`the log here has other entries: the checkpoint has ${size} of them, as it does`);
+    return logConflict(
+      `the log here has ${present.size} entries, other ones than the ${size} of the checkpoint`,
+    );
   // 3. The entries begin no later than what is there ends.
   const has = present?.size ?? 0;
   if (!Number.isSafeInteger(from) || from < 0 || from > size)
