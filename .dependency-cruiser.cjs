@@ -1,5 +1,5 @@
 // The arrows of the source tree. They point one way:
-//   main → cli → roles, setup → tree → policy → records, tlog, openpgp
+//   main → cli → roles, setup → audit → tree → policy → records, tlog, openpgp
 // failure.ts is for all; host (files, processes, clock, network) for the edges only.
 const roles = ['operator', 'builder', 'depot', 'signer', 'consumer', 'witness'];
 const edges =
@@ -69,6 +69,18 @@ module.exports = {
       'the tree knows no role',
       { path: '^src/tree/' },
       { path: '^src/(cli|setup|operator|builder|depot|signer|consumer|witness)/' },
+    ),
+    forbid(
+      'audit-below-roles',
+      'audit is what anybody may ask of a log: it knows no role, and reaches the world through the tree alone',
+      { path: '^src/audit/' },
+      { path: `^src/(cli|setup|host|${roles.join('|')})/` },
+    ),
+    forbid(
+      'audit-for-few',
+      'whoever signs, serves or builds decides by the log itself',
+      { path: '^src/', pathNot: '^src/(audit|cli|setup|consumer)/' },
+      { path: '^src/audit/' },
     ),
     forbid(
       'roles-below-cli',

@@ -14,6 +14,7 @@ process.exitCode = await runProgram(
           summary: 'what is wrong here, and its cure',
           load: () => import('./cli/doctor.ts'),
         },
+        { name: 'log', summary: 'show, verify, prove, monitor the log', load: () => import('./cli/log.ts') },
       ],
     },
   ],

@@ -56,6 +56,7 @@ process.exitCode = await runProgram(
       title: 'consumer',
       verbs: [
         { name: 'verify', summary: 'is this file what was released?', load: () => import('./cli/verify.ts') },
+        { name: 'log', summary: 'show, verify, prove, monitor the log', load: () => import('./cli/log.ts') },
       ],
     },
   ],

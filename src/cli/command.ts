@@ -64,8 +64,17 @@ export interface CommandSpec<F extends Flags> {
   run(invocation: Invocation<F>): Promise<ExitStatus>;
 }
 
+export interface Verb {
+  readonly name: string;
+  readonly summary: string;
+  /** Loads the verb's code, which runs only for it. */
+  readonly load: () => Promise<{ readonly command: Command }>;
+}
+
 export interface Command {
   readonly help: string;
+  /** Of a verb that only stands before others: `log`. */
+  readonly verbs?: readonly Verb[];
   /** Parses what followed the verb and runs it. Throws usage for what does not parse. */
   run(args: readonly string[], terminal: Terminal): Promise<ExitStatus>;
 }
@@ -84,6 +93,40 @@ export function command<const F extends Flags>(spec: CommandSpec<F>): Command {
       // parse() gave each flag of both tables the type that its description says
       const flags = values as FlagValues<F> & Globals;
       return spec.run({ flags, globals: flags, operands, terminal });
+    },
+  };
+}
+
+/** Makes a verb that stands before others: what follows it is one of them. */
+export function commandGroup(spec: {
+  readonly name: string;
+  readonly about: string;
+  readonly verbs: readonly Verb[];
+  readonly example: readonly string[];
+}): Command {
+  const { name, verbs } = spec;
+  const rows = verbs.map((verb) => [verb.name, verb.summary]);
+  return {
+    help: [
+      `usage: countersign ${name} COMMAND [flags]`,
+      '',
+      ...wrapText(spec.about.replaceAll('\n', ' ')),
+      '',
+      ...alignColumns(rows).map((row) => `  ${renderLine(row, false)}`),
+      '',
+      ...wrapText(`countersign ${name} COMMAND --help says what a command takes, with examples`),
+      '',
+      'example:',
+      ...spec.example.map((line) => `  ${line}`),
+    ].join('\n'),
+    verbs,
+    run() {
+      const listed = verbs.map((verb) => verb.name).join(', ');
+      throw usage(
+        'no-command',
+        `${name}: no command given`,
+        `one of: ${listed}; see countersign ${name} --help`,
+      );
     },
   };
 }

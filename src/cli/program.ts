@@ -2,20 +2,13 @@
 import { parseArgs } from 'node:util';
 import { usage } from '../failure.ts';
 import { flagLines, GLOBAL_FLAGS } from './command.ts';
-import type { Command } from './command.ts';
+import type { Command, Verb } from './command.ts';
 import { asFailure, EXIT, exitStatusOf } from './exit-status.ts';
 import type { ExitStatus } from './exit-status.ts';
 import { nearest } from './nearest.ts';
 import { Terminal } from './terminal.ts';
 import { wrapText } from './text.ts';
 import { VERSION } from './version.ts';
-
-export interface Verb {
-  readonly name: string;
-  readonly summary: string;
-  /** Loads the verb's code, which runs only for it. */
-  readonly load: () => Promise<{ readonly command: Command }>;
-}
 
 export interface Section {
   /** Who uses these verbs: `operator`. */
@@ -49,7 +42,15 @@ async function runVerb(
 ): Promise<ExitStatus> {
   if (verb === undefined) return withoutVerb(sections, switches, terminal);
   if (verb === 'help') return help(sections, rest, terminal);
-  const command = await load(sections, verb);
+  let command = await load(verbsOf(sections), verb);
+  for (let name = verb; command.verbs;) {
+    // what follows it is a verb too, which help may be asked about
+    const inner = splitVerb(rest);
+    if (inner.verb === undefined) break;
+    command = await load(command.verbs, inner.verb, name);
+    name = `${name} ${inner.verb}`;
+    rest = inner.rest;
+  }
   if (!switches.has('help')) return command.run(rest, terminal);
   terminal.page(command.help);
   return EXIT.done;
@@ -78,24 +79,29 @@ async function help(
   rest: readonly string[],
   terminal: Terminal,
 ): Promise<ExitStatus> {
-  const topic = rest.find((argument) => !argument.startsWith('-'));
-  terminal.page(topic === undefined ? overview(sections) : (await load(sections, topic)).help);
+  const [topic, ...within] = rest.filter((argument) => !argument.startsWith('-'));
+  let command = topic === undefined ? null : await load(verbsOf(sections), topic);
+  for (const inner of within) if (command?.verbs) command = await load(command.verbs, inner, topic);
+  terminal.page(command?.help ?? overview(sections));
   return EXIT.done;
 }
 
-async function load(sections: readonly Section[], name: string): Promise<Command> {
-  const found = sections.flatMap((section) => section.verbs).find((verb) => verb.name === name);
+/** `group`: the verb that it stands behind. */
+async function load(verbs: readonly Verb[], name: string, group?: string): Promise<Command> {
+  const found = verbs.find((verb) => verb.name === name);
   if (found) return (await found.load()).command;
-  const near = nearest(name, names(sections));
+  const listed = verbs.map((verb) => verb.name);
+  const near = nearest(name, listed);
+  const before = group === undefined ? '' : `${group} `;
   throw usage(
     'unknown-command',
-    `unknown command '${name}'`,
-    near ? `did you mean countersign ${near}?` : `one of: ${names(sections).join(', ')}`,
+    `unknown command '${before}${name}'`,
+    near ? `did you mean countersign ${before}${near}?` : `one of: ${listed.join(', ')}`,
   );
 }
 
-const names = (sections: readonly Section[]): string[] =>
-  sections.flatMap((section) => section.verbs.map((verb) => verb.name));
+const verbsOf = (sections: readonly Section[]): Verb[] => sections.flatMap(({ verbs }) => [...verbs]);
+const names = (sections: readonly Section[]): string[] => verbsOf(sections).map(({ name }) => name);
 
 interface Split {
   /** Long names of the switches given, wherever they stand before a `--`. */

@@ -100,6 +100,11 @@ export class Terminal {
     throw unable('output', message, 'what was done is done: countersign status shows it', this.#lost);
   }
 
+  /** The result, where it is a file: exactly these bytes. Nothing under `--json`. */
+  file(bytes: Buffer): void {
+    if (!this.json) process.stdout.write(bytes);
+  }
+
   /** Our own text of many lines (help), to standard output whatever the flags. */
   page(text: string): void {
     for (const line of text.split('\n')) this.#write(process.stdout, [line]);

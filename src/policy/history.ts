@@ -13,6 +13,7 @@ import type {
   Version,
 } from '../records/names.ts';
 import { approvalFile, manifestFile, parseBuildFile, refusalFile, releaseFile } from '../records/paths.ts';
+import { Order } from './order.ts';
 
 /** A record in the log. */
 export interface Logged {
@@ -40,6 +41,7 @@ export interface BuildHistory {
 }
 
 export class History {
+  readonly #order = new Order();
   readonly #builds = new Map<BuildId, BuildHistory>();
   readonly #versions = new Map<string, BuildId>();
   readonly #keys = new Set<Fingerprint>();
@@ -72,25 +74,20 @@ export class History {
     return this.#newest;
   }
 
-  /**
-   * Throws RangeError if no log goes on with the entry: a build has at most one approval, one statement a
-   * slot, one intent and one release, in that order; a refusal, before the intent, ends it; after the intent each
-   * further statement is a conflict once. A heartbeat may come anywhere.
-   */
+  /** Throws RangeError if no log goes on with the entry: see `Order.check`. */
   check(entry: LogEntry): void {
-    if (entry.type === 'heartbeat') return;
-    const before = this.build(entry.build);
-    const { build, project, version } = before ?? entry;
-    const same = project === entry.project && version === entry.version;
-    if (!same || !isPossible(before, entry))
-      throw new RangeError(`no ${entry.type} of build ${build} can come here`);
+    this.#order.check(entry);
   }
 
   /** Takes in the entry at `index`. Throws as `check`, and takes nothing. */
   add(entry: LogEntry, index: number): void {
     this.check(entry);
+    if (entry.type !== 'heartbeat') this.#change(entry, index);
+    this.#order.take(entry);
     this.#newest = entry.time;
-    if (entry.type === 'heartbeat') return;
+  }
+
+  #change(entry: BuildEntry, index: number): void {
     const { build, project, version } = entry;
     const before = this.build(build);
     this.#builds.set(build, {
@@ -102,27 +99,6 @@ export class History {
     });
     if (entry.type === 'approval') this.#versions.set(`${project}/${version}`, build);
     for (const key of entry.keys) this.#keys.add(key);
-  }
-}
-
-function isPossible(before: BuildHistory | null, entry: BuildEntry): boolean {
-  const { approval = null, statements, intent = null, release = null, refusal = null } = before ?? {};
-  if (refusal !== null) return false;
-  switch (entry.type) {
-    case 'approval':
-      return before === null;
-    case 'statement':
-      return (
-        approval !== null && intent === null && !statementsOf(entry).some(({ slot }) => statements?.has(slot))
-      );
-    case 'intent':
-      return statements !== undefined && statements.size > 0 && intent === null;
-    case 'release':
-      return intent !== null && release === null;
-    case 'conflict':
-      return before !== null && intent !== null && isDissent(before, entry);
-    case 'refusal':
-      return intent === null;
   }
 }
 
@@ -153,15 +129,6 @@ function digestOf(entry: BuildEntry, file: string): Sha256 {
   const sha256 = entry.records[file];
   if (sha256 === undefined) throw new RangeError(`log entry: ${entry.type} without ${file}`);
   return sha256;
-}
-
-/** Further statements, none of which the log has under their paths or others. */
-function isDissent({ statements, conflicts }: BuildHistory, entry: BuildEntry): boolean {
-  const known = new Set([...statements.values(), ...conflicts.values()].map(({ sha256 }) => sha256));
-  const further = statementsOf(entry);
-  const isNew = ({ path, variant, sha256 }: LoggedStatement) =>
-    variant > 1 && !conflicts.has(path) && !known.has(sha256);
-  return further.length > 0 && further.every(isNew);
 }
 
 interface LoggedStatement {

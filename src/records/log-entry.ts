@@ -46,7 +46,7 @@ export interface Heartbeat {
 
 export type LogEntry = BuildEntry | Heartbeat;
 
-const MAX_RECORDS = 600;
+export const LOG_RECORDS_MAX = 600;
 const MAX_KEYS = 64;
 const NONE = { min: 0, max: 0 };
 
@@ -66,7 +66,7 @@ export function parseLogEntry(bytes: Uint8Array): LogEntry {
       records: recordOf(fields.records, 'log entry.records', NONE, toRecordPath, nothing),
       keys: listOf(fields.keys, 'log entry.keys', NONE, nothing),
     };
-  const bounds = { min: 1, max: MAX_RECORDS };
+  const bounds = { min: 1, max: LOG_RECORDS_MAX };
   return {
     ...{ type, time, project },
     build: toBuildId(fields.build, 'log entry.build'),

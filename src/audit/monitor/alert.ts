@@ -1,0 +1,40 @@
+/** What a monitor says. */
+
+export type AlertCode =
+  /** Two signed checkpoints that cannot both be of one log. */
+  | 'fork'
+  /** The log had more entries. */
+  | 'rollback'
+  /** What is there is not what was signed. */
+  | 'damaged'
+  /** The newest entry is older than the project allows, or a witness has seen more than is shown. */
+  | 'stale-head'
+  /** The head is not cosigned by as many witnesses as the project asks for. */
+  | 'witnesses'
+  /** A release that nobody expected. */
+  | 'unexpected-release'
+  /** Builders disagreed after it was decided to sign. */
+  | 'conflict'
+  /** An entry that no log may have there. */
+  | 'order'
+  | 'entry-malformed';
+
+export interface Alert {
+  readonly code: AlertCode;
+  readonly text: string;
+  /** Where it is about an entry. */
+  readonly index?: number;
+  readonly build?: string;
+  readonly version?: string;
+  /** Signed notes, whole. */
+  readonly evidence?: readonly string[];
+}
+
+/** A release that is as it should be, as far as anybody said. */
+export interface News {
+  readonly index: number;
+  readonly time: string;
+  readonly build: string;
+  readonly project: string;
+  readonly version: string;
+}

@@ -1,0 +1,125 @@
+/** `countersign log monitor`: one look at the log, for a timer. */
+import { createHash } from 'node:crypto';
+import { look } from '../../audit/monitor.ts';
+import type { Pass } from '../../audit/monitor.ts';
+import type { Alert } from '../../audit/monitor/alert.ts';
+import { Expected } from '../../audit/monitor/expected.ts';
+import { formatMemory, parseMemory } from '../../audit/monitor/memory.ts';
+import type { Memory } from '../../audit/monitor/memory.ts';
+import { now } from '../../host/clock.ts';
+import { readFileBounded, writeFileDurably } from '../../host/files.ts';
+import { parseDuration } from '../../policy/duration.ts';
+import type { LogTrust } from '../../tlog/proof.ts';
+import { LogReader } from '../../tree/log/reader.ts';
+import { command } from '../command.ts';
+import { readSmallFile } from '../config.ts';
+import { EXIT } from '../exit-status.ts';
+import type { ExitStatus } from '../exit-status.ts';
+import type { Terminal } from '../terminal.ts';
+import { green, plural, red } from '../text.ts';
+import { LOG_FLAG, openProjectLog } from './source.ts';
+
+export { monitor as command };
+
+/** A quarter of a million builds take 40 MB. */
+const STATE_MAX = 1024 * 1024 * 1024;
+
+const monitor = command({
+  name: 'log monitor',
+  synopsis: '[--state FILE] [--expect FILE]',
+  about: `Looks at the log once, for a timer: reads on from what FILE remembers, and says what is new and what is wrong.
+A release that nobody expected, an entry that should not be there, a conflict are said on every pass until --seen; a fork
+or a rollback until somebody moves the state file away. So no alert is lost with a mail. It asks the project's witnesses
+for what they have seen, too. Exit status 0 if all is well, 1 if not, 3 if it could not look.`,
+  flags: {
+    ...LOG_FLAG,
+    state: { value: 'FILE', help: 'what it remembers; without it, every pass begins at the first entry' },
+    expect: { value: 'FILE', help: 'the releases that are expected: a version or a build a line' },
+    'max-age': { value: '3d', help: 'how old the newest entry may be; else max-log-age of the project' },
+    seen: { help: 'what is said about entries is said for the last time' },
+  },
+  operands: { min: 0, max: 0 },
+  example: [
+    'countersign log monitor --state /var/lib/countersign-monitor/state',
+    'countersign log monitor --state monitor.state --expect releases.txt --max-age 2d',
+    'countersign log monitor --state monitor.state --expect releases.txt --seen     # after you have looked',
+  ],
+  async run({ flags, globals, terminal }) {
+    const maxAge = flags['max-age'] === undefined ? null : parseDuration(flags['max-age'], '--max-age');
+    const expected = flags.expect === undefined ? null : new Expected(readSmallFile(flags.expect).toString());
+    const { files, trust, project } = await openProjectLog(flags, globals);
+    try {
+      const pass = await look({
+        ...{ reader: new LogReader(files, trust), trust, witnesses: project.witnesses },
+        ...{ memory: await recall(flags.state, trust), expected, now },
+        maxAge: maxAge ?? project.maxLogAge,
+        seen: flags.seen === true,
+      });
+      // said first: what is remembered is not said again
+      report(pass, terminal);
+      await terminal.flush();
+      await remember(flags.state, pass.memory, terminal);
+      return statusOf(pass);
+    } finally {
+      files.close();
+    }
+  },
+});
+
+async function recall(state: string | undefined, trust: LogTrust): Promise<Memory | null> {
+  const bytes = state === undefined ? null : await readFileBounded(state, STATE_MAX);
+  return bytes && parseMemory(bytes, trust);
+}
+
+async function remember(state: string | undefined, memory: Memory | null, terminal: Terminal): Promise<void> {
+  if (state === undefined || memory === null) return;
+  const { alarm } = memory;
+  if (alarm !== null) {
+    const name = createHash('sha256').update(alarm.evidence.join('')).digest('hex').slice(0, 16);
+    const file = `${state}.${alarm.code}-${name}`;
+    await writeFileDurably(file, Buffer.from(`${JSON.stringify(alarm)}\n`), 0o644);
+    terminal.hint(`the signed checkpoints are in ${file}: keep it, and ask the keeper of the log key`);
+  }
+  await writeFileDurably(state, formatMemory(memory), 0o644);
+}
+
+function statusOf({ alerts, blinded }: Pass): ExitStatus {
+  if (alerts.length > 0) return EXIT.refused;
+  return blinded ? EXIT.unable : EXIT.done;
+}
+
+function report(pass: Pass, terminal: Terminal): void {
+  for (const each of pass.news) {
+    terminal.record({ news: 'release', ...each });
+    terminal.result(
+      'release ',
+      `${each.project} ${each.version}, build ${each.build}, at ${each.time} (entry ${each.index})`,
+    );
+  }
+  for (const each of pass.alerts) showAlert(each, terminal);
+  for (const { code, message, hint } of pass.blind) {
+    terminal.record({ blind: code, message, hint });
+    terminal.warn(`could not look: ${message}`);
+    terminal.hint(hint);
+  }
+  const { checkpoint, cosignatures } = pass.head ?? { checkpoint: null, cosignatures: [] };
+  const status = statusOf(pass);
+  terminal.record({
+    ...{ size: checkpoint?.size ?? null, root: checkpoint?.root.toString('hex') ?? null },
+    ...{ alerts: pass.alerts.length, news: pass.news.length, witnesses: cosignatures.length },
+    ...(status !== EXIT.done && { code: pass.alerts[0]?.code ?? pass.blind[0]?.code ?? 'not-looked' }),
+  });
+  const size = checkpoint === null ? 'no log was read' : `the log has ${checkpoint.size} entries`;
+  terminal.say(
+    status === EXIT.done ? green('all is well') : red(plural(pass.alerts.length, 'alert')),
+    `: ${size}`,
+  );
+}
+
+function showAlert(alert: Alert, terminal: Terminal): void {
+  const { code, ...rest } = alert;
+  terminal.record({ alert: code, ...rest });
+  terminal.result(red(`ALERT ${code}`), `  ${alert.text}`);
+  if (!terminal.json) return;
+  terminal.show(`ALERT ${code}  ${alert.text}`);
+}

@@ -1,0 +1,71 @@
+/** Which log is meant, and whose checkpoints are believed. */
+import { existsSync } from 'node:fs';
+import type { List } from '../../audit/leftovers.ts';
+import type { Project } from '../../policy/project.ts';
+import { parseVerifierKey } from '../../tlog/note.ts';
+import { unwitnessed } from '../../tlog/proof.ts';
+import type { LogTrust } from '../../tlog/proof.ts';
+import { DirectoryTree } from '../../tree/directory.ts';
+import { parseLocation } from '../../tree/location.ts';
+import type { Location } from '../../tree/location.ts';
+import { openLog } from '../../tree/log/reader.ts';
+import type { LogFiles } from '../../tree/log/reader.ts';
+import type { Globals } from '../command.ts';
+import { wrongUse } from '../command.ts';
+import { depotLocation, loadProject, readSmallFile } from '../config.ts';
+
+export const LOG_FLAG = {
+  log: { value: 'URL|DIR', help: 'a depot, or the log itself (C2SP tlog-tiles); else the depot' },
+} as const;
+
+export const KEY_FLAG = {
+  'log-key': {
+    value: 'VKEY|FILE',
+    help: 'the verifier key of a log of somebody else, whose entries are then only bytes; no project file is read',
+  },
+} as const;
+
+interface Flags {
+  readonly log?: string | undefined;
+  readonly 'log-key'?: string | undefined;
+}
+
+export interface Source {
+  readonly files: LogFiles;
+  readonly trust: LogTrust;
+  /** Null for a log of somebody else. */
+  readonly project: Project | null;
+  readonly location: Location;
+}
+
+/** Opens the log that the command line names. Throws usage, unable. */
+export async function openSource(name: string, flags: Flags, globals: Globals): Promise<Source> {
+  const key = flags['log-key'];
+  if (key === undefined) return openProjectLog(flags, globals);
+  const place = flags.log ?? globals.depot;
+  if (place === undefined) throw wrongUse(name, '--log-key needs --log, which says where that log is');
+  const verifier = parseVerifierKey((existsSync(key) ? readSmallFile(key).toString() : key).trim());
+  const location = parseLocation(place);
+  const trust = unwitnessed({ origin: verifier.name, key: verifier });
+  return { files: await openLog(location), trust, project: null, location };
+}
+
+/** As `openSource`, of the project's log. */
+export async function openProjectLog(
+  flags: Flags,
+  globals: Globals,
+): Promise<Source & { readonly project: Project }> {
+  const { project } = loadProject(globals);
+  const location = flags.log === undefined ? depotLocation(project, globals) : parseLocation(flags.log);
+  return { files: await openLog(location), trust: project.log, project, location };
+}
+
+/** Lists the names in a directory of the log; null where it is not in a directory. Throws unable. */
+export async function listOf(location: Location): Promise<List | null> {
+  if (location.kind === 'url') return null;
+  const tree = await DirectoryTree.open(location.directory);
+  if ((await tree.size('log/checkpoint')) !== null)
+    return (directory) => tree.list(directory === '.' ? 'log' : `log/${directory}`);
+  // what lies beside a log that has the directory to itself may be anything
+  return async (directory) => (directory === '.' ? [] : tree.list(directory));
+}

@@ -1,0 +1,173 @@
+/**
+ * The order that a log must have (§1 rule 4, §5): what may follow what. As little of each build as that takes, so that
+ * a log of a quarter of a million builds can be gone through, and gone on with from where somebody stopped. Pure.
+ */
+import { closedObject, integer, listOf, text } from '../records/fields.ts';
+import { toBuildId, toProjectName, toVersion } from '../records/names.ts';
+import type { BuildEntry, LogEntry } from '../records/log-entry.ts';
+import type { BuildId, ProjectName, Sha256, Version } from '../records/names.ts';
+import type { Json } from '../records/canonical.ts';
+import { approvalFile, manifestFile, parseBuildFile, refusalFile, releaseFile } from '../records/paths.ts';
+import type { BuildFile } from '../records/paths.ts';
+
+/** How far a build has come in the log. */
+const STEP = { approved: 1, intended: 2, released: 4, refused: 8 } as const;
+
+interface Course {
+  readonly project: ProjectName;
+  readonly version: Version;
+  /** Bits of `STEP`. */
+  readonly steps: number;
+  /** Every statement and conflict so far: path, digest, path, digest. */
+  readonly statements: readonly string[];
+}
+
+type Statement = Extract<BuildFile, { slot: unknown }> & { readonly path: string; readonly sha256: Sha256 };
+
+export class Order {
+  readonly #builds = new Map<BuildId, Course>();
+  /** Names that many builds share, once each. */
+  readonly #shared = new Map<string, string>();
+
+  /**
+   * Throws RangeError if no log goes on with the entry: a build has at most one approval, one statement a
+   * slot, one intent and one release, in that order; a refusal, before the intent, ends it; after the intent each
+   * further statement is a conflict once. Each names the record that it is about. A heartbeat may come anywhere.
+   */
+  check(entry: LogEntry): void {
+    if (entry.type === 'heartbeat') return;
+    const before = this.#builds.get(entry.build);
+    const same = !before || (before.project === entry.project && before.version === entry.version);
+    if (!same || !namesItsRecord(entry) || !isPossible(before, entry))
+      throw new RangeError(`no ${entry.type} of build ${entry.build} can come here`);
+  }
+
+  /** Takes in an entry that `check` has let pass. */
+  take(entry: LogEntry): void {
+    if (entry.type === 'heartbeat') return;
+    const before = this.#builds.get(entry.build);
+    const added = statementsOf(entry).flatMap(({ path, sha256 }) => [this.#share(path), own(sha256)]);
+    const known = before?.statements ?? NONE;
+    this.#builds.set(before ? entry.build : own(entry.build), {
+      project: before?.project ?? this.#share(entry.project),
+      version: before?.version ?? own(entry.version),
+      steps: (before?.steps ?? 0) | stepOf(entry),
+      statements: added.length === 0 ? known : [...known, ...added],
+    });
+  }
+
+  #share<Name extends string>(name: Name): Name {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the same text
+    const shared = (this.#shared.get(name) ?? own(name)) as Name;
+    this.#shared.set(shared, shared);
+    return shared;
+  }
+
+  /** As it is now, whatever the original goes on with. */
+  copy(): Order {
+    const copy = new Order();
+    for (const [build, course] of this.#builds) copy.#builds.set(build, course);
+    return copy;
+  }
+
+  /** All of it, for `Order.from`. */
+  save(): Json {
+    return [...this.#builds].map(([build, { project, version, steps, statements }]) => ({
+      ...{ build, project, version, steps, statements },
+    }));
+  }
+
+  /** What `save` gave. Throws refused for anything else. */
+  static from(saved: unknown): Order {
+    const order = new Order();
+    const bounds = { min: 0, max: Number.MAX_SAFE_INTEGER };
+    listOf(saved, 'builds', bounds, (value, where) => {
+      const build = closedObject(value, where, ['build', 'project', 'version', 'steps', 'statements']);
+      order.#builds.set(toBuildId(build.build, where), {
+        project: toProjectName(build.project, where),
+        version: toVersion(build.version, where),
+        steps: integer(build.steps, where, { max: 15 }),
+        statements: listOf(build.statements, where, bounds, (each, at) => text(each, at, 1024)),
+      });
+    });
+    return order;
+  }
+}
+
+const NONE: readonly string[] = [];
+
+function stepOf({ type }: BuildEntry): number {
+  switch (type) {
+    case 'approval':
+      return STEP.approved;
+    case 'intent':
+      return STEP.intended;
+    case 'release':
+      return STEP.released;
+    case 'refusal':
+      return STEP.refused;
+    case 'statement':
+    case 'conflict':
+      return 0;
+  }
+}
+
+const RECORDS: Partial<Record<BuildEntry['type'], string>> = {
+  approval: approvalFile,
+  intent: manifestFile,
+  release: releaseFile,
+  refusal: refusalFile,
+};
+
+function namesItsRecord(entry: BuildEntry): boolean {
+  const record = RECORDS[entry.type];
+  return record === undefined ? statementsOf(entry).length > 0 : record in entry.records;
+}
+
+function isPossible(before: Course | undefined, entry: BuildEntry): boolean {
+  const { steps = 0, statements = NONE } = before ?? {};
+  const has = (step: keyof typeof STEP): boolean => (steps & STEP[step]) !== 0;
+  if (has('refused')) return false;
+  switch (entry.type) {
+    case 'approval':
+      return before === undefined;
+    case 'statement':
+      return has('approved') && !has('intended') && isFirst(statements, entry);
+    case 'intent':
+      return statements.length > 0 && !has('intended');
+    case 'release':
+      return has('intended') && !has('released');
+    case 'conflict':
+      return has('intended') && isDissent(statements, entry);
+    case 'refusal':
+      return !has('intended');
+  }
+}
+
+/** Of slots that have none yet. */
+function isFirst(statements: readonly string[], entry: BuildEntry): boolean {
+  const slots = new Set(statements.map((each) => slotOf(parseBuildFile(each))));
+  return statementsOf(entry).every(({ slot }) => !slots.has(slot));
+}
+
+/** Further statements, none of which the log has under their paths or others. */
+function isDissent(statements: readonly string[], entry: BuildEntry): boolean {
+  const further = statementsOf(entry);
+  const isNew = ({ path, variant, sha256 }: Statement): boolean =>
+    variant > 1 && !statements.includes(path) && !statements.includes(sha256);
+  return further.every(isNew);
+}
+
+const slotOf = (file: BuildFile | null): string | null => (file?.kind === 'statement' ? file.slot : null);
+
+function statementsOf(entry: BuildEntry): Statement[] {
+  if (entry.type !== 'statement' && entry.type !== 'conflict') return [];
+  return Object.entries(entry.records).flatMap(([path, sha256]) => {
+    const file = parseBuildFile(path);
+    return file?.kind === 'statement' ? [{ ...file, path, sha256 }] : [];
+  });
+}
+
+/** A text of its own: a piece of another, which most of an entry's are, would keep all of that in memory. */
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the same text
+const own = <Name extends string>(name: Name): Name => Buffer.from(name, 'latin1').toString('latin1') as Name;
