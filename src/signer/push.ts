@@ -29,6 +29,8 @@ export const isLost = (error: unknown): boolean => error instanceof Failure && L
 /** For one round. */
 export class LogPush {
   readonly #parts: Parts;
+  /** What the depot had when the round began. */
+  #found: Head | null = null;
   /** What the depot has taken in this round. */
   #pushed: Head | null = null;
   /** Witnesses that did not answer in this round: they are not waited for again. */
@@ -44,8 +46,8 @@ export class LogPush {
    */
   async compare(): Promise<void> {
     const { session, project } = this.#parts;
-    const shown = await this.#shown(this.#parts.depot);
-    if (shown !== null) this.#requireOurs(shown, 'the depot');
+    this.#found = await this.#shown(this.#parts.depot);
+    if (this.#found !== null) this.#requireOurs(this.#found, 'the depot');
     if (session.compared) return;
     await Promise.all(
       project.witnesses.map(async (witness) => {
@@ -77,9 +79,9 @@ export class LogPush {
 
   /** At the end of a round: what has grown goes out, and what was not cosigned by enough is tried again. Throws as `holding`. */
   async finish(): Promise<void> {
-    const { state, depot } = this.#parts;
+    const { state } = this.#parts;
     if (state.journal.size === 0) return;
-    const known = this.#pushed ?? (await this.#shown(depot));
+    const known = this.#pushed ?? this.#found;
     if (known?.size !== state.journal.size || this.#missing(known) > 0) await this.push();
   }
 
