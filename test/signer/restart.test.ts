@@ -98,6 +98,10 @@ test('killed before every step in turn, it finishes what it began', { timeout: 2
     expect(await scene.logged(build)).toBe('approval statement intent release');
     // Whatever was asked of the agent, by both runs, is one set: of the artifact and of SHA256SUMS.
     expect(new Set(scene.agent.digests.slice(before)).size).toBe(2);
+    // and none of it is asked for again that was kept
+    const count = (name: string): number => (first ? 0 : steps.names.filter((step) => step === name).length);
+    const lost = count('sign') - count('keep a line of signatures');
+    expect(scene.agent.digests.length - before).toBe(2 + lost);
     // Asked once; when the intent is logged, not again: then it is said what goes on.
     expect(second.questions).toHaveLength(first || !intended ? 1 : 0);
     const continued = second.events.flatMap((event) => (event.kind === 'continuing' ? [event.decided] : []));
