@@ -21,7 +21,9 @@ import {
   without,
 } from '../policy/scene.ts';
 import type { Files } from '../policy/scene.ts';
+import { proofOf } from '../policy/release-scene.ts';
 import { generateNoteKey, parseVerifierKey } from '../../src/tlog/note.ts';
+import { leaf, tell } from './logged-release.ts';
 import { madeRelease, put, verify, write } from './made-release.ts';
 import type { ReleaseChanges } from './made-release.ts';
 
@@ -51,6 +53,9 @@ describe('every link from the log key to the bytes is held', () => {
       (text: string) => text.replace(/^./, (digit) => (digit === 'f' ? '0' : 'f')),
       'chain-broken',
     ],
+    ['countersign/release.proof', (text: string) => text.replace('index 1', 'index 2'), 'proof-invalid'],
+    ['countersign/release.proof', (text: string) => text.replace('\n3\n', '\n2\n'), 'proof-invalid'],
+    ['countersign/release.proof', (text: string) => text.replace(/(index 1\n).*\n/, '$1'), 'proof-invalid'],
     ['countersign/log-entry.json', (text: string) => text.replace('12:30', '12:31'), 'proof-invalid'],
     [
       'countersign/approval.json',
@@ -74,6 +79,19 @@ describe('every link from the log key to the bytes is held', () => {
       files.get('docs/hello.txt.asc') ?? Buffer.alloc(0),
     );
     expect(await codeOf(swapped)).toBe('chain-broken');
+  });
+
+  test('a proof by the log key: of another entry, or under a checkpoint of another size', async () => {
+    const proof = 'countersign/release.proof';
+    const other = new Map(madeRelease()).set(proof, proofOf(Buffer.from('another')));
+    expect(await codeOf(other)).toBe('proof-invalid');
+    const { files } = tell(parent);
+    const later = tell(parent, { proven: [leaf('conflict', 1, 'statements/b1.2.json')] });
+    const [own = ''] = (files.get(proof)?.toString() ?? '').split('\n\n', 1);
+    const mixed = Buffer.from(`${own}\n\n${later.checkpoint}`);
+    expect(await codeOf(new Map(files).set(proof, mixed))).toBe('proof-invalid');
+    const path = join(write(later.files, parent), 'hello.tar.gz');
+    expect(await verify([path])).toMatchObject({ outcome: 'valid' });
   });
 
   test('another log than the one of the project file', async () => {

@@ -21,18 +21,19 @@ const bytes = encodeApproval(approval);
 let tree: DirectoryTree;
 let depot: Depot;
 let log: MadeLog;
-/** How often the log was looked at. */
-let looks: number;
+/** How often the log was looked at: looks begun, and ended. */
+let looks: { begun: number; ended: number };
 let stop: AbortController;
 let troubles: string[];
 beforeEach(async () => {
   const directory = mkdtempSync(join(tmpdir(), 'cs-wait-'));
   tree = await DirectoryTree.make(directory);
   const gated = GatedDepot.over({ tree, rules: project, now: () => now });
-  looks = 0;
-  const read: Depot['read'] = (path, maxBytes) => {
-    if (path === 'log/checkpoint') looks += 1;
-    return gated.read(path, maxBytes);
+  looks = { begun: 0, ended: 0 };
+  const read: Depot['read'] = async (path, maxBytes) => {
+    if (path !== 'log/checkpoint') return gated.read(path, maxBytes);
+    looks.begun += 1;
+    return gated.read(path, maxBytes).finally(() => (looks.ended += 1));
   };
   depot = new Proxy(gated, { get: (_, name) => (name === 'read' ? read : undefined) });
   log = new MadeLog(join(directory, 'log'), logSigner);
@@ -50,8 +51,8 @@ const wait = (at = now): Promise<void> =>
 
 /** Until the log has been looked at as it is now. */
 function looked(): Promise<void> {
-  const before = looks;
-  return until('the log is looked at', () => looks > before + 1);
+  const { begun } = looks;
+  return until('the log is looked at', () => looks.ended > begun);
 }
 
 function entry(type: BuildEntry['type'], records: BuildEntry['records'], of = build): Buffer {
