@@ -23,17 +23,20 @@ function sourcesWithSource(): Map<string, string> {
   );
 }
 
-/**
- * Downloads a binary package and its source (`.dsc` and tarballs) into `into`, and leaves apt's own files in `scratch`.
- * Returns the names of what came. Throws with apt's words where that fails.
- */
-export function downloadPackage(name: string, into: string, scratch: string): string[] {
+/** The archive that this machine's packages come from, in another release of Debian. */
+function sourceOf(release: string): string {
+  const [uri] = [...sourcesWithSource().values()].join('\n').match(/https?:\/\/\S+\/debian\/?(?=\s)/) ?? [];
+  if (uri === undefined) throw new Error(`no Debian archive in ${ETC}`);
+  return `deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${uri} ${release} main\n`;
+}
+
+/** An apt-get that works in `into`, and leaves its own files in `scratch`. */
+function aptWith(sources: ReadonlyMap<string, string>, into: string, scratch: string) {
   const [etc, state, cache] = ['etc', 'state', 'cache'].map((part) => join(scratch, part));
   mkdirSync(join(etc ?? '', 'sources.list.d'), { recursive: true });
   mkdirSync(join(state ?? '', 'lists', 'partial'), { recursive: true });
   mkdirSync(join(cache ?? '', 'archives', 'partial'), { recursive: true });
-  for (const [file, text] of sourcesWithSource())
-    writeFileSync(join(etc ?? '', 'sources.list.d', file), text);
+  for (const [file, text] of sources) writeFileSync(join(etc ?? '', 'sources.list.d', file), text);
   const options = {
     'Dir::Etc::SourceList': '/dev/null',
     'Dir::Etc::SourceParts': join(etc ?? '', 'sources.list.d'),
@@ -43,12 +46,32 @@ export function downloadPackage(name: string, into: string, scratch: string): st
     'APT::Update::Error-Mode': 'any',
     'APT::Sandbox::User': 'root',
   };
-  const apt = (...args: string[]): void => {
+  return (...args: string[]): void => {
     const settings = Object.entries(options).flatMap(([key, value]) => ['-o', `${key}=${value}`]);
     execFileSync('apt-get', ['-q', ...settings, ...args], { cwd: into, stdio: ['ignore', 'pipe', 'pipe'] });
   };
+}
+
+/**
+ * Downloads a binary package and its source (`.dsc` and tarballs) into `into`, and leaves apt's own files in `scratch`.
+ * Returns the names of what came. Throws with apt's words where that fails.
+ */
+export function downloadPackage(name: string, into: string, scratch: string): string[] {
+  const apt = aptWith(sourcesWithSource(), into, scratch);
   apt('update');
   apt('download', name);
   apt('source', '--download-only', name);
   return readdirSync(into).sort();
+}
+
+/**
+ * Unpacks a package of another release of Debian into `into`, without installing it; for what needs no more than the C
+ * library. Throws with apt's words where that fails.
+ */
+export function unpackPackage(name: string, release: string, into: string, scratch: string): void {
+  const apt = aptWith(new Map([['other.list', sourceOf(release)]]), into, scratch);
+  apt('update');
+  apt('download', name);
+  for (const file of readdirSync(into))
+    if (file.endsWith('.deb')) execFileSync('dpkg-deb', ['--extract', file, '.'], { cwd: into });
 }
