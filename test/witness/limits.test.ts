@@ -105,6 +105,10 @@ test.each([
 test('as many unfinished bodies as it will hold: others are told to come again, and may when those have gone', async () => {
   await hold(270, post('Content-Length: 262144') + 'x'.repeat(262_143));
   await vi.waitFor(async () => expect((await host.add('x'.repeat(200_000))).status).toBe(503), 10_000);
+  // a connection that was told so is good for the next request
+  const get = `GET /${originHash(log.origin)}/checkpoint HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`;
+  const said = await overSocket(host.url, `${post('Content-Length: 200000')}${'x'.repeat(200_000)}${get}`);
+  expect(said.match(/^HTTP\/1\.1 \d+/gm)).toEqual(['HTTP/1.1 503', 'HTTP/1.1 200']);
   for (const socket of sockets.splice(0)) socket.destroy();
   await vi.waitFor(async () => expect((await host.add('x'.repeat(200_000))).status).toBe(400), 10_000);
 });
