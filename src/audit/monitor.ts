@@ -140,7 +140,8 @@ class Looking {
   /** Reads on. Returns up to where nothing need be said again. */
   async #read(head: Head, memory: Memory | null): Promise<Pick<Memory, 'seen' | 'order'>> {
     const from = memory?.seen ?? 0;
-    const content = new Content(memory?.order);
+    // what is remembered stays as it is, in case none of this may be
+    const content = new Content(memory?.order.copy());
     let quiet: Pick<Memory, 'seen' | 'order'> | null = null;
     let next = from;
     await this.#try(async () => {

@@ -2,11 +2,12 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { verifyLog } from '../../src/audit/verify.ts';
 import type { LogVerdict } from '../../src/audit/verify.ts';
 import type { Finding } from '../../src/audit/finding.ts';
 import { Failure } from '../../src/failure.ts';
+import { leafHash } from '../../src/tlog/merkle.ts';
 import { TILE_WIDTH } from '../../src/tlog/tile.ts';
 import { filesBelow } from '../harness/vectors.ts';
 import { MadeLog, entries, leaves } from '../harness/made-log.ts';
@@ -111,4 +112,171 @@ test('a small log, every byte of every file, those of earlier checkpoints among 
   ]);
   for (const [path, bytes] of files.all)
     for (let offset = 0; offset < bytes.length; offset++) await expectNamed(files, path, offset);
+});
+
+test('600 entries in four pushes: bytes all over each file', { timeout: 120_000 }, async () => {
+  const files = made('middle', 200, 300, 301, 600);
+  expect((await files.verify()).findings.count).toBe(0);
+  expect(files.all.size).toBe(15);
+  for (const [path, bytes] of files.all)
+    for (const part of [0, 0.001, 0.3, 0.7, 1])
+      await expectNamed(files, path, Math.floor(part * (bytes.length - 1)));
+});
+
+describe('66,000 entries, three levels of tiles', () => {
+  let files: Files;
+  beforeAll(() => {
+    files = made('large', 66_000);
+  });
+
+  test('is whole', async () => {
+    const { findings, counts } = await files.verify();
+    expect(findings.count).toBe(0);
+    expect([...(counts ?? [])].reduce((sum, [, count]) => sum + count, 0)).toBe(66_000);
+  });
+  // the level 0 and 1 tiles of the first 65,536, those at the right edge, the one of level 2
+  test.each([
+    ['tile/entries/077', 1_000],
+    ['tile/0/077', 77],
+    ['tile/1/000', 32 * 77],
+    ['tile/1/001.p/1', 31],
+    ['tile/2/000.p/1', 0],
+    ['tile/0/257.p/208', 6_000],
+    ['tile/entries/257.p/208', 6_000],
+  ])('a byte of %s', (path, offset) => expectNamed(files, path, offset));
+
+  test('an entry and its hash, both: they agree with one another, and the tile above says that they are wrong', async () => {
+    const [bundle, tile] = [files.all.get('tile/entries/077'), files.all.get('tile/0/077')];
+    const saved = [Buffer.from(bundle ?? ''), Buffer.from(tile ?? '')];
+    if (!bundle || !tile) throw new Error('not made');
+    const [start, end] = [2, 2 + bundle.readUInt16BE(0)];
+    bundle[end - 10] = 0x39;
+    leafHash(bundle.subarray(start, end)).copy(tile, 0);
+    const { listed } = (await files.verify()).findings;
+    expect(listed).toMatchObject([{ code: 'range-changed', index: 77 * 256, through: 77 * 256 + 255 }]);
+    saved[0]?.copy(bundle);
+    saved[1]?.copy(tile);
+    expect((await files.verify()).findings.count).toBe(0);
+  });
+});
+
+describe('600 entries, and more than a byte', () => {
+  const found = async (change: (all: Map<string, Buffer>) => void): Promise<unknown[]> => {
+    const files = made(`more-${++count}`, 600);
+    change(files.all);
+    const { listed } = (await files.verify()).findings;
+    return listed.map(({ code, index, through }) => [code, index, through]);
+  };
+  let count = 0;
+  /** Changes the hash of each of these places of a tile. */
+  const spoil = (tile: Buffer | undefined, ...places: number[]): void => {
+    for (const place of places) tile?.fill(0xee, place * 32, place * 32 + 3);
+  };
+  /** Changes each of these entries of a bundle. */
+  const alter = (bundle: Buffer | undefined, ...wanted: number[]): void => {
+    let at = 0;
+    for (let entry = 0; bundle && at < bundle.length; entry++) {
+      const end = at + 2 + bundle.readUInt16BE(at);
+      if (wanted.includes(entry)) bundle[end - 1] = 0x20;
+      at = end;
+    }
+  };
+
+  test('entries and hashes of one tile: each is told apart', async () => {
+    const seen = await found((all) => {
+      alter(all.get('tile/entries/001'), 3, 200);
+      spoil(all.get('tile/0/001'), 7);
+    });
+    expect(seen).toEqual([
+      ['entry-changed', 259, 259],
+      ['tile-changed', 263, 263],
+      ['entry-changed', 456, 456],
+    ]);
+  });
+
+  test('an entry, and a hash over others at the right edge', async () => {
+    const seen = await found((all) => {
+      alter(all.get('tile/entries/000'), 17);
+      spoil(all.get('tile/1/000.p/2'), 1);
+    });
+    expect(seen).toEqual([
+      ['entry-changed', 17, 17],
+      ['tile-changed', 256, 511],
+    ]);
+  });
+
+  test('a whole tile rewritten', async () => {
+    const seen = await found((all) => all.get('tile/0/000')?.fill(0x11));
+    expect(seen).toHaveLength(100);
+    expect(seen[0]).toEqual(['tile-changed', 0, 0]);
+  });
+
+  test('files that are gone', async () => {
+    const seen = await found((all) => {
+      for (const path of ['tile/entries/000', 'tile/0/001', 'tile/1/000.p/2']) all.delete(path);
+    });
+    expect(seen).toEqual([
+      ['bundle-missing', 0, 255],
+      ['tile-missing', 0, 511],
+      ['tile-missing', 256, 511],
+    ]);
+  });
+
+  test('files that were cut, or grew', async () => {
+    const seen = await found((all) => {
+      const [bundle = Buffer.alloc(0), tile = Buffer.alloc(0)] = [
+        all.get('tile/entries/001'),
+        all.get('tile/0/000'),
+      ];
+      all.set('tile/entries/001', bundle.subarray(0, -1));
+      all.set('tile/0/000', tile.subarray(0, 32 * 255));
+      all.set(
+        'tile/entries/002.p/88',
+        Buffer.concat([all.get('tile/entries/002.p/88') ?? tile, Buffer.of(0)]),
+      );
+      all.set('tile/1/000.p/2', Buffer.alloc(1_000_000));
+    });
+    expect(seen).toEqual([
+      ['tile-malformed', 0, 255],
+      ['tile-malformed', 0, 511],
+      ['bundle-malformed', 511, 511],
+      ['bundle-malformed', 599, 599],
+    ]);
+  });
+
+  test('two bundles that changed places', async () => {
+    const seen = await found((all) => {
+      const [one = Buffer.alloc(0), other = Buffer.alloc(0)] = [
+        all.get('tile/entries/000'),
+        all.get('tile/entries/001'),
+      ];
+      all.set('tile/entries/000', other).set('tile/entries/001', one);
+    });
+    expect(seen[0]).toEqual(['entry-changed', 0, 0]);
+  });
+
+  test('all of it, under a checkpoint of something else', async () => {
+    const log = new MadeLog(join(directory, 'one'));
+    log.add(leaves(entries(600)));
+    const other = new MadeLog(join(directory, 'other'), log.signer);
+    const files = new Files(log);
+    files.all.set('checkpoint', Buffer.from(other.add(leaves(entries(600, 4)))));
+    const { listed } = (await files.verify()).findings;
+    expect(listed).toMatchObject([{ code: 'range-changed', index: 0, through: 599 }]);
+  });
+
+  test('what was written beyond the checkpoint, and what belongs to no log, is told and no fault', async () => {
+    const files = made('beyond', 600);
+    files.all.set(
+      'tile/entries/002.p/90',
+      Buffer.concat([files.all.get('tile/entries/002.p/88') ?? Buffer.alloc(0), Buffer.of(0, 1, 1, 0, 1, 2)]),
+    );
+    files.all
+      .set('tile/entries/003', Buffer.of(0, 0))
+      .set('tile/0/002.p/x', Buffer.alloc(1))
+      .set('tile/64x', Buffer.alloc(1));
+    const { findings, leftovers } = await files.verify();
+    expect(findings.count).toBe(0);
+    expect(leftovers).toEqual({ beyond: 2, strays: ['tile/0/002.p/x', 'tile/64x'] });
+  });
 });
