@@ -9,17 +9,32 @@ import { LOG_BATCH } from '../tree/tree.ts';
 import type { Depot } from '../tree/tree.ts';
 import type { Project } from '../policy/project.ts';
 import type { Head } from './journal.ts';
-import type { Session, Signer } from './signer.ts';
 import { behind } from './state.ts';
+import type { SignerState } from './state.ts';
 import { Ahead, WitnessClient } from './witnesses.ts';
 
 const CHECKPOINT_PATH = 'log/checkpoint';
 const CHECKPOINT_MAX = 64 * 1024;
 
-type Parts = Pick<Signer, 'depot' | 'publicDepot' | 'state' | 'report'> & {
+/** What is remembered of the log from round to round, and may be forgotten. */
+export interface LogMemory {
+  /** Whether the witnesses were asked what they have of it. */
+  compared: boolean;
+  /** How many of its entries each witness, by its key, has cosigned. */
+  readonly witnessed: Map<string, number>;
+}
+
+interface Parts {
+  /** Opened with the signer token. */
+  readonly depot: Depot;
+  /** What a consumer sees of it. */
+  readonly publicDepot: Depot;
+  readonly state: SignerState;
   readonly project: Project;
-  readonly session: Session;
-};
+  readonly memory: LogMemory;
+  /** Something a person should know. */
+  readonly note: (text: string) => void;
+}
 
 const LOST = new Set(['log-behind', 'log-fork']);
 
@@ -41,21 +56,21 @@ export class LogPush {
   }
 
   /**
-   * Compares the log with what the depot has of it and, in the first round of a session, what the witnesses have.
+   * Compares the log with what the depot has of it and, in the first round, what the witnesses have.
    * Throws refused: `log-behind`, `log-fork`; unable: `log-unreadable`, network.
    */
   async compare(): Promise<void> {
-    const { session, project } = this.#parts;
+    const { memory, project } = this.#parts;
     this.#found = await this.#shown(this.#parts.depot);
     if (this.#found !== null) this.#requireOurs(this.#found, 'the depot');
-    if (session.compared) return;
+    if (memory.compared) return;
     await Promise.all(
       project.witnesses.map(async (witness) => {
         const latest = await this.#asking(witness, (client) => client.latest());
         if (latest) this.#requireOurs(latest, `witness ${witness.key.name}`);
       }),
     );
-    session.compared = true;
+    memory.compared = true;
   }
 
   /**
@@ -101,13 +116,13 @@ export class LogPush {
 
   /** With the cosignature of every witness that answers and has not given it yet. */
   async #cosigned(head: Head): Promise<Head> {
-    const { project, session, state } = this.#parts;
+    const { project, memory, state } = this.#parts;
     const has = new Set(cosignaturesOf(head.note, project.log.witnesses).map(({ key }) => key));
     const notes = await Promise.all(
       project.witnesses
         .filter(({ key }) => !has.has(key) && !this.#silent.has(key.text))
         .map(async (witness) => {
-          const known = session.witnessed.get(witness.key.text) ?? 0;
+          const known = memory.witnessed.get(witness.key.text) ?? 0;
           const answer = await this.#asking(witness, async (client) => {
             const cosigned = await client.cosign(head, state.journal, known);
             if (!(cosigned instanceof Ahead)) return cosigned;
@@ -118,7 +133,7 @@ export class LogPush {
             throw unable('witness', text, 'is another signer at work with a copy of this state?');
           });
           if (answer === null) return [];
-          session.witnessed.set(witness.key.text, answer.size);
+          memory.witnessed.set(witness.key.text, answer.size);
           return [answer.note];
         }),
     );
@@ -201,7 +216,7 @@ export class LogPush {
     } catch (error) {
       if (!(error instanceof Failure) || error.code !== 'witness') throw error;
       this.#silent.add(witness.key.text);
-      this.#parts.report({ kind: 'note', build: null, text: error.message });
+      this.#parts.note(error.message);
       return null;
     } finally {
       client.close();

@@ -25,7 +25,9 @@ export async function runRound(
   session: Session = newSession(signer),
 ): Promise<RoundResult> {
   const project = await signer.loadProject();
-  const log = new LogPush({ ...signer, project, session });
+  const { depot, publicDepot, state, report } = signer;
+  const note = (text: string) => report({ kind: 'note', build: null, text });
+  const log = new LogPush({ depot, publicDepot, state, project, memory: session.log, note });
   const round: Round = { ...signer, project, session, log };
   try {
     await log.compare();
@@ -44,7 +46,11 @@ export async function runRound(
 
 /** Nothing to remember yet. */
 export function newSession({ connectAgent }: Signer): Session {
-  return { agent: new ReleaseAgent(connectAgent), verified: null, compared: false, witnessed: new Map() };
+  return {
+    agent: new ReleaseAgent(connectAgent),
+    verified: null,
+    log: { compared: false, witnessed: new Map() },
+  };
 }
 
 /** Why the log could not go out; null if it did. */

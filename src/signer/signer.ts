@@ -12,7 +12,7 @@ import type {
 import type { Passed } from '../openpgp/pass.ts';
 import type { Project } from '../policy/project.ts';
 import type { Depot } from '../tree/tree.ts';
-import type { LogPush } from './push.ts';
+import type { LogMemory, LogPush } from './push.ts';
 import type { ReleaseAgent, SigningAgent } from './release-agent.ts';
 import type { BuildResult } from './result.ts';
 import type { SignerState } from './state.ts';
@@ -38,10 +38,7 @@ export interface Session {
   readonly agent: ReleaseAgent;
   /** The artifacts of the build whose signing was broken off last, verified: they need not be read again. */
   verified: { readonly build: BuildId; readonly passed: ReadonlyMap<Sha256, Passed> } | null;
-  /** Whether the witnesses were asked what they have of the log. */
-  compared: boolean;
-  /** How many entries of the log each witness, by its key, has cosigned. */
-  readonly witnessed: Map<string, number>;
+  readonly log: LogMemory;
 }
 
 /** A round of it. */
