@@ -6,8 +6,8 @@ import { GatedDepot } from '../tree/gated.ts';
 import { HttpDepot } from '../tree/http.ts';
 import { locationUrl, parseLocation } from '../tree/location.ts';
 import type { Location } from '../tree/location.ts';
-import { countMore, sync as carryAll, syncStatus } from '../tree/sync.ts';
-import type { SyncOptions, SyncResult, SyncState } from '../tree/sync.ts';
+import { carryLog, countMore, sync as carryAll, syncStatus } from '../tree/sync.ts';
+import type { LogResult, SyncOptions, SyncResult, SyncState } from '../tree/sync.ts';
 import type { Depot } from '../tree/tree.ts';
 import { command, wrongUse } from './command.ts';
 import { loadProject, makeDepot } from './config.ts';
@@ -22,10 +22,11 @@ export { sync as command };
 const sync = command({
   name: 'sync',
   synopsis: 'FROM TO',
-  about: `Carries from one depot (URL or directory) into another what that one lacks: approvals, artifacts and
+  about: `Carries from one depot (URL or directory) into another what that one lacks: the log; approvals, artifacts and
 statements of builds that wait, and what became of them. All of it is judged again where it arrives, and a release is
 published there only when it is there whole and verifies. After an interruption run it again: it goes on. A depot
-behind a URL shows artifacts to the signer's token alone until they are published.`,
+behind a URL shows artifacts to the signer's token alone until they are published, and takes a megabyte of the log
+at most from others.`,
   flags: {
     'signer-token': {
       value: 'FILE',
@@ -51,6 +52,8 @@ behind a URL shows artifacts to the signer's token alone until they are publishe
     await makeDepot(to, terminal);
     const receiver = await openEnd(project, to, toToken);
     try {
+      const log = await carryLog(sender, receiver, project.log);
+      if (log !== null) showLog(log, terminal);
       const results = await carryAll({
         project,
         from: { depot: sender, quarantine },
@@ -67,7 +70,7 @@ behind a URL shows artifacts to the signer's token alone until they are publishe
           bold(`countersign sync ${target} ${source}`),
           ' brings it there',
         );
-      return syncStatus(results);
+      return syncStatus(log === null ? results : [...results, log]);
     } finally {
       sender.close();
       receiver.close();
@@ -103,17 +106,30 @@ const STATE_STYLE: Record<SyncState, (text: string) => Styled> = {
 
 const amount = (files: number, bytes: number): string => `${plural(files, 'file')}, ${formatSize(bytes)}`;
 
+/** A line for the log if it changed or somebody should look at it. */
+function showLog({ state, code, text, hint, size, entries }: LogResult, terminal: Terminal): void {
+  terminal.record({ log: { state, ...(code !== null && { code }), size, entries } });
+  const carried = entries === 0 ? 'cosignatures' : entries === 1 ? '1 entry' : `${entries} entries`;
+  const about = text === '' ? `${carried}; it has ${size} now` : text;
+  showLine('log', state, about, state === 'same', terminal);
+  if (state !== 'same') terminal.hint(hint);
+}
+
 /** A line for each build that changed or that somebody should look at. */
 function showResult(result: SyncResult, terminal: Terminal): void {
   const { build, state, code, text, files, bytes } = result;
   terminal.record({ build, state, ...(code !== null && { code }), files, bytes });
   const quiet = state === 'same' || code === 'expired';
   const about = [...(files > 0 ? [amount(files, bytes)] : []), ...(text === '' ? [] : [text])].join(': ');
-  const line = [bold(build), '  ', STATE_STYLE[state](state), `  ${about}`];
+  showLine(build, state, about, quiet, terminal);
+  if (!quiet) terminal.hint(result.hint);
+}
+
+function showLine(what: string, state: SyncState, about: string, quiet: boolean, terminal: Terminal): void {
+  const line = [bold(what), '  ', STATE_STYLE[state](state), `  ${about}`];
   if (quiet) terminal.detail(...line);
   else if (terminal.json) terminal.say(...line);
   else terminal.result(...line);
-  if (!quiet) terminal.hint(result.hint);
 }
 
 function showTotal(results: readonly SyncResult[], source: string, terminal: Terminal): void {

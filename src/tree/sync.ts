@@ -15,6 +15,8 @@ import { Passage } from './sync/passage.ts';
 import type { Sender, SyncResult } from './sync/passage.ts';
 import type { Depot } from './tree.ts';
 
+export { carryLog } from './sync/log.ts';
+export type { LogResult } from './sync/log.ts';
 export type { SyncResult, SyncState } from './sync/passage.ts';
 
 const BUILDS_MAX = 1_000_000;
@@ -97,8 +99,8 @@ async function hasEnded(depot: Depot, build: BuildId): Promise<boolean> {
   return false;
 }
 
-/** 1 if a build was refused, else 3 if one could not be finished, else 0: also if there was nothing to do. */
-export function syncStatus(results: readonly SyncResult[]): 0 | 1 | 3 {
+/** 1 if a build, or the log, was refused, else 3 if one could not be finished, else 0: also if there was nothing to do. */
+export function syncStatus(results: readonly Pick<SyncResult, 'state'>[]): 0 | 1 | 3 {
   if (results.some(({ state }) => state === 'refused')) return 1;
   return results.some(({ state }) => state === 'unfinished') ? 3 : 0;
 }

@@ -24,19 +24,26 @@ afterAll(() => world.close());
 /** By somebody who has the project file and nothing else. */
 const sync = (from: string, to: string, args: readonly string[] = []): Promise<Ran> =>
   world.runOn('operator', ['sync', from, to, '--json', ...args]);
+/** What became of each build; of the log it says first, if there is one. */
+const builds = ({ json }: Ran): Ran['json'] => json.filter((record) => 'build' in record);
 const withToken = (from: string, to: string): Promise<Ran> =>
   sync(from, to, ['--signer-token', world.path('H', 'signer', 'signer-token')]);
+
+/** approval, statement, intent, release */
+const LOGGED = 4;
 
 describe('a mirror that anybody makes', () => {
   test('has the published releases, and of the others what is public', async () => {
     const ran = await sync(world.url, mirror());
     mustBe(0, ran);
-    expect(ran.json).toEqual([
+    expect(ran.json[0]).toEqual({ log: { state: 'carried', size: LOGGED, entries: LOGGED } });
+    expect(builds(ran)).toEqual([
       { build: released, state: 'carried', files: 15, bytes: expect.any(Number) as number },
       { build: waiting, state: 'left', code: 'quarantined', files: 2, bytes: expect.any(Number) as number },
     ]);
     expect(ran.stderr).toContain('no signer token: ');
-    expect(await contentsOf(mirror(), 'releases')).toEqual(await contentsOf(world.tree(), 'releases'));
+    for (const part of ['releases', 'log'])
+      expect(await contentsOf(mirror(), part)).toEqual(await contentsOf(world.tree(), part));
     mustBe(0, await world.verify([world.path('mirror', 'releases', 'widget', '1.0')]));
   });
 
@@ -44,7 +51,7 @@ describe('a mirror that anybody makes', () => {
     const times = await timesOf(mirror());
     const ran = await sync(world.url, mirror());
     mustBe(0, ran);
-    expect(ran.json.map(({ state, files }) => [state, files])).toEqual([['same', 0], ['left', 0]]); // prettier-ignore
+    expect(builds(ran).map(({ state, files }) => [state, files])).toEqual([['same', 0], ['left', 0]]); // prettier-ignore
     expect(await timesOf(mirror())).toEqual(times);
   });
 
@@ -52,18 +59,18 @@ describe('a mirror that anybody makes', () => {
     const before = await contentsOf(world.tree());
     await rm(world.tree('releases'), { recursive: true });
     const visible = await sync(mirror(), world.url);
-    expect(visible.json).toMatchObject([{ state: 'carried', files: 0 }, { state: 'same' }]);
+    expect(builds(visible)).toMatchObject([{ state: 'carried', files: 0 }, { state: 'same' }]);
     expect(await contentsOf(world.tree())).toEqual(before);
 
     for (const directory of ['releases', `builds/${released}`])
       await rm(world.tree(directory), { recursive: true });
     const stranger = await sync(mirror(), world.url);
     mustBe(0, stranger);
-    expect(stranger.json).toMatchObject([{ build: released, state: 'left', code: 'signer-sends' }, {}]);
+    expect(builds(stranger)).toMatchObject([{ build: released, state: 'left', code: 'signer-sends' }, {}]);
     expect(await readdir(world.tree())).not.toContain('releases');
     const signer = await withToken(mirror(), world.url);
     mustBe(0, signer);
-    expect(signer.json).toMatchObject([
+    expect(builds(signer)).toMatchObject([
       { build: released, state: 'carried' },
       { build: waiting, state: 'same' },
     ]);
@@ -77,7 +84,7 @@ test('what waits can be sent to a depot behind a URL by its builder alone', asyn
   await rm(world.tree(`builds/${waiting}/statements`), { recursive: true });
   const ran = await sync(full, world.url);
   mustBe(0, ran);
-  expect(ran.json[1]).toMatchObject({ build: waiting, state: 'left', code: 'builder-sends' });
+  expect(builds(ran)[1]).toMatchObject({ build: waiting, state: 'left', code: 'builder-sends' });
   // to whoever keeps it, it is a directory like any other
   mustBe(0, await sync(full, world.tree()));
   expect(await contentsOf(world.tree())).toEqual(await contentsOf(full));
@@ -90,7 +97,7 @@ test('the wrong way round: nothing to carry, and what there is at the other end'
     if (/\/(approval|statements|blobs)/.test(path)) await copyFiles(to, from, [path]);
   const ran = await sync(from, to);
   mustBe(0, ran);
-  expect(ran.json.map(({ state }) => state)).toEqual(['same']);
+  expect(builds(ran).map(({ state }) => state)).toEqual(['same']);
   expect(ran.stderr).toContain(
     `${to} has the end of 1 build that ${from} lacks: countersign sync ${to} ${from} brings it there`,
   );
@@ -105,7 +112,7 @@ describe('a copy that is broken', () => {
     await replace(from, `builds/${released}/release.proof`, 'junk');
     const ran = await sync(from, to);
     mustBe(1, ran);
-    expect(ran.json.slice(0, 2)).toMatchObject([
+    expect(builds(ran).slice(0, 2)).toMatchObject([
       { build: released, state: 'refused', code: 'proof-malformed' },
       { build: waiting, state: 'carried' },
     ]);
@@ -190,7 +197,7 @@ describe('an interruption', () => {
     await count(then + 1);
     await world.stopServer('SIGKILL');
     mustBe(3, await cut);
-    expect((await cut).json.at(-1)).toMatchObject({ build, state: 'unfinished', code: 'network' });
+    expect(builds(await cut).at(-1)).toMatchObject({ build, state: 'unfinished', code: 'network' });
     const now = (await blobs()).length;
     expect(now).toBeLessThan(total);
 
@@ -198,7 +205,7 @@ describe('an interruption', () => {
     const rest = await withToken(world.url, to);
     mustBe(0, rest);
     // the statement with its two authenticators, and those artifacts that were not there
-    expect(rest.json.at(-1)).toMatchObject({ build, state: 'carried', files: total - now + 3 });
+    expect(builds(rest).at(-1)).toMatchObject({ build, state: 'carried', files: total - now + 3 });
     expect(await contentsOf(to, `builds/${build}`)).toEqual(
       await contentsOf(world.tree(), `builds/${build}`),
     );
