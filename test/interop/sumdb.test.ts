@@ -6,10 +6,13 @@ import { leafHash, treeOf } from '../../src/tlog/merkle.ts';
 import { generateNoteKey, parseSignerKey, parseVerifierKey } from '../../src/tlog/note.ts';
 import { formatProof, parseProof, unwitnessed, verifyProof } from '../../src/tlog/proof.ts';
 import type { LogTrust } from '../../src/tlog/proof.ts';
+import { DirectoryTree } from '../../src/tree/directory.ts';
 import { parseLocation } from '../../src/tree/location.ts';
+import { extendLog } from '../../src/tree/log/extend.ts';
 import { LogReader, openLog } from '../../src/tree/log/reader.ts';
 import type { Head } from '../../src/tree/log/reader.ts';
 import { MadeLog } from '../harness/made-log.ts';
+import { trust, whole } from '../tree/log-scene.ts';
 import { add } from '../witness/host.ts';
 import { started } from '../witness/program.ts';
 import { Sumdb } from './stranger.ts';
@@ -84,6 +87,18 @@ describe('our log, in a directory', () => {
   });
 });
 
+test('our log as a depot keeps it is read at each size that it is pushed to', async () => {
+  const tree = await DirectoryTree.make(sumdb.path('depot'));
+  let from = 0;
+  for (const size of [1, 255, 256, 257, 512, 700]) {
+    await extendLog(tree, trust, whole.push(from, size));
+    const root = whole.tree.root(size).toString('base64');
+    const said = await sumdb.says('read', trust.key.text, sumdb.path('depot', 'log'));
+    expect(said).toBe(`${trust.origin} ${size} ${root}\n`);
+    from = size;
+  }
+});
+
 describe('a byte of our log that is another', () => {
   let log: MadeLog;
   beforeAll(() => {
@@ -118,19 +133,19 @@ describe('a byte of our log that is another', () => {
 
 describe('its log, in a directory', () => {
   const directory = (): string => sumdb.path('theirs');
-  let trust: LogTrust;
+  let believed: LogTrust;
   let pair: { signer: string; verifier: string };
   beforeAll(async () => {
     pair = await sumdb.key('sum.example.org/log');
     const verifier = parseVerifierKey(pair.verifier);
-    trust = unwitnessed({ origin: verifier.name, key: verifier });
+    believed = unwitnessed({ origin: verifier.name, key: verifier });
     writeFileSync(sumdb.path('theirs.key'), pair.signer);
   });
 
   test('is read whole by ours, as it grows, its proofs are ours', async () => {
     for (const size of [1, 256, 700]) {
       await sumdb.says('write', sumdb.path('theirs.key'), directory(), `${size}`);
-      const { reader, head } = await open(directory(), trust);
+      const { reader, head } = await open(directory(), believed);
       expect(head.checkpoint).toMatchObject({ size, origin: 'sum.example.org/log' });
       const leaves: Buffer[] = [];
       for await (const { leaf } of reader.entries(head, 0)) leaves.push(leaf);
@@ -138,10 +153,10 @@ describe('its log, in a directory', () => {
       const proof = parseProof(
         Buffer.from(await sumdb.says('prove', pair.verifier, directory(), `${size - 1}`)),
       );
-      expect(verifyProof(proof, leafAt(size - 1), trust).checkpoint).toEqual(head.checkpoint);
+      expect(verifyProof(proof, leafAt(size - 1), believed).checkpoint).toEqual(head.checkpoint);
       expect(await reader.inclusionProof(head, size - 1)).toEqual(proof.hashes);
     }
-    const { reader, head } = await open(directory(), trust);
+    const { reader, head } = await open(directory(), believed);
     for (const size of [1, 256])
       expect((await reader.rootAt(head, size)).toString('base64')).toBe(rootOf(size));
   });
