@@ -197,12 +197,25 @@ export const MUTANTS = [
   mutant(
     'adopt-a-fork',
     '--recover adopts a log that does not begin like this one',
-    RECOVER,
+    ['test/attacks/log-state.test.ts'],
     edit('src/signer/recover.ts', `  await requireSame(reader, head, before, journal.root());\n`, ''),
     edit(
       'src/signer/recover.ts',
       `  if (state.head) await requireSame(reader, head, state.head.size, state.head.root);\n`,
       `  void requireSame;\n`,
+    ),
+  ),
+  mutant(
+    'intent-believed',
+    'an intent that came back from the depot is gone on with, whoever has allowed it',
+    ['test/attacks/log-intent.test.ts'],
+    edit(
+      BUILD,
+      `  const stop = await unvouched(round, logged, plan.manifest);
+  if (stop) return stop;
+  await logConflicts`,
+      `  void unvouched;
+  await logConflicts`,
     ),
   ),
   mutant(

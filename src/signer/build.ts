@@ -21,6 +21,7 @@ import { declareIntent, signRelease } from './sign.ts';
 import type { Round } from './signer.ts';
 import { TRIED_AGAIN, spoilt } from './spoilt.ts';
 import { sealingStatement } from './statement.ts';
+import { unvouched } from './vouched.ts';
 
 type Counting = { -readonly [Key in keyof Tally]: Tally[Key] };
 
@@ -110,6 +111,8 @@ async function decide(round: Round, build: BuildId, tally: Counting): Promise<St
 async function resume(round: Round, logged: BuildHistory, tally: Counting): Promise<Stop | null> {
   const plan = await loggedPlan(round, logged);
   countArtifacts(tally, plan.manifest);
+  const stop = await unvouched(round, logged, plan.manifest);
+  if (stop) return stop;
   await logConflicts(round, logged);
   round.session.agent.requireUsable(plan.keygrip);
   round.report({ kind: 'continuing', decided: await decidedQuestion(round, logged, plan) });

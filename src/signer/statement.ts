@@ -114,8 +114,13 @@ async function next(shown: AsyncGenerator<Signed, undefined>): Promise<Signed | 
   return step.done === true ? null : step.value;
 }
 
-/** The statement that was logged, as it was kept. */
-async function keptStatement({ state }: Round, build: BuildId, slot: Slot, sha256: Sha256): Promise<Signed> {
+/** The statement that was logged, as it was kept. Throws unable(`state-damaged`, `disk`). */
+export async function keptStatement(
+  { state }: Round,
+  build: BuildId,
+  slot: Slot,
+  sha256: Sha256,
+): Promise<Signed> {
   const [file, signatureFile] = [statementFile(slot), statementSignatureFile(slot)];
   const bytes = await state.kept(build, file, sha256);
   return { file, signatureFile, bytes, signature: await state.read(build, signatureFile) };

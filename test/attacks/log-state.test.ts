@@ -36,10 +36,10 @@ async function restore(day: 'today' | 'yesterday'): Promise<void> {
 }
 
 /** `sign`, with the state as it is now: it is refused, and nothing is done. Returns what was said. */
-async function expectNothingDone(verdict: `${number} ${string}`): Promise<Ran> {
+async function expectNothingDone(verdict: `${number} ${string}`, args: readonly string[] = []): Promise<Ran> {
   const journal = await readFile(world.journal).catch(() => null);
   const before = await snapshot(world);
-  const ran = await world.sign();
+  const ran = await world.sign(args);
   expect(`${ran.code} ${ran.error?.code}`, ran.stderr).toBe(verdict);
   expectRefusal(ran);
   const after = await readFile(world.journal).catch(() => null);
@@ -109,10 +109,16 @@ describe('the journal', () => {
     await expectNothingDone('1 log-fork');
   });
 
-  test('with another end than the depot’s is a fork, however it is sent', async () => {
-    await rm(state('checkpoint'));
-    await edit((lines) => [...lines.slice(0, 7), String([...leaves([beat()])][0])]);
+  test('with another end than the depot’s is a fork, which --recover does not mend', async () => {
+    const fork = async (size: number): Promise<void> => {
+      await rm(state('checkpoint'));
+      await edit((lines) => [...lines.slice(0, size), String([...leaves([beat()])][0])]);
+    };
+    await fork(7);
     await expectNothingDone('1 log-fork');
+    // shorter, so that there would be something to adopt
+    await fork(5);
+    await expectNothingDone('1 log-fork', ['--recover']);
   });
 });
 
