@@ -24,14 +24,15 @@ const verify = command({
   name: 'verify',
   synopsis: 'FILE|DIR... [--release URL|DIR] [--key release.asc]',
   about: `Says whether files are what the project released: looks each up by its digest in the release and checks the
-whole chain from the log to the signature. A directory is a copy of a whole release. With --key and the file's
-.asc alone it can say only who signed the bytes.`,
+whole chain from the log to the signature; then reads the log on to its head, in the depot of --depot or the project, and
+says what it has of the build since. A directory is a copy of a whole release. With --key and the file's .asc alone it
+can say only who signed the bytes.`,
   flags: {
     release: { value: 'URL|DIR', help: 'the release; else beside the file, else in the depot' },
     project: { value: 'NAME', help: 'the project it must be of' },
     version: { value: 'VERSION', help: 'the version it must be of' },
     key: { value: 'FILE', help: 'the release certificate, instead of a project file' },
-    offline: { help: 'read nothing over the network' },
+    offline: { help: 'read nothing over the network, and no log' },
     'signature-only': { help: 'be content with the signature alone' },
   },
   operands: { min: 1, max: 10_000 },

@@ -3,12 +3,12 @@
  * (protocol §7). Everything read is authenticated under the log key; nothing of it is needed for the release to be
  * valid, but the log may contradict it.
  */
+import { readEntry } from '../audit/entries.ts';
 import { Failure } from '../failure.ts';
 import { attempt } from '../policy/attempt.ts';
 import { formatDuration } from '../policy/duration.ts';
 import type { Project } from '../policy/project.ts';
 import type { ProvenEntry } from '../policy/release-chain.ts';
-import { parseLogEntry } from '../records/log-entry.ts';
 import { timestampDate } from '../records/names.ts';
 import type { Timestamp } from '../records/names.ts';
 import { TILE_WIDTH } from '../tlog/tile.ts';
@@ -163,7 +163,7 @@ async function laterEntries(
   const unknown: number[] = [];
   const from = await intentOf(reader, head, chain);
   for await (const { index, leaf } of reader.entries(head, from)) {
-    const entry = attempt(() => parseLogEntry(leaf));
+    const entry = attempt(() => readEntry(leaf));
     if (entry instanceof Failure) unknown.push(index);
     else {
       newest = entry.time;
@@ -183,7 +183,7 @@ async function intentOf(
   for (let to = release; to > 0;) {
     const from = Math.floor((to - 1) / TILE_WIDTH) * TILE_WIDTH;
     for await (const { index, leaf } of reader.entries(head, from, to)) {
-      const before = attempt(() => parseLogEntry(leaf));
+      const before = attempt(() => readEntry(leaf));
       if (!(before instanceof Failure) && before.build === entry.build && before.type === 'intent')
         return index;
     }
