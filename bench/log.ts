@@ -28,7 +28,9 @@ async function seconds(act: () => Promise<void>): Promise<number> {
 }
 
 const round = (value: number): string => value.toPrecision(3);
-const row = (...cells: (string | number)[]): void => console.log(`| ${cells.join(' | ')} |`);
+function row(...cells: (string | number)[]): void {
+  process.stdout.write(`| ${cells.join(' | ')} |\n`);
+}
 
 /** Entries a second that a signer's journal takes. */
 async function appends(): Promise<void> {
