@@ -19,8 +19,8 @@ export { status as command };
 const status = command({
   name: 'status',
   synopsis: '[BUILD|VERSION]',
-  about: `Says where each build of the depot stands and why it waits, or all about one of them, or about
-those of a version. What the depot says is believed only as far as signatures and log proofs carry it.`,
+  about: `Says where each build of the depot stands and why it waits, or all about one of them, also what the log has of
+it, or about those of a version. What the depot says is believed only as far as signatures and log proofs carry it.`,
   flags: {},
   operands: { min: 0, max: 1 },
   example: [
