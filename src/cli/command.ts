@@ -112,7 +112,7 @@ export function commandGroup(spec: {
       '',
       ...wrapText(spec.about.replaceAll('\n', ' ')),
       '',
-      ...alignColumns(rows).map((row) => `  ${renderLine(row, false)}`),
+      ...alignColumns(rows).map((row) => `  ${renderLine(row, false)}`.trimEnd()),
       '',
       ...wrapText(`countersign ${name} COMMAND --help says what a command takes, with examples`),
       '',

@@ -11,7 +11,7 @@ signed.`,
   verbs: [
     {
       name: 'show',
-      summary: 'its entries, and what became of the builds that a key or a person touched',
+      summary: 'its entries; which releases followed from a key, a person, a time',
       load: () => import('./log/show.ts'),
     },
     { name: 'verify', summary: 'is all of it what was signed?', load: () => import('./log/verify.ts') },
@@ -28,7 +28,7 @@ signed.`,
   ],
   example: [
     'countersign log show --since 2d',
-    'countersign log show --releases --key 0F2A9D3C54B1E677      # what followed from that key?',
+    'countersign log show --releases --key 0F2A9D3C54B1E677',
     'countersign log verify',
   ],
 });

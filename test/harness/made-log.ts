@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { encodeLogEntry, heartbeat } from '../../src/records/log-entry.ts';
-import type { BuildEntryType, LogEntry } from '../../src/records/log-entry.ts';
+import type { BuildEntry, BuildEntryType, LogEntry } from '../../src/records/log-entry.ts';
 import {
   newBuildId,
   timestamp,
@@ -51,7 +51,7 @@ const RECORDS: Record<BuildEntryType, readonly string[]> = {
 };
 
 /** The entry of that type of the build of that number, at that index of the log. */
-export const entry = (type: BuildEntryType, build: number, index: number): LogEntry => ({
+export const entry = (type: BuildEntryType, build: number, index: number): BuildEntry => ({
   ...{ type, time: timeOf(index), build: buildId(build), project: PROJECT, version: versionOf(build) },
   records: Object.fromEntries(RECORDS[type].map((path, at) => [path, digest(index * 4 + at)])),
   keys: type === 'approval' ? [ephemeralKey(build)] : [],

@@ -46,11 +46,13 @@ digits of it or more; TIME is 2026-11-22T12:00:00Z, a day, or 2d for two days ag
   operands: { min: 0, max: 0 },
   example: [
     'countersign log show --since 2d',
-    'countersign log show --releases --key 0F2A9D3C54B1E677       # that ticket leaked: what was released with it?',
-    "countersign log show --releases --approver '4A1C …'          # that laptop was stolen: what did its key allow?",
-    'countersign log show --releases --since 2026-11-20T22:00:00Z --until 2026-11-21   # what happened that night?',
-    'countersign log show --releases --type conflict              # where did builders disagree too late?',
     'countersign log show --version 1.4.0 --json | jq .records',
+    '# a ticket leaked: what was released with its key?',
+    'countersign log show --releases --key 0F2A9D3C54B1E677',
+    '# a laptop was stolen: what was allowed with its key since?',
+    "countersign log show --releases --approver '4A1C 77D0 …' --since 3d",
+    '# what happened that night?',
+    'countersign log show --releases --since 2026-11-20T22:00:00Z --until 2026-11-21',
   ],
   async run({ flags, globals, terminal }) {
     const { type = null, builder = null } = flags;
