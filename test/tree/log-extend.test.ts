@@ -148,4 +148,14 @@ describe('whatever ends a push early', () => {
       expect(await readWhole(tree)).toHaveLength(to);
     }
   });
+
+  test('also when they are so long that tiles are written before the last was read again', async () => {
+    const log = new Log(600, (index) => Buffer.alloc(20_000, index));
+    const tree = new MemoryTree();
+    let reads = 0;
+    const entries = () => (reads++ === 0 ? log.leaves : log.leaves.with(10, entry(9999)));
+    await expect(extend(tree, { ...log.push(0), entries })).rejects.toMatchObject({ code: 'log-changed' });
+    // what has its name has it for good: nothing is in the way of the right ones
+    expect(await extend(tree, log.push(0))).toBe('new');
+  });
 });
