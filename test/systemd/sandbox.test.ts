@@ -46,6 +46,7 @@ const CAN: Record<string, readonly string[]> = {
   'countersign-sign': ['talk to gpg-agent', 'read the log key', 'write what was decided'],
   'countersign-sync-out': ['be in the network', 'open an IP socket', 'use the signer token'],
   'countersign-witness': ['be in the network', 'open an IP socket', 'listen', 'use the witness key'],
+  'countersign-monitor': ['be in the network', 'open an IP socket'],
   'countersign-attest': ['be in the network', 'open an IP socket', 'read the ticket'],
 };
 
