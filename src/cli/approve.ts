@@ -126,9 +126,9 @@ async function patience(
   const from = await logSize(project, depot);
   return async () => {
     const { build, expires } = approval;
-    terminal.say(`build ${build} is sent; waiting until ${expires} for the signer to log the approval`);
     const stop = new AbortController();
     void stopSignal().then(() => stop.abort());
+    terminal.say(`build ${build} is sent; waiting until ${expires} for the signer to log the approval`);
     const report = (trouble: string): void => terminal.say(`${trouble}; tried again every second`);
     await waitForLog(project, depot, { approval, bytes }, from, { stop: stop.signal, now, report });
   };

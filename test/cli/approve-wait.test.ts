@@ -27,7 +27,10 @@ async function waiting(version: string) {
   child.stdout.on('data', (chunk) => (stdout += String(chunk)));
   const ended = new Promise<{ code: number | null; last: Record<string, unknown> }>((resolve) =>
     child.once('close', (code) =>
-      resolve({ code, last: JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Record<string, unknown> }),
+      resolve({
+        code,
+        last: JSON.parse(stdout.trim().split('\n').at(-1) || '{}') as Record<string, unknown>,
+      }),
     ),
   );
   const build = await new Promise<string>((resolve, reject) => {
