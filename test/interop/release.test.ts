@@ -58,16 +58,19 @@ async function typed(...headings: readonly string[]): Promise<Said> {
 }
 
 /** A byte of a file of the log on L is another one while this runs. */
-async function tampered(path: string, place_: string, during: () => Promise<void>): Promise<void> {
+async function tampered(path: string, where: string, during: () => Promise<void>): Promise<void> {
   const file = world.tree('log', path);
   const bytes = await readFile(file);
   const other = Buffer.from(bytes);
-  const at = other.indexOf(place_);
+  const at = other.indexOf(where);
   expect(at).toBeGreaterThan(-1);
   other.writeUInt8(other.readUInt8(at) ^ 1, at);
-  await writeFile(file, other);
-  await during();
-  await writeFile(file, bytes);
+  try {
+    await writeFile(file, other);
+    await during();
+  } finally {
+    await writeFile(file, bytes);
+  }
 }
 
 const GO = "With the code of Go's checksum database";

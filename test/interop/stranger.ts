@@ -25,6 +25,7 @@ export const ask = (
       if (typeof code === 'number') resolve({ code, stdout, stderr });
       else reject(new Error(`${program} ${args.join(' ')}: ${error?.message}\n${stderr}`));
     });
+    child.stdin?.on('error', () => {}); // it need not read what we offer
     child.stdin?.end(input);
   });
 
