@@ -64,11 +64,16 @@ export class Sigsum {
       stdio: 'ignore',
     });
     const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
-    await until('sigsum-witness listens', () => reachable(port));
     const stop = (): Promise<void> => {
       child.kill();
       return ended;
     };
+    try {
+      await until('sigsum-witness listens', () => reachable(port));
+    } catch (error) {
+      await stop();
+      throw error;
+    }
     return { url: `http://127.0.0.1:${port}`, stop };
   }
 
