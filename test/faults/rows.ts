@@ -174,6 +174,9 @@ export const SERVE: readonly Row[] = [
     read,
   ),
   serve('statement: answered', /^writev /, sent),
+  serve('release: log read', /^p?read(64)? L\/data\/log\//, read),
+  servedAlike('release: log extended', /^(?!p?read).* L\/data\/log\/tile\//, kept),
+  serve('release: checkpoint replaced', /^(?!p?read).* L\/data\/(log\/checkpoint|\.tmp\/replacing) /, kept),
   servedAlike(
     'release: records taken',
     /^(?!p?read).* L\/data\/builds\/B\/(log-entry\.json|release\.(proof|json)|manifest\.json|signatures\.list) /,
@@ -202,7 +205,7 @@ export const SERVE: readonly Row[] = [
     'name fails': 'exit 3',
   }),
   serve('release: put together', /^(?!p?read|rename).* L\/data\/releases\/widget\/1\.0\//, kept),
-  serve('release: shown', /^rename |^(fsync|mkdir) L\/data\/releases\/widget\/1\.0 /, {
+  serve('release: shown', /^rename (?!L\/data\/log)|^(fsync|mkdir) L\/data\/releases\/widget\/1\.0 /, {
     ...{ SIGKILL: 'again', 'fsync fails': 'exit 3', 'name fails': 'exit 3' },
   }),
   serve('release: read as a consumer reads', /^p?read(64)? L\/data\/releases/, {
@@ -224,6 +227,7 @@ const reads = /^p?read(64)? stick\/L/.source;
 /** A depot that is a directory; `sync` carries `out` to it and `back` from it. */
 export const DIRECTORY: readonly Row[] = [
   dir('sync', 'out: depot asked', /^connect depot /, connected),
+  dir('sync', 'out: log taken', new RegExp(`${writes}/(log|\\.tmp/replacing)`), kept),
   dir('sync', 'out: records and artifacts taken', new RegExp(`${writes}/builds`), kept),
   dir('sync', 'out: release put together', new RegExp(`${writes}/releases/widget/0\\.9/`), kept),
   dir('sync', 'out: release shown', /^(rename|fsync) stick\/L\/releases\/widget\/0\.9 /, shown),
@@ -236,6 +240,7 @@ export const DIRECTORY: readonly Row[] = [
   dir('attest --depot DIR', 'artifacts taken', new RegExp(`${writes}/builds/B/blobs`), kept),
   dir('attest --depot DIR', 'statement taken', new RegExp(`${writes}/builds/B/statements`), kept),
   dir('sign --depot DIR', 'records and artifacts read', new RegExp(reads), read),
+  dir('sign --depot DIR', 'log taken', new RegExp(`${writes}/(log|\\.tmp/replacing)`), kept),
   dir(
     'sign --depot DIR',
     'records taken',

@@ -9,6 +9,10 @@ import { expect } from 'vitest';
 import { parseLogEntry } from '../../src/records/log-entry.ts';
 import { parseManifest } from '../../src/records/manifest.ts';
 import { parseSignaturesList } from '../../src/records/signatures-list.ts';
+import { parseCheckpoint } from '../../src/tlog/checkpoint.ts';
+import { leafHash, treeRoot } from '../../src/tlog/merkle.ts';
+import { splitNote } from '../../src/tlog/note.ts';
+import { TILE_WIDTH, bundleEntries, bundlePath, tilePath, tileWidth } from '../../src/tlog/tile.ts';
 import type { World } from '../harness/world.ts';
 
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
@@ -46,11 +50,27 @@ export function expectWholeTree(tree: string): void {
     if (file.includes('/blobs/')) expect(sha256(bytes), `${file} is whole`).toBe(basename(file));
     else expectWholeRecord(file, bytes);
   }
+  expectWholeLog(join(tree, 'log'));
   const releases = join(tree, 'releases');
   for (const project of existsSync(releases) ? readdirSync(releases) : []) {
     for (const version of readdirSync(join(releases, project)))
       expectWholeRelease(join(releases, project, version));
   }
+}
+
+/** The entries and hashes are there that the checkpoint needs. */
+function expectWholeLog(log: string): void {
+  if (!existsSync(join(log, 'checkpoint'))) return;
+  const { size, root } = parseCheckpoint(splitNote(readFileSync(join(log, 'checkpoint'))).text);
+  const hashes: Buffer[] = [];
+  for (let index = 0; index * TILE_WIDTH < size; index++) {
+    const width = tileWidth(0, index, size);
+    const read = (path: string): Buffer => readFileSync(join(log, path));
+    const leaves = [...bundleEntries(read(bundlePath(index, width)))].map(leafHash);
+    expect(read(tilePath(0, index, width)), `${log}: tile ${index}`).toEqual(Buffer.concat(leaves));
+    hashes.push(...leaves);
+  }
+  expect(treeRoot(hashes), `${log}: ${size} entries`).toEqual(root);
 }
 
 function expectWholeRelease(directory: string): void {
