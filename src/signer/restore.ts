@@ -1,6 +1,6 @@
 /** The files of one build that the log names, taken back from the depot, each by its digest. */
 import { Failure } from '../failure.ts';
-import { decodeArmor } from '../openpgp/armor.ts';
+import { decodeArmor, encodeArmor } from '../openpgp/armor.ts';
 import { attempt } from '../policy/attempt.ts';
 import type { BuildHistory } from '../policy/history.ts';
 import type { Project } from '../policy/project.ts';
@@ -47,9 +47,12 @@ export async function restoreBuild(
   records: ReadonlyMap<string, Sha256>,
 ): Promise<string | null> {
   const { state } = host;
+  const { build, intent, release } = history;
+  // Signatures of another intent, of a fork that is given up: nothing rests on them, and they have not left.
+  if (intent !== null && release === null && !(await isKept(state, build, manifestFile, intent.sha256)))
+    await Signatures.discard(state, build);
   for (const [file, sha256] of records) await restore(host, history, file, sha256);
   await restoreProof(host, history);
-  const { build, intent, release } = history;
   if (intent !== null && !(await isKept(state, build, manifestFile, intent.sha256))) return manifestFile;
   if (release === null) return null;
   if (!(await isKept(state, build, releaseFile, release.sha256))) return releaseFile;
@@ -91,22 +94,26 @@ function placesOf({ build, project, version }: BuildHistory, file: string): stri
   ];
 }
 
-/** The depot keeps the first proof that it took, so that one is kept here, too. */
+/** The depot keeps the first proof that it took, so that one is kept here, too, unless there is one that is good. */
 async function restoreProof({ depot, state, project }: Host, history: BuildHistory): Promise<void> {
   const { build, release, refusal } = history;
   const decided = release ?? refusal;
   const file = release === null ? refusalProofFile : releaseProofFile;
-  if (decided === null || (await state.read(build, file)) !== null) return;
-  const proof = await depot.read(buildPath(build, file), PROOF_MAX);
-  if (proof === null) return;
+  if (decided === null) return;
   const leaf = await state.journal.leaf(decided.index);
-  const bytes = await state.read(build, refusalFile);
-  const verified = attempt(() =>
-    release === null
-      ? verifyRefusal(proof, bytes ?? Buffer.alloc(0), project.log)
-      : verifyReleaseEntry(proof, leaf, project.log),
-  );
-  if (!(verified instanceof Failure)) await state.write(build, file, proof);
+  const record = (await state.read(build, refusalFile)) ?? Buffer.alloc(0);
+  const isGood = (proof: Buffer | null): proof is Buffer =>
+    proof !== null &&
+    !(
+      attempt(() =>
+        release === null
+          ? verifyRefusal(proof, record, project.log)
+          : verifyReleaseEntry(proof, leaf, project.log),
+      ) instanceof Failure
+    );
+  if (isGood(await state.read(build, file))) return;
+  const proof = await depot.read(buildPath(build, file), PROOF_MAX);
+  if (isGood(proof)) await state.write(build, file, proof);
 }
 
 /** Whether every signature of the release is there now. */
@@ -125,8 +132,13 @@ async function restoreSignatures(
   const signatures = await Signatures.open(state, build);
   try {
     for (const [name, sha256] of signed) {
-      if (signatures.get(sha256) !== null) continue;
       const file = `${name}.asc`;
+      const isListed = (): boolean => {
+        const packet = signatures.get(sha256);
+        if (packet === null) return false;
+        return sha256Hex(Buffer.from(encodeArmor('PGP SIGNATURE', packet))) === listed.get(file);
+      };
+      if (isListed()) continue;
       for (const path of [
         buildPath(build, `signatures/${file}`),
         `${releaseDir(project, version)}/${file}`,
@@ -136,7 +148,7 @@ async function restoreSignatures(
         await signatures.add(sha256, decodeArmor(bytes, 'PGP SIGNATURE'));
         break;
       }
-      if (signatures.get(sha256) === null) return false;
+      if (!isListed()) return false;
     }
     await signatures.sync();
     return true;
