@@ -96,7 +96,10 @@ const BAD: [string, Make][] = [
   ],
   [
     'with the log’s signature by another key of its name',
-    (p, index) => ({ ...p, checkpoint: log.note(index + 1, { key: parseSignerKey(generateNoteKey(log.key.name).signer) }) }),
+    (p, index) => ({
+      ...p,
+      checkpoint: log.note(index + 1, { key: parseSignerKey(generateNoteKey(log.key.name).signer) }),
+    }),
   ],
   ['of another log', (p, index) => ({ ...p, checkpoint: log.note(index + 1, { key: other }) })],
   ['with extension lines', (p, index) => ({ ...p, checkpoint: log.note(index + 1, { extensions: ['x'] }) })],
