@@ -38,7 +38,7 @@ export class Order {
     if (entry.type === 'heartbeat') return;
     const before = this.#builds.get(entry.build);
     const same = !before || (before.project === entry.project && before.version === entry.version);
-    if (!same || !namesItsRecord(entry) || !isPossible(before, entry))
+    if (!same || !isPossible(before, entry))
       throw new RangeError(`no ${entry.type} of build ${entry.build} can come here`);
   }
 
@@ -119,43 +119,38 @@ const RECORDS: Partial<Record<BuildEntry['type'], string>> = {
   refusal: refusalFile,
 };
 
-function namesItsRecord(entry: BuildEntry): boolean {
-  const record = RECORDS[entry.type];
-  return record === undefined ? statementsOf(entry).length > 0 : record in entry.records;
-}
-
 function isPossible(before: Course | undefined, entry: BuildEntry): boolean {
   const { steps = 0, statements = NONE } = before ?? {};
   const has = (step: keyof typeof STEP): boolean => (steps & STEP[step]) !== 0;
-  if (has('refused')) return false;
+  const record = RECORDS[entry.type];
+  if (has('refused') || (record !== undefined && entry.records[record] === undefined)) return false;
   switch (entry.type) {
     case 'approval':
       return before === undefined;
     case 'statement':
-      return has('approved') && !has('intended') && isFirst(statements, entry);
+      return has('approved') && !has('intended') && isFirst(statements, statementsOf(entry));
     case 'intent':
       return statements.length > 0 && !has('intended');
     case 'release':
       return has('intended') && !has('released');
     case 'conflict':
-      return has('intended') && isDissent(statements, entry);
+      return has('intended') && isDissent(statements, statementsOf(entry));
     case 'refusal':
       return !has('intended');
   }
 }
 
 /** Of slots that have none yet. */
-function isFirst(statements: readonly string[], entry: BuildEntry): boolean {
+function isFirst(statements: readonly string[], further: readonly Statement[]): boolean {
   const slots = new Set(statements.map((each) => slotOf(parseBuildFile(each))));
-  return statementsOf(entry).every(({ slot }) => !slots.has(slot));
+  return further.length > 0 && further.every(({ slot }) => !slots.has(slot));
 }
 
 /** Further statements, none of which the log has under their paths or others. */
-function isDissent(statements: readonly string[], entry: BuildEntry): boolean {
-  const further = statementsOf(entry);
+function isDissent(statements: readonly string[], further: readonly Statement[]): boolean {
   const isNew = ({ path, variant, sha256 }: Statement): boolean =>
     variant > 1 && !statements.includes(path) && !statements.includes(sha256);
-  return further.every(isNew);
+  return further.length > 0 && further.every(isNew);
 }
 
 const slotOf = (file: BuildFile | null): string | null => (file?.kind === 'statement' ? file.slot : null);
