@@ -187,10 +187,10 @@ describe('a depot with the certificate', () => {
 });
 
 describeAsRoot('a depot that sends more than H’s disk holds', ['unshare', '--mount', 'true'], () => {
-  /** Runs a command on an H whose state lies on a disk of its own, which is nearly full; its journal is left in `tmp`. */
+  /** Runs a command on an H whose state lies on a disk of its own, which is nearly full; what is there then is H's state from now on. */
   const onSmallDisk = (args: readonly string[]): Promise<Ran> => {
     const script = `set -e; cp -a "$STATE/." "$KEPT"; mount -t tmpfs -o mode=700,size=256k tmpfs "$STATE"; cp -a "$KEPT/." "$STATE"
-      "$@" || code=$?; cp "$STATE/journal" "$KEPT/journal"; exit $code`;
+      "$@" || code=$?; rm -r "$KEPT"; cp -a "$STATE" "$KEPT"; umount "$STATE"; cp -a "$KEPT/." "$STATE"; exit $code`;
     const user = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
     const env = { STATE: world.path('H', 'signer'), KEPT: world.path('tmp', 'kept') };
     return world.runOn('H', args, { under: ['unshare', ...user, '--mount', 'sh', '-c', script, 'sh'], env });
