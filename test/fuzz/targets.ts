@@ -3,6 +3,7 @@ import type { Target } from './fuzz.ts';
 import { logTargets } from './log.ts';
 import { openpgpTargets } from './openpgp.ts';
 import { recordTargets } from './records.ts';
+import { tileTargets } from './tiles.ts';
 import { wireTargets } from './wire.ts';
 import { witnessTargets } from './witness.ts';
 
@@ -10,6 +11,7 @@ export const targets: readonly Target[] = [
   ...recordTargets,
   ...openpgpTargets,
   ...logTargets,
+  ...tileTargets,
   ...witnessTargets,
   ...wireTargets,
 ];

@@ -20,14 +20,14 @@ const own = packTar([
   { name: `signatures/${'n'.repeat(120)}.asc`, bytes: Buffer.alloc(600, 'x') },
 ]);
 
-async function unpack(tar: Buffer): Promise<TarEntry[]> {
+export async function unpack(tar: Buffer): Promise<TarEntry[]> {
   const files: TarEntry[] = [];
   for await (const file of tarEntries([tar], LIMITS)) files.push(file);
   return files;
 }
 
 /** The tar, the checksums of its headers right again: else nothing but the checksum would be read. */
-function mended(tar: Buffer): Buffer {
+export function mended(tar: Buffer): Buffer {
   const bytes = Buffer.from(tar);
   for (let at = 0; at + 512 <= bytes.length; at += 512) {
     const header = bytes.subarray(at, at + 512);
