@@ -1,6 +1,17 @@
 /** `countersign log` as it is typed: on a real depot over HTTP, on directories, on a stranger's log, with what goes wrong. */
 import { execFile } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -108,14 +119,32 @@ describe('a real log', () => {
   );
 });
 
-const { directory: tessera, skipped } = sharedVectors('tessera-log', 1);
-test.skipIf(skipped)('a log that another implementation wrote', async () => {
-  const ran = await log('verify', '--log', tessera, '--log-key', join(tessera, 'vkey'));
-  expect(ran).toMatchObject({ code: 0, json: [{ valid: true, size: 15, entries: null, strays: [] }] });
-  const proof = parseProof(
-    Buffer.from((await spoken('prove', '7', '--log', tessera, '--log-key', join(tessera, 'vkey'))).stdout),
-  );
-  expect(proof.index).toBe(7);
+const { directory: tessera, skipped } = sharedVectors('tessera-log', 2);
+describe.skipIf(skipped)('a log that another implementation wrote', () => {
+  const key = ['--log-key', join(tessera, 'vkey')];
+  const whole = { code: 0, json: [{ valid: true, size: 15, entries: null }] };
+
+  test('is verified in a directory, and an entry of it proven', async () => {
+    expect(await log('verify', '--log', tessera, ...key)).toMatchObject(whole);
+    const { stdout } = await spoken('prove', '7', '--log', tessera, ...key);
+    expect(parseProof(Buffer.from(stdout)).index).toBe(7);
+  });
+
+  test('… and behind any web server', async () => {
+    const server = createServer((request, response) => {
+      const file = join(tessera, request.url ?? '');
+      const found = existsSync(file) && statSync(file).isFile() ? readFileSync(file) : null;
+      response.writeHead(found ? 200 : 403, { 'content-length': found?.length ?? 0 }).end(found ?? '');
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    try {
+      const { port } = server.address() as AddressInfo;
+      expect(await log('verify', '--log', `http://127.0.0.1:${port}/`, ...key)).toMatchObject(whole);
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+  });
 });
 
 describe('a log of 15 builds', () => {
