@@ -1,6 +1,6 @@
 // `npm run test:mutants -- [NAME...]`: what rules 4 and 7 of the protocol rest on, broken on purpose, one mistake at a time
 // (scripts/mutants/*.mjs). Each must make the tests fail that are named for it, which pass without it. Prints the table of
-// docs/mutants.md.
+// docs/mutants.md. `--check` only looks whether each mistake still has its place.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -56,6 +56,11 @@ function mutate(edits) {
 }
 
 const wanted = process.argv.slice(2);
+if (wanted.includes('--check')) {
+  // every mistake can still be made
+  for (const { edits } of MUTANTS) mutate(edits)();
+  process.exit(0);
+}
 const chosen = MUTANTS.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
 const tests = [...new Set(chosen.flatMap((mutant) => mutant.tests))];
 const honest = failures(tests);

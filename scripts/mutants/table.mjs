@@ -164,7 +164,7 @@ export const MUTANTS = [
     'witnesses-not-asked-first',
     'nobody asks the witnesses what they have seen of the log',
     WITNESSED,
-    edit(PUSH, `    if (session.compared) return;`, `    if (!session.compared) return;`),
+    edit(PUSH, `    if (memory.compared) return;`, `    if (!memory.compared) return;`),
   ),
   mutant(
     'no-comparison',

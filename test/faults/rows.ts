@@ -78,7 +78,8 @@ export const SIGN: readonly Row[] = [
     /^p?read(64)? H\/signer\/(builds\/(?!B\/signatures )\S+ \d+|checkpoint 1|journal \d+)$/,
     read,
   ),
-  sign('records and signatures sent', /^writev depot [2-9]$/, sent),
+  sign('log sent', /^writev depot 2$/, sent),
+  sign('records and signatures sent', /^writev depot [3-9]$/, sent),
   sign('read as a consumer reads', /^connect depot [2-9]$/, connected),
   alikeTo('settled', / H\/signer\/builds\/B\/settled /, kept),
 ];
@@ -99,6 +100,22 @@ export const REFUSE: readonly Row[] = [
     },
   ),
   alikeTo('refusal: depot told', /^writev depot \d$/, sent),
+];
+
+/** The state is taken back from the depot. */
+export const RECOVER: readonly Row[] = [
+  sign('recover: log asked for', /^connect depot 1$/, connected),
+  alikeTo('recover: entries adopted', /^(write|fdatasync) H\/signer\/journal 1$/, logged),
+  alikeTo('recover: checkpoint kept', /^(?!p?read)\S+ H\/signer\/checkpoint /, kept),
+  alikeTo(
+    'recover: records kept',
+    /^(?!p?read)\S+ H\/signer\/builds\/B\/(approval|statements|manifest|release|signatures\.list)\S* /,
+    kept,
+  ),
+  alikeTo('recover: signatures kept', / H\/signer\/builds\/B\/signatures /, {
+    ...logged,
+    'read fails': 'exit 3',
+  }),
 ];
 
 const attest = (step: string, at: RegExp, cells: Cells): Row => ({ role: 'attest', step, at, cells });
@@ -302,6 +319,7 @@ export const ROWS: readonly (readonly [file: string, rows: readonly Row[]])[] = 
   ['serve', SERVE],
   ['sign', SIGN],
   ['refuse', REFUSE],
+  ['recover', RECOVER],
   ['directory', DIRECTORY],
   ['read', [...VERIFY, ...STATUS]],
 ];
