@@ -14,7 +14,7 @@ import { formatProject } from '../policy/project-text.ts';
 import type { ProjectText } from '../policy/project-text.ts';
 import { isProjectName } from '../records/names.ts';
 import { sha256Hex } from '../records/sha256.ts';
-import { createState, removeState } from '../signer/state.ts';
+import { createState, removeState } from '../signer/new-state.ts';
 import { generateNoteKey } from '../tlog/note.ts';
 import { checkCanEncrypt, checkCanSign, loadCertificate } from './keys.ts';
 

@@ -3,31 +3,23 @@
  * each build, named as in the tree (protocol §3). What the journal says of a build is always kept here too:
  * a record is on the disk before the entry with its digest.
  */
-import { randomBytes } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { refused, unable, usage } from '../failure.ts';
 import type { Failure } from '../failure.ts';
-import {
-  diskFailure,
-  errorCode,
-  makeDirectory,
-  readFileBounded,
-  syncDirectory,
-  writeFileDurably,
-} from '../host/files.ts';
+import { diskFailure, makeDirectory, readFileBounded, writeFileDurably } from '../host/files.ts';
 import { LineFile } from '../host/line-file.ts';
 import { takeLock } from '../host/lock.ts';
 import type { Lock } from '../host/lock.ts';
 import { readCredential, readSecret, requirePrivate } from '../host/secret.ts';
 import type { Project } from '../policy/project.ts';
-import { decodeToken, TOKEN_BYTES } from '../policy/token.ts';
+import { decodeToken } from '../policy/token.ts';
 import { LARGE_RECORD_MAX } from '../records/canonical.ts';
 import { timestamp } from '../records/names.ts';
 import type { BuildId, Sha256 } from '../records/names.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import { openCheckpoint } from '../tlog/checkpoint.ts';
-import { generateNoteKey, parseSignerKey } from '../tlog/note.ts';
+import { parseSignerKey } from '../tlog/note.ts';
 import { Journal } from './journal.ts';
 import type { Head } from './journal.ts';
 
@@ -36,7 +28,7 @@ export const TOKEN = 'signer-token';
 export const JOURNAL = 'journal';
 const CHECKPOINT = 'checkpoint';
 const LOCK = 'lock';
-const BUILDS = 'builds';
+export const BUILDS = 'builds';
 /** What is being written, until it has its name. */
 const SCRATCH = 'tmp';
 /** Cosignatures and all. */
@@ -46,51 +38,6 @@ const SETTLED = 'settled';
 const CLOSED = 'closed';
 /** What to do where there is none. */
 const MISSING = 'countersign init makes it, on the signer';
-
-/** The public halves of a new state directory, for the project file. */
-export interface NewState {
-  /** The log's verifier key (C2SP signed-note). */
-  readonly logKey: string;
-  readonly tokenSha256: Sha256;
-}
-
-/**
- * Makes the directory with a new log key, whose log is named `origin`, and a new signer token; all of it is
- * kept out of git. Throws usage(`state-exists`) if it is there, unable(`disk`).
- */
-export async function createState(directory: string, origin: string): Promise<NewState> {
-  await mkdir(directory, { mode: 0o700 }).catch((cause: unknown) => {
-    if (errorCode(cause) !== 'EEXIST') throw diskFailure(cause, `make ${directory}`);
-    throw usage(
-      'state-exists',
-      `${directory} is there already`,
-      'it holds keys: keep it, or name another',
-      cause,
-    );
-  });
-  try {
-    return await fillState(directory, origin);
-  } catch (error) {
-    await removeState(directory);
-    throw error;
-  }
-}
-
-async function fillState(directory: string, origin: string): Promise<NewState> {
-  const logKey = generateNoteKey(origin);
-  const token = randomBytes(TOKEN_BYTES);
-  await writeFileDurably(join(directory, '.gitignore'), Buffer.from('*\n'), 0o600);
-  await writeFileDurably(join(directory, TOKEN), Buffer.from(`${token.toString('base64url')}\n`), 0o600);
-  await writeFileDurably(join(directory, LOG_KEY), Buffer.from(`${logKey.signer}\n`), 0o600);
-  await makeDirectory(join(directory, BUILDS), 0o700);
-  await syncDirectory(dirname(directory));
-  return { logKey: logKey.verifier, tokenSha256: sha256Hex(token) };
-}
-
-/** Takes a new directory away again whose keys nobody has seen. What can't be removed stays: why it goes is said. */
-export async function removeState(directory: string): Promise<void> {
-  await rm(directory, { recursive: true, force: true }).catch(() => {});
-}
 
 /**
  * Opens and locks the directory. The log key may come from elsewhere: as the systemd credential `log-key`. Throws
