@@ -5,7 +5,7 @@
 import { closedObject, integer, listOf, text } from '../records/fields.ts';
 import { toBuildId, toProjectName, toVersion } from '../records/names.ts';
 import type { BuildEntry, LogEntry } from '../records/log-entry.ts';
-import type { BuildId, ProjectName, Sha256, Version } from '../records/names.ts';
+import type { BuildId, ProjectName, Sha256, Slot, Version } from '../records/names.ts';
 import type { Json } from '../records/canonical.ts';
 import { approvalFile, manifestFile, parseBuildFile, refusalFile, releaseFile } from '../records/paths.ts';
 import type { BuildFile } from '../records/paths.ts';
@@ -17,12 +17,17 @@ interface Course {
   readonly project: ProjectName;
   readonly version: Version;
   /** Bits of `STEP`. */
-  readonly steps: number;
+  steps: number;
   /** Every statement and conflict so far: path, digest, path, digest. */
-  readonly statements: readonly string[];
+  statements: readonly string[];
 }
 
-type Statement = Extract<BuildFile, { slot: unknown }> & { readonly path: string; readonly sha256: Sha256 };
+interface Statement {
+  readonly path: string;
+  readonly slot: Slot;
+  readonly variant: number;
+  readonly sha256: Sha256;
+}
 
 export class Order {
   readonly #builds = new Map<BuildId, Course>();
@@ -45,15 +50,15 @@ export class Order {
   /** Takes in an entry that `check` has let pass. */
   take(entry: LogEntry): void {
     if (entry.type === 'heartbeat') return;
-    const before = this.#builds.get(entry.build);
-    const added = statementsOf(entry).flatMap(({ path, sha256 }) => [this.#share(path), own(sha256)]);
-    const known = before?.statements ?? NONE;
-    this.#builds.set(before ? entry.build : own(entry.build), {
-      project: before?.project ?? this.#share(entry.project),
-      version: before?.version ?? own(entry.version),
-      steps: (before?.steps ?? 0) | stepOf(entry),
-      statements: added.length === 0 ? known : [...known, ...added],
-    });
+    let course = this.#builds.get(entry.build);
+    if (!course) {
+      const [project, version] = [this.#share(entry.project), own(entry.version)];
+      course = { project, version, steps: 0, statements: NONE };
+      this.#builds.set(own(entry.build), course);
+    }
+    course.steps |= stepOf(entry);
+    for (const { path, sha256 } of statementsOf(entry))
+      course.statements = [...course.statements, this.#share(path), own(sha256)];
   }
 
   #share<Name extends string>(name: Name): Name {
@@ -66,7 +71,7 @@ export class Order {
   /** As it is now, whatever the original goes on with. */
   copy(): Order {
     const copy = new Order();
-    for (const [build, course] of this.#builds) copy.#builds.set(build, course);
+    for (const [build, course] of this.#builds) copy.#builds.set(build, { ...course });
     return copy;
   }
 
@@ -155,12 +160,14 @@ function isDissent(statements: readonly string[], further: readonly Statement[])
 
 const slotOf = (file: BuildFile | null): string | null => (file?.kind === 'statement' ? file.slot : null);
 
-function statementsOf(entry: BuildEntry): Statement[] {
-  if (entry.type !== 'statement' && entry.type !== 'conflict') return [];
-  return Object.entries(entry.records).flatMap(([path, sha256]) => {
+function statementsOf({ type, records }: BuildEntry): Statement[] {
+  const found: Statement[] = [];
+  if (type !== 'statement' && type !== 'conflict') return found;
+  for (const [path, sha256] of Object.entries(records)) {
     const file = parseBuildFile(path);
-    return file?.kind === 'statement' ? [{ ...file, path, sha256 }] : [];
-  });
+    if (file?.kind === 'statement') found.push({ path, slot: file.slot, variant: file.variant, sha256 });
+  }
+  return found;
 }
 
 /** A text of its own: a piece of another, which most of an entry's are, would keep all of that in memory. */
