@@ -88,7 +88,8 @@ export class Journal {
 
   /**
    * Takes entries that were this log's before: all of them, or those before the first that is none, are written
-   * and made to last at once. Throws refused (what `parseLogEntry` says), RangeError for one that cannot come there, unable(`disk`).
+   * and made to last at once. Throws refused(`log-impossible`) for one that is no entry, or cannot come there;
+   * unable(`disk`).
    */
   async adopt(leaves: readonly Buffer[]): Promise<void> {
     const taken: Buffer[] = [];
@@ -97,6 +98,10 @@ export class Journal {
         this.#take(parseLogEntry(leaf), leaf);
         taken.push(leaf);
       }
+    } catch (cause) {
+      const problem = cause instanceof Error ? cause.message : '';
+      const what = `entry ${this.size} of the log that is there is none that a signer writes: ${problem}`;
+      throw refused('log-impossible', what, 'who else has the log key? see docs/how-to/recover.md', cause);
     } finally {
       await this.#file.write(...taken);
       await this.#file.sync();

@@ -122,3 +122,25 @@ test('pushes that race: of equal ones all are answered, of others one is taken',
   mustBe(0, await world.runOn('operator', ['log', 'verify', '--json']));
   expect(verdicts(await world.sign())).toEqual(['approved statement-waits']);
 });
+
+test('a log that is carried to and fro while it grows: everybody ends with all of it', async () => {
+  const mirror = world.path('mirror');
+  const sync = (from: string, to: string): Promise<Ran> =>
+    world.runOn('operator', ['sync', from, to, '--json']);
+  mustBe(0, await sync(world.url, mirror));
+  const build = await sealed('4.0');
+  const ran = await Promise.all([
+    world.sign([build]),
+    sync(mirror, world.url),
+    sync(world.url, mirror),
+    sync(world.url, world.path('second')),
+  ]);
+  expect(
+    ran.map(({ code }) => code),
+    ran.map(({ stderr }) => stderr).join(),
+  ).toEqual([0, 0, 0, 0]);
+  mustBe(0, await sync(world.url, mirror));
+  expect(await readFile(`${mirror}/log/checkpoint`)).toEqual(await readFile(world.tree('log/checkpoint')));
+  mustBe(0, await world.runOn('operator', ['log', 'verify', '--json', '--depot', mirror]));
+  mustBe(0, await world.runOn('operator', ['log', 'verify', '--json']));
+});

@@ -2,7 +2,7 @@
  * With H's log key and L's disk a thief can log an intent that no approver ever allowed, and wait for a person who types
  * `sign --recover`. What is adopted is judged as what is new: H signs none of it.
  */
-import { readFile } from 'node:fs/promises';
+import { cp, readFile, rename, rm } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { encodeLogEntry } from '../../src/records/log-entry.ts';
 import type { BuildEntryType } from '../../src/records/log-entry.ts';
@@ -149,4 +149,32 @@ test('an intent that H has logged and lost, with all that it rests on, is finish
   mustBe(0, ran);
   expect(verdicts({ json: ran.json.slice(1) })).toEqual(['published undefined']);
   expect(world.agent.signatures - made).toBe(2);
+});
+
+describe('entries that H never writes are no entries to it, whoever has signed the log', () => {
+  test.each<[string, () => Buffer]>([
+    ['of a build that has a release', () => honestEntry('intent')],
+    ['in other bytes', () => Buffer.from(`${String(honestEntry('refusal'))} `)],
+    ['as long as a bundle can hold', () => Buffer.alloc(65_535, '{')],
+    ['of nothing', () => Buffer.alloc(0)],
+  ])('%s', async (_, make) => {
+    const before = await snapshot(world);
+    const saved = world.path('cwd', 'log');
+    await cp(world.tree('log'), saved, { recursive: true });
+    const log = await HeldLog.of(world);
+    expect((await postLog(world.url, log.with([make()]).push(log.size))).status).toBe(201);
+    const ran = await world.sign(['--recover']);
+    await rm(world.tree('log'), { recursive: true });
+    await rename(saved, world.tree('log'));
+    expect(`${ran.code} ${ran.error?.code}`, ran.stderr).toBe('1 log-impossible');
+    expect(await readFile(world.journal, 'utf8')).toBe(before.journal.toString());
+    await expectUntouched(world, before, { answers: [ran] });
+  });
+
+  const honestEntry = (type: BuildEntryType): Buffer => {
+    const { build, project, version } = honest.approval;
+    const file = type === 'refusal' ? 'refusal.json' : 'manifest.json';
+    const records = { [file]: sha256Hex(Buffer.from('x')) };
+    return encodeLogEntry({ type, time: timestamp(new Date()), build, project, version, records, keys: [] });
+  };
 });
