@@ -31,19 +31,22 @@ interface Statement {
 
 export class Order {
   readonly #builds = new Map<BuildId, Course>();
+  /** What an intent has been logged for: a version is one build's. */
+  readonly #intended = new Map<ProjectName, Set<Version>>();
   /** Names that many builds share, once each. */
   readonly #shared = new Map<string, string>();
 
   /**
    * Throws RangeError if no log goes on with the entry: a build has at most one approval, one statement a
    * slot, one intent and one release, in that order; a refusal, before the intent, ends it; after the intent each
-   * further statement is a conflict once. Each names the record that it is about. A heartbeat may come anywhere.
+   * further statement is a conflict once. A version has at most one intent. Each names the record that it is about. A heartbeat may come anywhere.
    */
   check(entry: LogEntry): void {
     if (entry.type === 'heartbeat') return;
     const before = this.#builds.get(entry.build);
     const same = !before || (before.project === entry.project && before.version === entry.version);
-    if (!same || !isPossible(before, entry))
+    const taken = entry.type === 'intent' && this.#intended.get(entry.project)?.has(entry.version) === true;
+    if (!same || taken || !isPossible(before, entry))
       throw new RangeError(`no ${entry.type} of build ${entry.build} can come here`);
   }
 
@@ -57,8 +60,15 @@ export class Order {
       this.#builds.set(own(entry.build), course);
     }
     course.steps |= stepOf(entry);
+    this.#note(course);
     for (const { path, sha256 } of statementsOf(entry))
       course.statements = [...course.statements, this.#share(path), own(sha256)];
+  }
+
+  #note({ project, version, steps }: Course): void {
+    if ((steps & STEP.intended) === 0) return;
+    const versions = this.#intended.get(project) ?? new Set();
+    this.#intended.set(project, versions.add(version));
   }
 
   #share<Name extends string>(name: Name): Name {
@@ -71,7 +81,10 @@ export class Order {
   /** As it is now, whatever the original goes on with. */
   copy(): Order {
     const copy = new Order();
-    for (const [build, course] of this.#builds) copy.#builds.set(build, { ...course });
+    for (const [build, course] of this.#builds) {
+      copy.#builds.set(build, { ...course });
+      copy.#note(course);
+    }
     return copy;
   }
 
@@ -88,12 +101,14 @@ export class Order {
     const bounds = { min: 0, max: Number.MAX_SAFE_INTEGER };
     listOf(saved, 'builds', bounds, (value, where) => {
       const build = closedObject(value, where, ['build', 'project', 'version', 'steps', 'statements']);
-      order.#builds.set(toBuildId(build.build, where), {
+      const course = {
         project: toProjectName(build.project, where),
         version: toVersion(build.version, where),
         steps: integer(build.steps, where, { max: 15 }),
         statements: listOf(build.statements, where, bounds, (each, at) => text(each, at, 1024)),
-      });
+      };
+      order.#builds.set(toBuildId(build.build, where), course);
+      order.#note(course);
     });
     return order;
   }

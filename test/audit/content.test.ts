@@ -6,9 +6,10 @@ import { afterAll, expect, test } from 'vitest';
 import { verifyLog } from '../../src/audit/verify.ts';
 import { Order } from '../../src/policy/order.ts';
 import { encodeLogEntry } from '../../src/records/log-entry.ts';
+import type { BuildEntryType } from '../../src/records/log-entry.ts';
 import { parseWitnessKey, parseWitnessSigner, generateWitnessKey } from '../../src/tlog/cosignature.ts';
 import { openLog } from '../../src/tree/log/reader.ts';
-import { MadeLog, entries, entry, leaves } from '../harness/made-log.ts';
+import { MadeLog, entries, entry, leaves, versionOf } from '../harness/made-log.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'cs-content-'));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -50,6 +51,18 @@ test('bytes that are no entry, and entries that cannot come there, are named; to
     ['entry-malformed', 14],
   ]);
   expect(await verify(log, { ours: false })).toEqual([]);
+});
+
+test('a version is one build’s: an intent for another is named', async () => {
+  const again = (type: BuildEntryType, index: number) => ({
+    ...entry(type, 1, index),
+    version: versionOf(0),
+  });
+  const second = [again('approval', 4), again('statement', 5), again('intent', 6)];
+  expect(await verify(made(...leaves([...entries(4), ...second])))).toEqual([['entry-order', 6]]);
+  // the first one was refused: the second may have its name
+  const first = [entry('approval', 0, 0), entry('refusal', 0, 1)];
+  expect(await verify(made(...leaves([...first, ...second])))).toEqual([]);
 });
 
 test('an empty log is a log, and so is one of full tiles', async () => {
