@@ -12,6 +12,7 @@ import { LineFile } from '../host/line-file.ts';
 import { takeLock } from '../host/lock.ts';
 import type { Lock } from '../host/lock.ts';
 import { readCredential, readSecret, requirePrivate } from '../host/secret.ts';
+import { word } from '../host/shell.ts';
 import type { Project } from '../policy/project.ts';
 import { decodeToken } from '../policy/token.ts';
 import { LARGE_RECORD_MAX } from '../records/canonical.ts';
@@ -197,7 +198,7 @@ async function readHead(path: string, { log }: Project): Promise<Head | null> {
     throw unable(
       'state-damaged',
       `${path} is not what was signed last`,
-      'the depot has log/checkpoint',
+      `the depot has it too: mv ${word(path)}{,.damaged}, then countersign sign --recover`,
       cause,
     );
   }
