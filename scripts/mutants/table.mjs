@@ -262,7 +262,7 @@ export const MUTANTS = [
   ),
   mutant(
     'tiles-dropped-early',
-    'the depot drops incomplete tiles before the checkpoint that has no need of them',
+    'the depot drops incomplete tiles before the complete ones are there',
     ['test/tree/log-extend.test.ts'],
     edit(
       'src/tree/log/extend.ts',
@@ -271,9 +271,10 @@ export const MUTANTS = [
     ),
     edit(
       'src/tree/log/extend.ts',
-      `    if (!(await tree.replace(`,
-      `    await dropIncomplete(tree, size, checkpoint.size);
-    if (!(await tree.replace(`,
+      `    if (!same) await grow({ tree, checkpoint, push, end: await ownFault(reader.end(head)) });`,
+      `    const end = same ? null : await ownFault(reader.end(head));
+    await dropIncomplete(tree, size, checkpoint.size);
+    if (end) await grow({ tree, checkpoint, push, end });`,
     ),
   ),
   mutant(
@@ -285,12 +286,6 @@ export const MUTANTS = [
       `  if (edge.root().equals(root)) return roots;`,
       `  if (edge.root() || root) return roots;`,
     ),
-  ),
-  mutant(
-    'smaller-taken',
-    'the depot takes a log that is shorter than what it has',
-    ['test/attacks/log-push.test.ts'],
-    edit('src/policy/gate/log.ts', `present !== null && size < present.size`, `present !== null && size < 0`),
   ),
   mutant(
     'cosignature-not-verified',
