@@ -2,7 +2,16 @@
  * What the log costs (docs/performance.md): appends with an fsync each and grouped, bytes an entry, whole verification
  * up to a million entries, the size of a proof. `npm run bench -- log`.
  */
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  fdatasyncSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { verifyLog } from '../src/audit/verify.ts';
@@ -54,8 +63,27 @@ async function appends(): Promise<void> {
     return median(rates);
   };
   row('appends a second', '');
+  row(
+    'the floor: write and fdatasync of a line, nothing else',
+    Math.round(floor([...leaves(entries(2_000))])),
+  );
   row('an fsync each', Math.round(await rate(2_000, 1)));
   row('groups of 100, an fsync a group', Math.round(await rate(20_000, 100)));
+}
+
+/** Lines a second that the disk takes, one after the other. */
+function floor(lines: readonly Buffer[]): number {
+  const rates = Array.from({ length: ROUNDS }, (_, each) => {
+    const file = openSync(join(directory, `floor-${each}`), 'ax');
+    const start = performance.now();
+    for (const line of lines) {
+      writeSync(file, line);
+      fdatasyncSync(file);
+    }
+    closeSync(file);
+    return (lines.length * 1000) / (performance.now() - start);
+  });
+  return median(rates);
 }
 
 function sizeOf(path: string): number {
