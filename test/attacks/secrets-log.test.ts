@@ -79,6 +79,9 @@ test('a log key that is a credential: the state is without, and signs all the sa
   mustBe(0, await run('operator', ['verify', world.tree('releases/widget/2.0')]));
   await expectKept('H/credentials/log-key: log key');
 
+  const sound = await run('H', ['doctor', '--role', 'signer'], env);
+  expect(sound.json.filter((line) => line['check'] === 'state')).toMatchObject([{ level: 'ok' }]);
+
   // another key there is not this log's
   await chmod(`${credentials}/log-key`, 0o600);
   const kept = await readFile(`${credentials}/log-key`);

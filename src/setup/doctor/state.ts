@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Failure } from '../../failure.ts';
 import { orNull, readFileBounded } from '../../host/files.ts';
 import { openToAll } from '../../host/permissions.ts';
+import { readCredential } from '../../host/secret.ts';
 import { word } from '../../host/shell.ts';
 import type { Project } from '../../policy/project.ts';
 import { decodeToken } from '../../policy/token.ts';
@@ -71,10 +72,11 @@ async function openPlaces(state: string, us: number): Promise<Finding[]> {
 async function foreign(state: string, project: Project): Promise<Finding[]> {
   const check = async (name: string, belongs: (secret: string) => boolean): Promise<Finding[]> => {
     const path = join(state, name);
-    const secret = await readFileBounded(path, SECRET_MAX);
-    if (secret === null) return [problem('state', `no ${path}`, 'bring it back from its backup')];
+    const kept = name === LOG_KEY ? await readCredential(process.env, LOG_KEY) : null;
+    const secret = kept ?? (await readFileBounded(path, SECRET_MAX))?.toString('latin1').trimEnd();
+    if (secret === undefined) return [problem('state', `no ${path}`, 'bring it back from its backup')];
     try {
-      if (belongs(secret.toString('latin1').trimEnd())) return [];
+      if (belongs(secret)) return [];
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
     }
