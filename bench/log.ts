@@ -38,7 +38,7 @@ async function seconds(act: () => Promise<void>): Promise<number> {
 
 const round = (value: number): string => value.toPrecision(3);
 function row(...cells: (string | number)[]): void {
-  process.stdout.write(`| ${cells.join(' | ')} |\n`);
+  writeSync(1, `| ${cells.join(' | ')} |\n`);
 }
 
 /** Entries a second that a signer's journal takes. */
