@@ -293,6 +293,8 @@ describe('to publish', () => {
     const made = world.agent.signatures;
     await expectSigned(world, sealed.build, '2.0', { secret: SECRET });
     expect(world.agent.signatures).toBe(made);
-    expect((await readdir(world.tree('.tmp'))).filter((name) => !['lock', 'replacing'].includes(name))).toEqual([]);
+    expect(
+      (await readdir(world.tree('.tmp'))).filter((name) => !['lock', 'replacing'].includes(name)),
+    ).toEqual([]);
   });
 });

@@ -124,7 +124,9 @@ describe('what a note may hold', () => {
     // A line of ours that does not verify spoils the note, however many do.
     const wrong = `${EM_DASH} ${signer.name} ${sameId}\n`;
     expect(invalid(signed + wrong)).toContain('the signature of example.org/log is wrong');
-    expect(invalid(`${text}\n${wrong}${lineOf(signed)}`)).toContain('the signature of example.org/log is wrong');
+    expect(invalid(`${text}\n${wrong}${lineOf(signed)}`)).toContain(
+      'the signature of example.org/log is wrong',
+    );
   });
 
   test('at least 16 signatures, at most 100', () => {
