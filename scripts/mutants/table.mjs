@@ -119,18 +119,10 @@ export const MUTANTS = [
     ),
   ),
   mutant(
-    'depot-before-witnesses',
-    'the depot has the checkpoint before the witnesses',
+    'witnesses-before-depot',
+    'a witness cosigns what the depot has not',
     ORDER,
-    edit(
-      PUSH,
-      `    head = await this.#cosigned(head);
-    await this.#send(head);
-`,
-      `    await this.#send(head);
-    head = await this.#cosigned(head);
-`,
-    ),
+    edit(PUSH, `    await this.#send(head);\n`, ''),
   ),
   mutant(
     'checkpoint-not-kept',
@@ -164,7 +156,7 @@ export const MUTANTS = [
     'witnesses-not-asked-first',
     'nobody asks the witnesses what they have seen of the log',
     WITNESSED,
-    edit(PUSH, `    if (memory.compared) return;`, `    if (!memory.compared) return;`),
+    edit(PUSH, `!memory.compared.has(`, `memory.compared.has(`),
   ),
   mutant(
     'no-comparison',

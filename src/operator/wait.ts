@@ -58,20 +58,22 @@ export async function waitForLog(
   const reader = logOf(project, depot);
   let size = from;
   for (let trouble = ''; ;) {
+    let refusal: Awaited<ReturnType<typeof provenRefusal>> = null;
     try {
-      const refusal = await provenRefusal(project, depot, approval);
-      if (refusal !== null) throw wasRefused(approval, refusal.refusal);
+      refusal = await provenRefusal(project, depot, approval);
       const head = await reader.head();
-      if (head !== null && head.checkpoint.size > size) {
+      if (refusal === null && head !== null && head.checkpoint.size > size) {
         if (await isLogged(reader, head, size, approval, digest)) return;
         size = head.checkpoint.size;
       }
       trouble = '';
     } catch (error) {
-      if (!(error instanceof Failure) || error.code === 'build-refused') throw error;
+      if (!(error instanceof Failure)) throw error;
       if (error.message !== trouble) report(error.message);
       trouble = error.message;
     }
+    // Outside: a depot could name that code in any answer.
+    if (refusal !== null) throw wasRefused(approval, refusal.refusal);
     if (isExpired(approval, now())) throw notLogged(approval, 'the signer did not log the approval in time');
     if (stop.aborted)
       throw notLogged(approval, 'stopped before the signer had logged the approval: its tickets are gone');

@@ -1,25 +1,25 @@
 /**
- * The log on its way out (protocol §5.8): to the witnesses, then to the depot, before anything that rests on it; and
+ * The log on its way out (protocol §5.8): to the depot, then to the witnesses, before anything that rests on it; and
  * what others have of it, which must never be more than the signer has.
  */
-import { Failure, refused, unable } from '../failure.ts';
+import { Failure, unable } from '../failure.ts';
 import { openCheckpoint } from '../tlog/checkpoint.ts';
 import { cosignaturesOf, mergeCosignatures } from '../tlog/cosignature.ts';
 import { LOG_BATCH } from '../tree/tree.ts';
 import type { Depot } from '../tree/tree.ts';
-import type { Project } from '../policy/project.ts';
+import type { Project, Witness } from '../policy/project.ts';
 import type { Head } from './journal.ts';
-import { behind } from './state.ts';
+import { Lost } from './lost.ts';
 import type { SignerState } from './state.ts';
-import { Ahead, WitnessClient } from './witnesses.ts';
+import { WitnessClient } from './witnesses.ts';
 
 const CHECKPOINT_PATH = 'log/checkpoint';
 const CHECKPOINT_MAX = 64 * 1024;
 
 /** What is remembered of the log from round to round, and may be forgotten. */
 export interface LogMemory {
-  /** Whether the witnesses were asked what they have of it. */
-  compared: boolean;
+  /** The witnesses, by their keys, that have shown what they have of it. */
+  readonly compared: Set<string>;
   /** How many of its entries each witness, by its key, has cosigned. */
   readonly witnessed: Map<string, number>;
 }
@@ -36,11 +36,6 @@ interface Parts {
   readonly note: (text: string) => void;
 }
 
-const LOST = new Set(['log-behind', 'log-fork']);
-
-/** Whether others have more of the log than this signer, or another one: then it does nothing more (protocol §5). */
-export const isLost = (error: unknown): boolean => error instanceof Failure && LOST.has(error.code);
-
 /** For one round. */
 export class LogPush {
   readonly #parts: Parts;
@@ -56,21 +51,18 @@ export class LogPush {
   }
 
   /**
-   * Compares the log with what the depot has of it and, in the first round, what the witnesses have.
+   * Compares the log with what the depot shows of it and, until each has answered once, what the witnesses have.
    * Throws refused: `log-behind`, `log-fork`; unable: `log-unreadable`, network.
    */
   async compare(): Promise<void> {
     const { memory, project } = this.#parts;
-    this.#found = await this.#shown(this.#parts.depot);
+    this.#found = await this.#shown();
     if (this.#found !== null) this.#requireOurs(this.#found, 'the depot');
-    if (memory.compared) return;
     await Promise.all(
-      project.witnesses.map(async (witness) => {
-        const latest = await this.#asking(witness, (client) => client.latest());
-        if (latest) this.#requireOurs(latest, `witness ${witness.key.name}`);
-      }),
+      project.witnesses
+        .filter(({ key }) => !memory.compared.has(key.text))
+        .map((witness) => this.#asking(witness, (client) => this.#compareWith(client, witness))),
     );
-    memory.compared = true;
   }
 
   /**
@@ -108,10 +100,19 @@ export class LogPush {
       head = state.journal.checkpoint();
       await state.keepHead(head);
     }
-    head = await this.#cosigned(head);
+    // First the depot: a witness must never have cosigned what nobody else could show.
     await this.#send(head);
-    this.#pushed = head;
-    return head;
+    const cosigned = await this.#cosigned(head);
+    await this.#send(cosigned);
+    this.#pushed = cosigned;
+    return cosigned;
+  }
+
+  /** What the witness shows proves something, whatever it says: it has our own signature. */
+  async #compareWith(client: WitnessClient, { key }: Witness): Promise<void> {
+    const latest = await client.latest();
+    if (latest) this.#requireOurs(latest, `witness ${client.name}`);
+    this.#parts.memory.compared.add(key.text);
   }
 
   /** With the cosignature of every witness that answers and has not given it yet. */
@@ -125,11 +126,9 @@ export class LogPush {
           const known = memory.witnessed.get(witness.key.text) ?? 0;
           const answer = await this.#asking(witness, async (client) => {
             const cosigned = await client.cosign(head, state.journal, known);
-            if (!(cosigned instanceof Ahead)) return cosigned;
-            // What it says alone proves nothing; what it shows has our own signature.
-            const latest = await client.latest();
-            if (latest) this.#requireOurs(latest, `witness ${client.name}`);
-            const text = `witness ${client.name} says it has cosigned ${cosigned.size} entries, and shows no proof`;
+            if (cosigned !== null) return cosigned;
+            await this.#compareWith(client, witness);
+            const text = `witness ${client.name} says that it has cosigned another log, and shows none`;
             throw unable('witness', text, 'is another signer at work with a copy of this state?');
           });
           if (answer === null) return [];
@@ -146,8 +145,8 @@ export class LogPush {
 
   /** Sends what the depot lacks, as much at a time as travels well; then the depot must show the head. */
   async #send(head: Head): Promise<void> {
-    const { depot, publicDepot, state } = this.#parts;
-    const shown = await this.#shown(depot);
+    const { depot, state } = this.#parts;
+    const shown = await this.#shown();
     if (shown !== null) this.#requireOurs(shown, 'the depot');
     if (shown?.note === head.note) return;
     let from = shown?.size ?? 0;
@@ -166,7 +165,7 @@ export class LogPush {
       }
       from = to;
     } while (from < head.size);
-    const taken = await this.#shown(publicDepot);
+    const taken = await this.#shown();
     if (taken === null || taken.size < head.size)
       throw unable(
         'log-not-shown',
@@ -175,9 +174,9 @@ export class LogPush {
       );
   }
 
-  /** What the depot has of the log; null if it has nothing. Throws unable(`log-unreadable`) for what is not this log's. */
-  async #shown(depot: Depot): Promise<Head | null> {
-    const bytes = await depot.read(CHECKPOINT_PATH, CHECKPOINT_MAX);
+  /** What the depot shows everybody of the log; null if nothing. Throws unable(`log-unreadable`) for what is not this log's. */
+  async #shown(): Promise<Head | null> {
+    const bytes = await this.#parts.publicDepot.read(CHECKPOINT_PATH, CHECKPOINT_MAX);
     if (bytes === null) return null;
     try {
       const { size, root } = openCheckpoint(bytes, this.#parts.project.log);
@@ -191,13 +190,9 @@ export class LogPush {
   /** Throws refused: `log-behind` if others have more of the log, `log-fork` if they have another. */
   #requireOurs({ size, root }: Head, where: string): void {
     const { journal } = this.#parts.state;
-    if (size > journal.size) throw behind(`${where} has ${size} entries of this log`, journal.size);
+    if (size > journal.size) throw Lost.behind(`${where} has ${size} entries of this log`, journal.size);
     if (root.equals(journal.root(size))) return;
-    throw refused(
-      'log-fork',
-      `${where} has other entries in this log: two signers have worked with one state`,
-      'stop one of them; to go on with what the depot has: see docs/how-to/recover.md',
-    );
+    throw Lost.forked(`${where} has other entries in this log`);
   }
 
   #missing({ note }: Head): number {
@@ -206,10 +201,7 @@ export class LogPush {
   }
 
   /** What it answers; null, and a note, if it does not. */
-  async #asking<T>(
-    witness: Project['witnesses'][number],
-    ask: (client: WitnessClient) => Promise<T>,
-  ): Promise<T | null> {
+  async #asking<T>(witness: Witness, ask: (client: WitnessClient) => Promise<T>): Promise<T | null> {
     const client = new WitnessClient(witness, this.#parts.project.log);
     try {
       return await ask(client);

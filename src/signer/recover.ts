@@ -2,15 +2,15 @@
  * `sign --recover`: a signer whose state is an older copy takes back what the depot has of its log, and the files that
  * the log names (protocol §5, "H's state is rebuilt from its log"). Nothing is adopted that its own key has not signed.
  */
-import { refused } from '../failure.ts';
 import type { Project } from '../policy/project.ts';
 import { parseLogEntry } from '../records/log-entry.ts';
 import type { BuildId, Sha256 } from '../records/names.ts';
+import { mergeCosignatures } from '../tlog/cosignature.ts';
 import { LogReader, depotLog } from '../tree/log/reader.ts';
 import type { Head as DepotHead } from '../tree/log/reader.ts';
+import { Lost } from './lost.ts';
 import { restoreBuild } from './restore.ts';
 import type { Signer } from './signer.ts';
-import { behind } from './state.ts';
 
 /** Entries that are made to last together. */
 const ADOPTED_AT_ONCE = 1000;
@@ -66,7 +66,7 @@ async function adopt({ state }: Signer, { log }: Project, reader: LogReader): Pr
   const signed = Math.max(before, state.head?.size ?? 0);
   if (head === null || size < signed) {
     if (signed === before) return 0;
-    throw behind(`${signed} entries of ${log.origin} were signed here, the depot has ${size},`, before);
+    throw Lost.behind(`${signed} entries of ${log.origin} were signed here, the depot has ${size},`, before);
   }
   // What is here must be how the depot's log begins.
   await requireSame(reader, head, before, journal.root());
@@ -79,15 +79,15 @@ async function adopt({ state }: Signer, { log }: Project, reader: LogReader): Pr
     leaves = [];
   }
   await journal.adopt(leaves);
-  await state.keepHead({ size, root: head.checkpoint.root, note: head.note });
+  await state.keepHead({
+    size,
+    root: head.checkpoint.root,
+    note: mergeCosignatures([head.note], log.key, log.witnesses),
+  });
   return size - before;
 }
 
 async function requireSame(reader: LogReader, head: DepotHead, size: number, root: Buffer): Promise<void> {
   if ((await reader.rootAt(head, size)).equals(root)) return;
-  throw refused(
-    'log-fork',
-    `the first ${size} entries here are not those of the depot: two signers have worked with one state`,
-    'see docs/how-to/recover.md',
-  );
+  throw Lost.forked(`the first ${size} entries here are not those of the depot`);
 }

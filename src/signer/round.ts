@@ -3,7 +3,8 @@ import { Failure } from '../failure.ts';
 import type { BuildId } from '../records/names.ts';
 import { listBuilds } from '../tree/builds.ts';
 import { handleBuild } from './build.ts';
-import { LogPush, isLost } from './push.ts';
+import { Lost } from './lost.ts';
+import { LogPush } from './push.ts';
 import type { BuildResult, RoundResult } from './result.ts';
 import type { Round, Session, Signer } from './signer.ts';
 import { ReleaseAgent } from './release-agent.ts';
@@ -49,7 +50,7 @@ export function newSession({ connectAgent }: Signer): Session {
   return {
     agent: new ReleaseAgent(connectAgent),
     verified: null,
-    log: { compared: false, witnessed: new Map() },
+    log: { compared: new Set(), witnessed: new Map() },
   };
 }
 
@@ -59,7 +60,7 @@ async function finish(log: LogPush): Promise<Failure | null> {
     await log.finish();
     return null;
   } catch (error) {
-    if (!(error instanceof Failure) || error.kind === 'usage' || isLost(error)) throw error;
+    if (!(error instanceof Failure) || error.kind === 'usage' || error instanceof Lost) throw error;
     return error;
   }
 }

@@ -5,8 +5,7 @@
  */
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { refused, unable, usage } from '../failure.ts';
-import type { Failure } from '../failure.ts';
+import { unable, usage } from '../failure.ts';
 import { diskFailure, makeDirectory, readFileBounded, writeFileDurably } from '../host/files.ts';
 import { LineFile } from '../host/line-file.ts';
 import { takeLock } from '../host/lock.ts';
@@ -23,6 +22,7 @@ import { openCheckpoint } from '../tlog/checkpoint.ts';
 import { parseSignerKey } from '../tlog/note.ts';
 import { Journal } from './journal.ts';
 import type { Head } from './journal.ts';
+import { Lost } from './lost.ts';
 
 export const LOG_KEY = 'log-key';
 export const TOKEN = 'signer-token';
@@ -65,7 +65,7 @@ export async function openState(
     // Whoever has a proof has seen more: to go on from here would be a second log under the same key.
     if (!recover && head && head.size > journal.size) {
       await journal.close();
-      throw behind(`${head.size} entries of this log were signed here`, journal.size);
+      throw Lost.behind(`${head.size} entries of this log were signed here`, journal.size);
     }
     await clearScratch(join(directory, SCRATCH));
     return new SignerState({ journal, head, token, directory, lock });
@@ -178,14 +178,6 @@ export class SignerState {
     return join(this.#directory, BUILDS, build, file);
   }
 }
-
-/** A signer that goes on from less than others have of its log would make a second log under the same key. */
-export const behind = (others: string, size: number): Failure =>
-  refused(
-    'log-behind',
-    `${others}, and this signer's has ${size}: its state is an older copy`,
-    'stop every other signer with this state, then: countersign sign --recover',
-  );
 
 /** The last signed checkpoint, as it was kept; null if there is none. Throws unable(`state-damaged`, `disk`). */
 async function readHead(path: string, { log }: Project): Promise<Head | null> {

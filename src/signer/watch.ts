@@ -5,7 +5,7 @@ import { heartbeat } from '../records/log-entry.ts';
 import { timestamp, timestampDate } from '../records/names.ts';
 import type { BuildId } from '../records/names.ts';
 import { News } from './news.ts';
-import { isLost } from './push.ts';
+import { Lost } from './lost.ts';
 import { newSession, runRound } from './round.ts';
 import type { Signer } from './signer.ts';
 
@@ -58,7 +58,7 @@ async function attempt(signer: Signer, round: () => Promise<unknown>): Promise<v
   try {
     await round();
   } catch (error) {
-    if (!(error instanceof Failure) || error.kind === 'usage' || isLost(error)) throw error;
+    if (!(error instanceof Failure) || error.kind === 'usage' || error instanceof Lost) throw error;
     signer.report({ kind: 'note', build: null, text: `${error.message}; tried again in the next round` });
   }
 }

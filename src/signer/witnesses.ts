@@ -7,22 +7,13 @@ import type { Witness } from '../policy/project.ts';
 import { openCheckpoint, parseDecimal } from '../tlog/checkpoint.ts';
 import type { LogKey } from '../tlog/checkpoint.ts';
 import { mergeCosignatures } from '../tlog/cosignature.ts';
-import { splitNote } from '../tlog/note.ts';
+import { parseSignatureLines, signaturesBy, splitNote } from '../tlog/note.ts';
 import type { Head, Journal } from './journal.ts';
 
 const ANSWER_MAX = 64 * 1024;
 const TEXT = 'text/plain; charset=utf-8';
 /** A release waits for them, and so does every round: one that is away must not hold it up for long. */
 const TIMING: Partial<HttpTiming> = { connectMs: 5_000, answerMs: 10_000, idleMs: 10_000, backOffMs: [500] };
-
-/** What a witness has cosigned of this log is more than the signer has. */
-export class Ahead {
-  readonly size: number;
-
-  constructor(size: number) {
-    this.size = size;
-  }
-}
 
 /** One witness, for as long as a round takes. */
 export class WitnessClient {
@@ -39,24 +30,28 @@ export class WitnessClient {
   }
 
   /**
-   * The head with the witness's cosignature added. `known` is the size that it cosigned last, as far as anybody here
-   * remembers; it says when it is another one. Throws unable(`witness`).
+   * The head with the witness's cosignature added; null if it says that it has cosigned more, or another log. `known` is
+   * the size that it cosigned last, as far as anybody here remembers; it says when it is another one. Throws
+   * unable(`witness`).
    */
-  async cosign(head: Head, journal: Journal, known: number): Promise<Head | Ahead> {
+  async cosign(head: Head, journal: Journal, known: number): Promise<Head | null> {
     return this.#speaking(async () => {
       let answer = await this.#add(head, journal, Math.min(known, head.size));
       if (answer.status === 409) {
         const size = parseDecimal(answer.bytes.toString('latin1').trimEnd());
         if (size === null) throw this.#problem('answers 409 without a size');
-        if (size > head.size) return new Ahead(size);
+        if (size > head.size) return null;
         answer = await this.#add(head, journal, size);
       }
       const { status, bytes } = answer;
+      if (status === 422) return null;
       if (status !== 200) throw this.#problem(`does not cosign: status ${status}`);
       const { text } = splitNote(head.note);
-      const cosigned = `${text}\n${bytes.toString()}`;
+      // Read on its own: glued to our text, what it answers could move where the text ends.
+      const lines = signaturesBy(parseSignatureLines(bytes.toString()), this.#witness.key);
+      const cosigned = `${text}\n${lines.map(({ line }) => line).join('')}`;
+      if (lines.length === 0) throw this.#problem('answers without a cosignature by its key');
       const note = mergeCosignatures([head.note, cosigned], this.#log.key, [this.#witness.key]);
-      if (note === head.note) throw this.#problem('answers without a cosignature by its key');
       return { ...head, note };
     });
   }

@@ -54,12 +54,17 @@ function callOf(line: string, done: boolean): Call {
 const SENDS = /^(write|writev|sendto|sendmsg)$/;
 const SIZE = /\n([0-9]+)\n[A-Za-z0-9+/]{43}=\n/;
 
+/** A note with one signature line, and its padding in a tar; a note with more. */
+const ONE_LINE = /\n([0-9]+)\n[A-Za-z0-9+/]{43}=\n\n[^\n]+\n\0/;
+const MORE_LINES = /\n([0-9]+)\n[A-Za-z0-9+/]{43}=\n\n[^\n]+\n[^\n\0]+\n/;
+
 /** What each request is, by its first line and what comes with it; null as long as that can't be told. */
 const REQUESTS: readonly (readonly [request: RegExp, holds: RegExp, act: string])[] = [
   [/^GET \/builds\/\S+\/statements\/b1\.json /, /^/, 'asks for the statement'],
   [/^GET \/builds\/\S+\/blobs\/|^POST \/builds\/\S+\/fetch /, /^/, 'asks for artifacts'],
   [/^POST \S*\/add-checkpoint /, SIZE, 'asks the witness about'],
-  [/^POST \/log /, SIZE, 'sends the log of'],
+  [/^POST \/log /, ONE_LINE, 'sends the log of'],
+  [/^POST \/log /, MORE_LINES, 'sends the cosigned log of'],
   [/^POST \/builds\/[^/ ]+ /, /release\.proof/, 'sends the proof'],
   [/^POST \/builds\/[^/ ]+ /, /signatures\.list/, 'sends the records'],
   [/^POST \/builds\/[^/ ]+ /, /refusal\.proof/, 'sends the refusal'],
@@ -69,6 +74,7 @@ const REQUESTS: readonly (readonly [request: RegExp, holds: RegExp, act: string]
 const ANSWERED: Readonly<Record<string, string>> = {
   'asks the witness about': 'the witness cosigned',
   'sends the log of': 'L took',
+  'sends the cosigned log of': 'L took cosigned',
 };
 
 /** The acts of a signer whose state is in `state`, in order. */
@@ -130,7 +136,8 @@ function told(
   if (sent.told) return {};
   const found = REQUESTS.find(([request, holds]) => request.test(sent.text) && holds.test(sent.text));
   if (found === undefined) return {};
-  const size = found[1] === SIZE ? ` ${SIZE.exec(sent.text)?.[1]}` : '';
+  const [, entries] = found[1].exec(sent.text) ?? [];
+  const size = entries === undefined ? '' : ` ${entries}`;
   acts.push(`${found[2]}${size}`);
   const answer = ANSWERED[found[2]];
   return { told: true, ...(answer !== undefined && { answer: `${answer}${size}` }) };
@@ -162,13 +169,16 @@ export const ORDER = (n: number): readonly (readonly [first: string, then: strin
   ['logged refusal', `kept checkpoint of ${n}`],
   ['kept refusal.json', 'logged refusal'],
   // nobody sees a checkpoint that this disk could forget
-  [`kept checkpoint of ${n}`, `asks the witness about ${n}`],
+  [`kept checkpoint of ${n}`, `sends the log of ${n}`],
+  [`sends the log of ${n}`, `L took ${n}`],
+  // nor has a witness cosigned what nobody else could show
+  [`L took ${n}`, `asks the witness about ${n}`],
   [`asks the witness about ${n}`, `the witness cosigned ${n}`],
   [`the witness cosigned ${n}`, `kept cosigned checkpoint of ${n}`],
-  [`kept cosigned checkpoint of ${n}`, `sends the log of ${n}`],
-  [`sends the log of ${n}`, `L took ${n}`],
+  [`kept cosigned checkpoint of ${n}`, `sends the cosigned log of ${n}`],
+  [`sends the cosigned log of ${n}`, `L took cosigned ${n}`],
   [`the witness cosigned ${n}`, 'kept release.proof'],
-  [`L took ${n}`, 'sends the proof'],
+  [`L took cosigned ${n}`, 'sends the proof'],
   ['kept release.proof', 'sends the proof'],
   ['sends the proof', 'sends the records'],
   ['sends the records', 'sends the signatures'],
