@@ -12,6 +12,7 @@ import type { ProvenEntry } from '../policy/release-chain.ts';
 import { timestampDate } from '../records/names.ts';
 import type { Timestamp } from '../records/names.ts';
 import { TILE_WIDTH } from '../tlog/tile.ts';
+import type { Cosignature } from '../tlog/cosignature.ts';
 import { parseLocation } from '../tree/location.ts';
 import { LogReader, openLog } from '../tree/log/reader.ts';
 import type { Head } from '../tree/log/reader.ts';
@@ -23,6 +24,8 @@ import type { Finding, HeadFacts } from './verdict.ts';
 export interface Reading {
   /** null where there was nothing to read, or it could not be read. */
   readonly head: HeadFacts | null;
+  /** Who has cosigned a head that contains the release, if they are as many as are needed. */
+  readonly witnessed: readonly Cosignature[] | null;
   /** The log contradicts the release. */
   readonly findings: readonly Finding[];
   readonly warnings: readonly Finding[];
@@ -69,6 +72,7 @@ export async function readOn(
 
 const unread = ({ chain }: CheckedRelease, why: string): Reading => ({
   head: null,
+  witnessed: null,
   findings: [],
   warnings: [],
   checked: [],
@@ -90,7 +94,14 @@ async function read(
   const checkpoints = { proof: release.note, head: head.note };
   const facts = { log: place, size: head.checkpoint.size, newest: null, checkpoints };
   if (contradiction !== null)
-    return { head: facts, findings: [contradiction], warnings: [], checked: [], notChecked: [] };
+    return {
+      head: facts,
+      witnessed: null,
+      findings: [contradiction],
+      warnings: [],
+      checked: [],
+      notChecked: [],
+    };
 
   const { newest, conflicts, unknown } = await laterEntries(reader, head, release, options);
   const warnings: Finding[] = [];
@@ -115,6 +126,7 @@ async function read(
     });
   return {
     head: { ...facts, newest },
+    witnessed: head.cosignatures.length >= project.log.quorum ? head.cosignatures : null,
     findings: [],
     warnings,
     checked: [`the log at ${place}: entry ${release.chain.index} is in it, read on to its head`],

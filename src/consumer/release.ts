@@ -10,7 +10,6 @@ import { MAX_SIGNATURE_BYTES } from '../openpgp/signature.ts';
 import { verifyDetached } from '../openpgp/verify.ts';
 import type { SignatureVerdict } from '../openpgp/verify.ts';
 import { countApprovers, missingApprovers } from '../policy/approval-verdict.ts';
-import { attempt } from '../policy/attempt.ts';
 import { builderCertificate, slotsOf } from '../policy/builder-key.ts';
 import type { Project } from '../policy/project.ts';
 import { verifyReleaseChain } from '../policy/release-chain.ts';
@@ -55,6 +54,8 @@ export interface CheckedRelease {
   /** When the log took the release: the time at which its keys must have been good. */
   readonly signedBy: Date;
   readonly facts: ReleaseFacts;
+  /** What is wrong unless the log's head, which contains the release, is cosigned by enough; null: its own proof is. */
+  readonly unwitnessed: Finding | null;
   readonly warnings: readonly Finding[];
   readonly checked: readonly string[];
 }
@@ -91,10 +92,12 @@ export async function checkRelease(
     manifest: await read(manifestFile, LARGE_RECORD_MAX),
     signaturesList: await read(signaturesListFile, LARGE_RECORD_MAX),
   };
-  const chain = chainOf(files, project.log);
+  //    A quorum that its own proof does not meet may be met by the log's head: that is for whoever reads on.
+  const chain = verifyReleaseChain(files, { ...project.log, quorum: 0 });
   const { manifest, entry, index, checkpoint, cosignatures } = chain;
   checked.push(`entry ${index} of the log ${project.log.origin}, in its tree of ${checkpoint.size} entries`);
-  if (project.log.quorum > 0)
+  const unwitnessed = unwitnessedProof(chain, project.log);
+  if (project.log.quorum > 0 && unwitnessed === null)
     checked.push(`cosignatures of ${cosignatures.length} of its witnesses, ${project.log.quorum} needed`);
   checked.push(
     `${releaseFile}, ${manifestFile} and ${signaturesListFile}, each by its digest in the one before`,
@@ -141,15 +144,20 @@ export async function checkRelease(
   const judged = { logged: signedBy, certificate, key: signingKey };
   const warnings = timeWarnings(cosignatures, project.log, judged);
   const { checkpoint: note } = parseProof(proof);
-  return { copy, chain, note, certificate, signingKey, signedBy, facts, warnings, checked };
+  return { copy, chain, note, certificate, signingKey, signedBy, facts, unwitnessed, warnings, checked };
 }
 
 /** Too few witnesses may be no fault of the release: a project's witnesses change. */
-function chainOf(files: ReleaseFiles, log: LogTrust): VerifiedRelease {
-  const chain = attempt(() => verifyReleaseChain(files, log));
-  if (!(chain instanceof Failure)) return chain;
-  if (chain.code !== 'witnesses-missing') throw chain;
-  throw refused(chain.code, chain.message, OTHER_PROJECT_FILE, chain);
+function unwitnessedProof(
+  { cosignatures }: VerifiedRelease,
+  { quorum, witnesses }: LogTrust,
+): Finding | null {
+  if (cosignatures.length >= quorum) return null;
+  return {
+    code: 'witnesses-missing',
+    text: `the proof of the release is cosigned by ${cosignatures.length} of ${witnesses.length} witnesses, ${quorum} needed`,
+    hint: `${OTHER_PROJECT_FILE} without --offline, a cosigned head of the log that contains it will do`,
+  };
 }
 
 const OTHER_PROJECT_FILE = 'is the project file of the time of this release?';

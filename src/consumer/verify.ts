@@ -16,6 +16,7 @@ import type { Reading } from './read-on.ts';
 import { findTargets, requireRelease } from './target.ts';
 import type { Target, Where } from './target.ts';
 import { badOutcome, unjudged } from './verdict.ts';
+import { sightings } from './witnesses.ts';
 import type { FileVerdict, Finding, Verdict } from './verdict.ts';
 import { checkWholeCopy, withFinding } from './whole-copy.ts';
 
@@ -87,12 +88,15 @@ async function judge(
   project: Project,
   options: VerifyOptions,
 ): Promise<Verdict> {
-  const release = await checkRelease(copy, project, expected(copy, options), options.now);
+  const alone = await checkRelease(copy, project, expected(copy, options), options.now);
   const report = options.progress ?? (() => {});
   const files: FileVerdict[] = [];
   const findings: Finding[] = [];
-  const reading = await readOn(release, project, options);
+  const reading = await readOn(alone, project, options);
+  const release = witnessedBy(alone, reading);
   const checked = [...release.checked, ...reading.checked];
+  if (release.unwitnessed !== null && reading.findings.length === 0)
+    return verdict({ files: targets.map(({ path }) => unjudged(path)), findings: [release.unwitnessed] });
   if (reading.findings.length > 0)
     return verdict({
       files: targets.map(({ path }) => unjudged(path)),
@@ -117,6 +121,21 @@ async function judge(
     if (files.at(-1)?.valid === true) checked.push(`${target.path}: name, size, SHA-256 and signature`);
   }
   return verdict({ files, findings, checked, release, reading });
+}
+
+/** A release whose own proof has too few cosignatures is as good as a head of the log that contains it and has enough. */
+function witnessedBy(release: CheckedRelease, { witnessed }: Reading): CheckedRelease {
+  if (release.unwitnessed === null || witnessed === null) return release;
+  const { facts, checked } = release;
+  return {
+    ...release,
+    unwitnessed: null,
+    facts: { ...facts, witnesses: sightings(witnessed) },
+    checked: [
+      ...checked,
+      `cosignatures of ${witnessed.length} of its witnesses under the head that contains it, ${facts.quorum} needed; its own proof has too few`,
+    ],
+  };
 }
 
 /**
