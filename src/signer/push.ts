@@ -176,13 +176,15 @@ export class LogPush {
 
   /** What the depot shows everybody of the log; null if nothing. Throws unable(`log-unreadable`) for what is not this log's. */
   async #shown(): Promise<Head | null> {
-    const bytes = await this.#parts.publicDepot.read(CHECKPOINT_PATH, CHECKPOINT_MAX);
-    if (bytes === null) return null;
     try {
+      const bytes = await this.#parts.publicDepot.read(CHECKPOINT_PATH, CHECKPOINT_MAX);
+      if (bytes === null) return null;
       const { size, root } = openCheckpoint(bytes, this.#parts.project.log);
       return { size, root, note: bytes.toString() };
     } catch (cause) {
-      const text = `the depot's ${CHECKPOINT_PATH}: ${cause instanceof Error ? cause.message : 'unreadable'}`;
+      // The network's fault, or the disk's. What the depot says no with is its own word, whatever code it names.
+      if (!(cause instanceof Failure) || cause.kind !== 'refused') throw cause;
+      const text = `the depot's ${CHECKPOINT_PATH}: ${cause.message}`;
       throw unable('log-unreadable', text, 'move log/ away there: the signer sends all of it again', cause);
     }
   }

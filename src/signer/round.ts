@@ -46,7 +46,7 @@ export async function runRound(
 }
 
 /** Nothing to remember yet. */
-export function newSession({ connectAgent }: Signer): Session {
+export function newSession({ connectAgent }: Pick<Signer, 'connectAgent'>): Session {
   return {
     agent: new ReleaseAgent(connectAgent),
     verified: null,

@@ -1,8 +1,8 @@
 /** A signer whose state is older than its log, copied, damaged or gone (protocol §5, docs/how-to/recover.md). */
-import { cp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { appendFile, cp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { unable } from '../../src/failure.ts';
+import { refused, unable } from '../../src/failure.ts';
 import { oddDepot } from './odd-depot.ts';
 import { Scene } from './scene.ts';
 import type { Build } from './scene.ts';
@@ -192,6 +192,32 @@ describe('a depot that lies about the log', () => {
     expect(await scene.logged(build)).toBe('');
     await writeFile(path, honest);
     expect((await scene.sign()).result?.outcome).toBe('published');
+  });
+
+  test('its own words are no proof, whatever code they have: nothing is given up', async () => {
+    const build = await sealed('1.0');
+    const real = await scene.signerDepot();
+    const says = () => Promise.reject(refused('log-fork', 'two signers have worked with one state'));
+    const publicDepot = oddDepot(real, { read: says });
+    await expect(scene.sign({ publicDepot })).rejects.toMatchObject({
+      kind: 'unable',
+      code: 'log-unreadable',
+    });
+    const depot = oddDepot(real, { read: says });
+    expect((await scene.sign({ depot })).result).toMatchObject({ build: build.build, outcome: 'unfinished' });
+    expect((await scene.sign()).result?.outcome).toBe('published');
+  });
+
+  test('a checkpoint with a hundred lines of strangers is recovered without them', async () => {
+    await released('1.0');
+    const path = scene.path('log/checkpoint');
+    const junk = Buffer.alloc(1500).toString('base64');
+    await appendFile(path, Array.from({ length: 25 }, (_, at) => `— s${at}.example ${junk}\n`).join(''));
+    await backUp();
+    for (const name of ['journal', 'checkpoint']) await rm(inState(name));
+    await scene.sign({ recovering: true });
+    expect((await readFile(inState('checkpoint'))).length).toBeLessThan(1000);
+    expect((await scene.sign()).exit).toBe(0);
   });
 
   test('that lost some or all of it gets it again', async () => {

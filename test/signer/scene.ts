@@ -35,8 +35,8 @@ import { exitStatus } from '../../src/signer/result.ts';
 import type { BuildResult } from '../../src/signer/result.ts';
 import { recover } from '../../src/signer/recover.ts';
 import type { Recovered } from '../../src/signer/recover.ts';
-import { runRound } from '../../src/signer/round.ts';
-import type { Signer, SignerEvent, SigningQuestion } from '../../src/signer/signer.ts';
+import { newSession, runRound } from '../../src/signer/round.ts';
+import type { Session, Signer, SignerEvent, SigningQuestion } from '../../src/signer/signer.ts';
 import { createState } from '../../src/signer/new-state.ts';
 import { openState } from '../../src/signer/state.ts';
 import type { SignerState } from '../../src/signer/state.ts';
@@ -78,6 +78,8 @@ export type Odd = Partial<Pick<Signer, 'depot' | 'publicDepot' | 'connectAgent' 
   readonly named?: readonly BuildId[];
   /** As with `--recover`. */
   readonly recovering?: boolean;
+  /** Of the rounds before, as with `--watch`. */
+  readonly session?: Session;
   /** Handed the open state before the round. */
   readonly meddle?: (state: SignerState) => void;
 };
@@ -240,7 +242,7 @@ export class Scene {
 
   /** `sign --once`, as a process of its own would: state opened, one round, state closed. */
   async sign(odd: Odd = {}): Promise<Ran> {
-    const { named = [], recovering = false, meddle, ...parts } = odd;
+    const { named = [], recovering = false, session, meddle, ...parts } = odd;
     const state = await openState(this.state, this.project, { recover: recovering });
     meddle?.(state);
     const events: SignerEvent[] = [];
@@ -258,7 +260,7 @@ export class Scene {
         ...parts,
       };
       const recovered = recovering ? await recover(signer) : null;
-      const { results, log } = await runRound(signer, named);
+      const { results, log } = await runRound(signer, named, session);
       return {
         recovered,
         results,
@@ -271,6 +273,11 @@ export class Scene {
     } finally {
       await state.close();
     }
+  }
+
+  /** What a signer remembers from round to round. */
+  newSession(): Session {
+    return newSession({ connectAgent: () => Agent.connect() });
   }
 
   /** What `sign` would use as its depot. */

@@ -1,5 +1,6 @@
 /** Witnesses: a release waits until as many as the project asks for have cosigned its log (protocol §5.8, §7). */
 import { cp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { releaseProofFile } from '../../src/records/paths.ts';
@@ -93,6 +94,80 @@ test('too few: signed and logged, but nothing leaves; the log does, and the rele
   expect((await scene.sign()).result?.outcome).toBe('published');
   expect(scene.agent.signatures).toBe(signatures);
   expect(await cosigners(build)).toBe(2);
+});
+
+test.each([
+  ['a text before its line', 'x\n\n— x AAAAAAA=\n'],
+  ['nothing', ''],
+  ['a line of its key that is wrong', null],
+  ['no line of its key', '— x AAAAAAA=\n'],
+])('a witness that answers %s is away, and no more', async (_, answer) => {
+  await ask(1);
+  const [first] = witnesses;
+  const line = `— ${first?.key.name} ${Buffer.concat([first?.key.id ?? Buffer.alloc(4), Buffer.alloc(72, 1)]).toString('base64')}\n`;
+  const liar = createServer((request, response) => {
+    request.resume().once('end', () => response.end(answer ?? line));
+  });
+  await new Promise<void>((resolve) => liar.listen(0, '127.0.0.1', resolve));
+  const address = liar.address();
+  const url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`;
+  try {
+    const [honest, lying] = [scene.project.witnesses[1], scene.project.witnesses[0]];
+    if (!honest || !lying) throw new Error('two witnesses');
+    scene.project = { ...scene.project, witnesses: [{ ...lying, url }, honest] };
+    const build = await sealed('1.0');
+    expect((await scene.sign()).result?.outcome).toBe('published');
+    expect(await cosigners(build)).toBe(1);
+  } finally {
+    liar.close();
+    liar.closeAllConnections();
+  }
+});
+
+test('one that was away when the signer started is asked when it is back: a fork is noticed then', async () => {
+  await ask(1);
+  await sealed('1.0');
+  await scene.sign();
+  for (const [name, at] of [
+    ['state', scene.state],
+    ['depot', scene.path('')],
+  ] as const)
+    // prettier-ignore
+    await cp(at, join(scene.directory, `${name}.old`), { recursive: true });
+  await witnesses[1]?.stop();
+  await sealed('1.1');
+  await scene.sign();
+  for (const [name, at] of [
+    ['state', scene.state],
+    ['depot', scene.path('')],
+  ] as const) {
+    // prettier-ignore
+    await rm(at, { recursive: true });
+    await cp(join(scene.directory, `${name}.old`), at, { recursive: true });
+  }
+  // both of yesterday, and the one witness that knows better cannot be reached
+  const [knows, other] = [witnesses[0], witnesses[1]];
+  await other?.start([scene.project.log]);
+  const listed = scene.project.witnesses;
+  scene.project = {
+    ...scene.project,
+    witnesses: listed.map((each, at) => ({
+      ...each,
+      url: at === 1 ? (other?.url ?? '') : 'http://127.0.0.1:9',
+    })),
+  };
+  await scene.reopenDepot();
+  scene.pass(60);
+  await sealed('1.2');
+  const session = scene.newSession();
+  expect((await scene.sign({ session })).result?.outcome).toBe('published');
+  scene.project = {
+    ...scene.project,
+    witnesses: scene.project.witnesses.map((each, at) =>
+      at === 0 ? { ...each, url: knows?.url ?? '' } : each,
+    ),
+  };
+  await expect(scene.sign({ session })).rejects.toMatchObject({ kind: 'refused', code: 'log-fork' });
 });
 
 test('a refusal waits for no witness: it must be heard', async () => {
