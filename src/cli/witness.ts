@@ -39,8 +39,10 @@ key. Ends on SIGTERM or SIGINT once what is under way is done.`,
   noDepot: 'logs come to it',
   operands: { min: 0, max: 0 },
   example: [
-    'countersign witness --state /var/lib/witness --name witness.example.org/w1 \\',
-    '  --log countersign/hello/c2e5b1f0+5e4a9c1d+Ae0vQ7nX5y3o0mTqv1yZ8kq3b5o0l2l0m8cV9m1S3d4e',
+    '# of the log of the project file that is here',
+    'countersign witness --state witness --name witness.example.org/w1',
+    '# of any log: LOG is its verifier key, `key` in [log] of its project file',
+    'countersign witness --state witness --name witness.example.org/w1 --log "$LOG"',
   ],
   async run({ flags, globals, terminal }) {
     if (flags.state === undefined) throw wrongUse('witness', '--state DIR is missing');
@@ -109,7 +111,8 @@ function parseLog(text: string): LogKey {
 /** What a project adds to its file, to have its log witnessed. */
 const projectLines = (key: string, url: string): string[] => [
   '',
-  'for the project file, the first line above its first [table]; the URL is where the signer reaches this witness:',
+  'for the project file on every host, the first line in place of its comment # witness-quorum = 1, above the first',
+  '[table]; the URL is where the signer reaches this witness:',
   '',
   'witness-quorum = 1',
   '',

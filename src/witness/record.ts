@@ -125,6 +125,6 @@ export const damaged = (path: string, what: string, cause?: unknown): Failure =>
   unable(
     'state-damaged',
     `${path} is damaged: ${what}`,
-    'bring its newest copy back; if there is none, make a new witness with a new key: this one may have forgotten',
+    'make a new witness in another directory, with a new name, and let projects replace the old key: a copy of this one has forgotten what came since',
     cause,
   );

@@ -75,7 +75,7 @@ async function open(
       throw usage(
         'state-missing',
         `there is a key, but ${directory} is empty: what the key has cosigned is forgotten`,
-        'bring the directory back; or take the credential away, and make a new witness with a new key',
+        'is it another directory? if it is lost, take the credential away, and make a new witness with a new name',
       );
     await fill(directory, name);
   }
@@ -134,11 +134,13 @@ async function fill(directory: string, name: string): Promise<void> {
 
 function newKey(name: string): { signer: string; verifier: string } {
   try {
+    // C2SP: a URL without its scheme
+    if (name.includes('://')) throw new RangeError('a name has no scheme');
     return generateWitnessKey(name);
   } catch (error) {
     throw usage(
       'wrong-usage',
-      `--name: '${name}' is not the name of a key: no spaces, no plus`,
+      `--name: '${name}' is not the name of a key: no spaces, no plus, no https://`,
       'a URL without https:// is best, like witness.example.org/w1',
       error,
     );

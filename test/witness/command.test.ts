@@ -121,7 +121,8 @@ test('which logs: several, one by another name than its key; none is an error, a
 test('names that no key can have', async () => {
   for (const name of ['', 'a b', 'a+b', 'a\nb'])
     await expect(new WitnessHost(state).start([log], name)).rejects.toMatchObject({ code: 'wrong-usage' });
-  expect(await refused([...LOG, '--name', 'a b'])).toEqual([2, 'wrong-usage']);
+  for (const name of ['a b', 'https://witness.example.org/w1'])
+    expect(await refused([...LOG, '--name', name])).toEqual([2, 'wrong-usage']);
 });
 
 test('the key as a credential: only with the state that it was made with', async () => {
