@@ -57,7 +57,10 @@ export class History {
     return [...this.#builds.values()];
   }
 
-  /** The build that (project, version) is bound to; null if there is none, or it was refused before an intent. */
+  /**
+   * The build that (project, version) is bound to: the one with its intent, for ever; before there is one, the last that
+   * was approved. Null if there is none, or it was refused.
+   */
   holder(project: ProjectName, version: Version): BuildHistory | null {
     const build = this.#versions.get(`${project}/${version}`);
     const holder = build === undefined ? null : this.build(build);
@@ -97,8 +100,14 @@ export class History {
       ...before,
       ...change(before, entry, index),
     });
-    if (entry.type === 'approval') this.#versions.set(`${project}/${version}`, build);
+    this.#bind(entry);
     for (const key of entry.keys) this.#keys.add(key);
+  }
+
+  #bind({ type, build, project, version }: BuildEntry): void {
+    const isDecided = Boolean(this.holder(project, version)?.intent);
+    if (type === 'intent' || (type === 'approval' && !isDecided))
+      this.#versions.set(`${project}/${version}`, build);
   }
 }
 

@@ -68,13 +68,12 @@ export class Journal {
   }
 
   /**
-   * Logs the entry; when it returns, the disk has it. Throws RangeError, before anything is written, for an
-   * entry that would repeat another or cannot come here; unable(`disk`).
+   * Logs the entry; when it returns, the disk has it. Throws, before anything is written, refused(`entry-impossible`)
+   * for one that would repeat another or cannot come here: of that build's, not the end of all others'; unable(`disk`).
    */
   async append(entry: LogEntry): Promise<void> {
     const leaf = encodeLogEntry(entry);
-    if (leaf.length > LOG_ENTRY_MAX) throw new RangeError(`a log entry of ${leaf.length} bytes`);
-    this.history.check(entry);
+    this.#check(entry, leaf);
     await this.#file.write(leaf);
     await this.#file.sync();
     // Only now: no checkpoint may cover what a power cut could take back.
@@ -133,6 +132,17 @@ export class Journal {
 
   close(): Promise<void> {
     return this.#file.close();
+  }
+
+  #check(entry: LogEntry, leaf: Buffer): void {
+    try {
+      if (leaf.length > LOG_ENTRY_MAX) throw new RangeError(`a log entry of ${leaf.length} bytes`);
+      this.history.check(entry);
+    } catch (cause) {
+      if (!(cause instanceof RangeError)) throw cause;
+      const hint = 'nothing was logged or signed; countersign log verify says whether the log is in order';
+      throw refused('entry-impossible', `the log does not go on so: ${cause.message}`, hint, cause);
+    }
   }
 
   #take(entry: LogEntry, leaf: Buffer): void {

@@ -122,6 +122,17 @@ test('a refused approval never held the version', () => {
   expect(history.holder(project, version)?.build).toBe(build);
 });
 
+test('a version is for ever the build’s with its intent, whatever is approved before or after', () => {
+  const history = historyOf('approval', 'statement');
+  history.add(entry('approval', next), 2);
+  expect(history.holder(project, version)?.build).toBe(next);
+  history.add(entry('refusal', next), 3);
+  history.add(entry('intent'), 4);
+  expect(history.holder(project, version)?.build).toBe(build);
+  history.add(entry('approval', toBuildId('01jd9v7q3m4n5p6r7s8t9vwxz1', 'test')), 5);
+  expect(history.holder(project, version)?.build).toBe(build);
+});
+
 test('entries of one build agree on what it is', () => {
   const history = historyOf('approval');
   expect(() => history.check({ ...entry('statement'), version: toVersion('2.0', 'test') })).toThrow(

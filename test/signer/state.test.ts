@@ -172,7 +172,7 @@ describe('the journal', () => {
   test('takes no entry that would repeat another, and writes none of it', async () => {
     const state = await open();
     await state.journal.append(entry('1'));
-    await expect(state.journal.append(entry('1'))).rejects.toThrow(RangeError);
+    await expect(state.journal.append(entry('1'))).rejects.toMatchObject({ code: 'entry-impossible' });
     await state.close();
     expect(readFileSync(join(directory, 'journal'), 'utf8').match(/\n/g)).toHaveLength(1);
   });
