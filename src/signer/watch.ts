@@ -63,10 +63,13 @@ async function attempt(signer: Signer, round: () => Promise<unknown>): Promise<v
   }
 }
 
-/** Only after a round: one that finds our log behind the depot's ends, and nothing may be added to such a log. */
+/**
+ * Only after a round: one that finds our log behind the depot's ends, and nothing may be added to such a log. An entry
+ * that is dated a day ahead is none that the log goes on from, either: our clock was wrong, or it is not our entry.
+ */
 async function beat({ state: { journal }, loadProject, now }: Signer): Promise<void> {
   const { newest } = journal.history;
-  if (newest !== null && now().getTime() - timestampDate(newest).getTime() < HEARTBEAT_MS) return;
+  if (newest !== null && Math.abs(now().getTime() - timestampDate(newest).getTime()) < HEARTBEAT_MS) return;
   const { name } = await loadProject();
   await journal.append(heartbeat(name, timestamp(now())));
 }

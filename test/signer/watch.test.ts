@@ -3,6 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { unable } from '../../src/failure.ts';
 import { Agent } from '../../src/openpgp/agent.ts';
+import { heartbeat } from '../../src/records/log-entry.ts';
+import { timestamp, toTimestamp } from '../../src/records/names.ts';
 import type { Signer, SignerEvent } from '../../src/signer/signer.ts';
 import { openState } from '../../src/signer/state.ts';
 import type { SignerState } from '../../src/signer/state.ts';
@@ -104,6 +106,17 @@ test('with nothing to do, it says every day that it is there; a signer that come
     build: null,
     keys: [],
   });
+});
+
+test('an entry that is dated years ahead silences nobody: the next heartbeat is dated by this clock', async () => {
+  const state = await openState(scene.state, scene.project);
+  await state.journal.append(heartbeat(scene.project.name, toTimestamp('2099-01-01T00:00:00Z', 'test')));
+  await state.close();
+  const signer = await startWatch(scene);
+  await signer.rounds(3);
+  await signer.close();
+  const times = (await scene.log()).map(({ time }) => time);
+  expect(times).toEqual(['2099-01-01T00:00:00Z', timestamp(scene.now())]);
 });
 
 test('no heartbeat before a round has gone through: who knows what the depot has', async () => {
