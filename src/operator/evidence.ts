@@ -1,4 +1,7 @@
-/** What the files of a build prove: names are the depot's word, signatures and log proofs are not. */
+/**
+ * What the files of a build prove: names are the depot's word, signatures and log proofs are not. The log's key is
+ * enough here: what a release lacks of witnesses, a release from before them say, is for its consumers.
+ */
 import { Failure } from '../failure.ts';
 import { MAX_SIGNATURE_BYTES } from '../openpgp/signature.ts';
 import { verifyDetached } from '../openpgp/verify.ts';
@@ -26,7 +29,7 @@ import {
   statementSignatureFile,
 } from '../records/paths.ts';
 import type { Refusal } from '../records/refusal.ts';
-import { PROOF_MAX } from '../tlog/proof.ts';
+import { PROOF_MAX, unwitnessed } from '../tlog/proof.ts';
 import type { Depot } from '../tree/tree.ts';
 
 export interface Evidence {
@@ -102,7 +105,7 @@ async function provenRelease(
   const proof = await depot.read(buildPath(build, releaseProofFile), PROOF_MAX);
   const entry = await depot.read(buildPath(build, logEntryFile), RECORD_MAX);
   if (proof === null || entry === null) return null;
-  const proven = attempt(() => verifyReleaseEntry(proof, entry, project.log));
+  const proven = attempt(() => verifyReleaseEntry(proof, entry, unwitnessed(project.log)));
   if (proven instanceof Failure || proven.entry.build !== build) return null;
   // the release of this version may be that of another build
   const visible = `${releaseDir(approval.project, version)}/countersign`;
@@ -121,7 +124,7 @@ export async function provenRefusal(
   const proof = await depot.read(buildPath(build, refusalProofFile), PROOF_MAX);
   const bytes = await depot.read(buildPath(build, refusalFile), RECORD_MAX);
   if (proof === null || bytes === null) return null;
-  const proven = attempt(() => verifyRefusal(proof, bytes, project.log));
+  const proven = attempt(() => verifyRefusal(proof, bytes, unwitnessed(project.log)));
   if (proven instanceof Failure || proven.refusal.build !== build) return null;
   return { refusal: proven.refusal, logIndex: proven.index };
 }

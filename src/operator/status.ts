@@ -79,7 +79,8 @@ export async function* listStatus(
         `the depot has no build ${build}`,
         'countersign status lists all of them',
       );
-    yield { ...status, log: await readBuildLog(project, depot, build, readingLog) };
+    const log = await readBuildLog(project, depot, build, readingLog);
+    yield { ...status, ...undelivered(status, log), log };
     return;
   }
   const listed: BuildId[] = [];
@@ -136,6 +137,16 @@ async function statusOf(
 
 type Explanation = Pick<BuildStatus, 'why' | 'hint'>;
 
+/** The log goes out before what it names, which may have to wait for witnesses. */
+function undelivered({ state }: BuildStatus, { entries }: BuildLog): Explanation | null {
+  const release = entries.find(({ type }) => type === 'release');
+  if (release === undefined || (state !== 'built' && state !== 'approved')) return null;
+  return {
+    why: `its release is in the log (entry ${release.index}): the signer has not delivered it yet`,
+    hint: 'does it wait for witnesses? on H: countersign sign says so, and finishes it',
+  };
+}
+
 /** What there is of the build, and whether another one is released as its version. */
 type Found = Evidence & { readonly taken: boolean };
 
@@ -183,7 +194,7 @@ function wayOn({ project, version }: Approval, { taken, refusal }: Found): strin
   if (taken) return `${project} ${version} is released: approve another version`;
   const again = `a new approval: countersign approve ${version} --tickets DIR`;
   const held = refusal?.reasons.some(({ code }) => code === 'version-taken') === true;
-  return held ? `use the ticket of that build; once it has expired, ${again}` : again;
+  return held ? `go on with that build if you have its ticket; once it has expired, ${again}` : again;
 }
 
 /** What keeps the signer from it; null when nothing does. */

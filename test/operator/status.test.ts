@@ -152,7 +152,7 @@ describe('where a build stands, and why it waits', () => {
     const files = refusalFiles({ entry: { records: { 'refusal.json': sha256Hex(record) } } });
     await put(new Map([...approvalFiles(), ...files]).set('refusal.json', record));
     expect((await status())?.hint).toBe(
-      'use the ticket of that build; once it has expired, a new approval: countersign approve 1.0 --tickets DIR',
+      'go on with that build if you have its ticket; once it has expired, a new approval: countersign approve 1.0 --tickets DIR',
     );
     await put(releaseFiles({ entry: { build: otherBuild } }), 'releases/hello/1.0/countersign');
     expect((await status())?.hint).toBe('hello 1.0 is released: approve another version');
@@ -244,6 +244,18 @@ describe('what the log says of one build', () => {
         { index: 4, type: 'conflict', time },
       ],
       problem: null,
+    });
+  });
+
+  test('a release that is logged and not here yet waits for more than the signer', async () => {
+    await put(statementFiles());
+    log.add([entry('approval'), entry('statement'), entry('intent')]);
+    expect(await status()).toMatchObject({ state: 'built', why: 'it waits for the signer' });
+    log.add([entry('release')]);
+    expect(await status()).toMatchObject({
+      state: 'built',
+      why: 'its release is in the log (entry 3): the signer has not delivered it yet',
+      hint: expect.stringContaining('witnesses'),
     });
   });
 
