@@ -65,6 +65,8 @@ The ticket is secret: hand it to the builder and to nobody else.`,
     "countersign approve 1.4.0 --artifact 'app-*.tgz' --tickets ./tickets",
     'scp -p tickets/b1.ticket builder:',
     'ssh builder countersign attest --ticket b1.ticket app-1.4.0.tgz',
+    '# the ticket only once the approval is in the log; a short time while trying',
+    'countersign approve 1.4.1 --wait --expires 10m --tickets ./tickets',
   ],
   async run({ flags, globals, operands: [version = ''], terminal }) {
     if (flags.tickets === undefined) throw wrongUse('approve', '--tickets DIR is missing');
@@ -108,7 +110,11 @@ The ticket is secret: hand it to the builder and to nobody else.`,
       terminal.result(submitted.build);
       for (const [slot, path] of Object.entries(submitted.tickets))
         terminal.show(`ticket of ${slot}: `, bold(path));
-      terminal.hint('hand the ticket to the builder, there: countersign attest --ticket FILE PATH...');
+      terminal.hint(
+        taken === null
+          ? 'hand the ticket to the builder, there: countersign attest --ticket FILE PATH...'
+          : 'mind the warning above before the ticket goes to the builder: a build that the signer refuses is in vain',
+      );
       return EXIT.done;
     } finally {
       depot.close();

@@ -9,7 +9,7 @@ import { RECORD_MAX } from '../records/canonical.ts';
 import { newBuildId } from '../records/names.ts';
 import type { BuildId, Version } from '../records/names.ts';
 import { approvalFile, buildPath, logEntryFile, releaseDir, releaseProofFile } from '../records/paths.ts';
-import { PROOF_MAX } from '../tlog/proof.ts';
+import { PROOF_MAX, unwitnessed } from '../tlog/proof.ts';
 import { listBuilds } from '../tree/builds.ts';
 import type { Depot } from '../tree/tree.ts';
 import { gatherEvidence } from './evidence.ts';
@@ -24,7 +24,7 @@ export async function releasedBuild(
   const proof = await depot.read(`${directory}/${releaseProofFile}`, PROOF_MAX);
   const entry = await depot.read(`${directory}/${logEntryFile}`, RECORD_MAX);
   if (proof === null || entry === null) return null;
-  const proven = attempt(() => verifyReleaseEntry(proof, entry, project.log));
+  const proven = attempt(() => verifyReleaseEntry(proof, entry, unwitnessed(project.log)));
   if (proven instanceof Failure) return null;
   const { build, project: name, version: released } = proven.entry;
   return name === project.name && released === version ? build : null;
@@ -79,7 +79,7 @@ async function whyHeld(
     case 'expired':
       return null;
     case 'approved':
-      return `approved until ${approval.expires}: use its ticket, or approve again after that`;
+      return `approved until ${approval.expires}: go on with it if you have its ticket, else approve again after that, or another version`;
     case 'built':
     case 'verified':
     case 'signed':

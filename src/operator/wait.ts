@@ -76,7 +76,10 @@ export async function waitForLog(
     if (refusal !== null) throw wasRefused(approval, refusal.refusal);
     if (isExpired(approval, now())) throw notLogged(approval, 'the signer did not log the approval in time');
     if (stop.aborted)
-      throw notLogged(approval, 'stopped before the signer had logged the approval: its tickets are gone');
+      throw notLogged(
+        approval,
+        'stopped before the signer had logged the approval: its tickets are gone, the approval stays',
+      );
     await sleep(POLL_MS, undefined, { signal: stop }).catch(() => {});
   }
 }
@@ -108,5 +111,5 @@ const notLogged = ({ build, version, expires }: Approval, what: string): Failure
   unable(
     'approval-not-logged',
     `build ${build}: ${what}`,
-    `no ticket was written, and the build expires at ${expires}; then countersign approve ${version} again`,
+    `no ticket was written, and the build expires at ${expires}: ${version} is its own until then; approve another version, or wait (to try things out, --expires 10m)`,
   );

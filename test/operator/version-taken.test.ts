@@ -50,7 +50,7 @@ describe('a version is taken', () => {
   test('as long as a build of it waits for its statement', async () => {
     await put(approvalFiles(approval));
     expect(await taken()).toBe(
-      `hello 1.0 is that of build ${build}, approved until ${approval.expires}: use its ticket, or approve again after that`,
+      `hello 1.0 is that of build ${build}, approved until ${approval.expires}: go on with it if you have its ticket, else approve again after that, or another version`,
     );
     expect(await taken(approval.version, minutes(300))).toBeNull();
   });
