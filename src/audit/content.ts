@@ -19,8 +19,8 @@ export class Content {
   }
 
   /**
-   * Takes in the next entry. One that is no entry, or cannot come here, is not taken in and becomes a finding; `before`
-   * is called with any other, before it is.
+   * Takes in the next entry. One that is no entry, or cannot come here, is not taken in and becomes a finding; one that
+   * is only dated wrong becomes one, too; `before` is called with any that is taken in, before it is.
    */
   take(leaf: Buffer, index: number, findings: Findings, before?: (entry: LogEntry) => void): void {
     const entry = read(leaf);
@@ -36,6 +36,10 @@ export class Content {
       if (!(error instanceof RangeError)) throw error;
       findings.add('entry-order', [index, index], null, `entry ${index}: ${error.message}`);
       return;
+    }
+    if (this.order.isSetBack(entry)) {
+      const text = `entry ${index}: it is dated ${entry.time}, more than ten minutes before those before it`;
+      findings.add('entry-time', [index, index], null, text);
     }
     before?.(entry);
     this.order.take(entry);

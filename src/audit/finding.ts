@@ -18,6 +18,8 @@ export type FindingCode =
   | 'entry-malformed'
   /** Signed by the log, but nothing that may come after what came before. */
   | 'entry-order'
+  /** It is dated long before those before it. */
+  | 'entry-time'
   /** Fewer witnesses than the project asks for. */
   | 'witnesses-missing'
   /** More is wrong than is worth telling apart. */

@@ -6,16 +6,19 @@ import { Failure } from '../failure.ts';
 import type { Witness } from '../policy/project.ts';
 import { Order } from '../policy/order.ts';
 import type { LogEntry } from '../records/log-entry.ts';
-import type { Timestamp } from '../records/names.ts';
+import type { ProjectName, Timestamp } from '../records/names.ts';
 import { timestamp, timestampDate } from '../records/names.ts';
 import type { LogTrust } from '../tlog/proof.ts';
 import type { Head, LogReader } from '../tree/log/reader.ts';
 import { Content } from './content.ts';
 import { readEntry } from './entries.ts';
 import { Findings } from './finding.ts';
-import type { Alert, News } from './monitor/alert.ts';
+import type { FindingCode } from './finding.ts';
+import { Alarms } from './monitor/alarm.ts';
+import type { Alarm } from './monitor/alarm.ts';
+import type { Alert, AlertCode, News } from './monitor/alert.ts';
 import type { Expected } from './monitor/expected.ts';
-import type { Alarm, Memory } from './monitor/memory.ts';
+import type { Memory } from './monitor/memory.ts';
 import { askWitness, forkText } from './monitor/witnesses.ts';
 import type { Seen } from './monitor/witnesses.ts';
 import { requireHead, witnessesMissing } from './verify.ts';
@@ -23,9 +26,13 @@ import { requireHead, witnessesMissing } from './verify.ts';
 export interface Watch {
   readonly reader: LogReader;
   readonly trust: LogTrust;
+  /** Whose log it is. */
+  readonly project: ProjectName;
   readonly witnesses: readonly Witness[];
   /** Null on the first pass. */
   readonly memory: Memory | null;
+  /** Those of the passes before that nobody has ended yet. */
+  readonly alarms: readonly Alarm[];
   /** Null: any release is news. */
   readonly expected: Expected | null;
   /** The age in seconds at which the newest entry is too old; null: any will do. */
@@ -44,12 +51,16 @@ export interface Pass {
   /** Whether so much of it could not that the pass says nothing. */
   readonly blinded: boolean;
   readonly head: Head | null;
+  /** What to keep of alarms, by name. */
+  readonly alarms: ReadonlyMap<string, Alarm>;
   /** What to remember; null: what was. */
   readonly memory: Memory | null;
 }
 
-/** L gets a checkpoint after the witnesses: so long nobody wonders. */
+/** L gets a checkpoint after the witnesses, clocks differ: so long nobody wonders. */
 const GRACE_SECONDS = 600;
+
+const ALERTS: Partial<Record<FindingCode, AlertCode>> = { 'entry-order': 'order', 'entry-time': 'time' };
 
 /** Looks once. Throws usage, unable where there is no log to look at. */
 export async function look(watch: Watch): Promise<Pass> {
@@ -61,12 +72,12 @@ class Looking {
   readonly #alerts: Alert[] = [];
   readonly #news: News[] = [];
   readonly #blind: Failure[] = [];
-  #alarm: Alarm | null;
+  readonly #alarms: Alarms;
   #blinded = false;
 
   constructor(watch: Watch) {
     this.#watch = watch;
-    this.#alarm = watch.memory?.alarm ?? null;
+    this.#alarms = new Alarms(watch.alarms);
   }
 
   async pass(): Promise<Pass> {
@@ -87,17 +98,17 @@ class Looking {
 
   #result(head: Head | null, grown: Pick<Memory, 'seen' | 'order'> | null): Pass {
     const { memory } = this.#watch;
-    // nothing that is not of one log is ever remembered over what was
-    const kept = memory ?? (head && { ...head, seen: 0, order: new Order() });
-    const next = head && grown && this.#alarm === null ? { ...head, ...grown } : kept;
-    const alarms = this.#alarm ? [this.#alarm] : [];
+    // nothing that is not of one log is ever remembered over what was, and nothing at all while an alarm stands
+    const { all: alarms, kept } = this.#alarms;
+    const first = memory ?? (head && { ...head, seen: 0, order: new Order() });
     return {
       alerts: [...alarms, ...this.#alerts],
       news: this.#news,
       blind: this.#blind,
       blinded: this.#blinded,
       head,
-      memory: next && { ...next, alarm: this.#alarm },
+      alarms: kept,
+      memory: alarms.length > 0 ? memory : head && grown ? { ...head, ...grown } : first,
     };
   }
 
@@ -151,11 +162,12 @@ class Looking {
         content.take(leaf, index, findings, (entry) => {
           this.#judge(entry, index);
           // what is said again is read again, and so what came before it must be kept as it was
-          if (this.#alerts.length > said) quiet ??= { seen: index, order: content.order.copy() };
+          if (this.#alerts.length > said || findings.count > 0)
+            quiet ??= { seen: index, order: content.order.copy() };
         });
         for (const { code, text } of findings.listed) {
           quiet ??= { seen: index, order: content.order.copy() };
-          this.#alerts.push({ code: code === 'entry-order' ? 'order' : 'entry-malformed', text, index });
+          this.#alerts.push({ code: ALERTS[code] ?? 'entry-malformed', text, index });
         }
         next = index + 1;
       }
@@ -165,9 +177,17 @@ class Looking {
   }
 
   #judge(entry: LogEntry, index: number): void {
+    const { expected, project: ours } = this.#watch;
+    if (entry.project !== ours) {
+      // H refuses what its own approvers meant for another project, and writes nothing else of one
+      if (entry.type === 'refusal') return;
+      const text = `entry ${index} (${entry.type}) is of project ${entry.project}, in the log of ${ours}`;
+      const named = entry.type === 'heartbeat' ? {} : { build: entry.build, version: entry.version };
+      this.#alerts.push({ code: 'foreign', text, index, ...named });
+      return;
+    }
     if (entry.type !== 'release' && entry.type !== 'conflict') return;
     const { build, project, version, time } = entry;
-    const { expected } = this.#watch;
     if (entry.type === 'conflict') {
       const text = `builders of ${version}, build ${build}, disagreed after it was decided to sign (entry ${index})`;
       this.#alerts.push({ code: 'conflict', text, index, build, version });
@@ -184,7 +204,8 @@ class Looking {
     if (maxAge === null) return;
     const newest = await this.#newest(head);
     const age = newest === null ? Infinity : (now().getTime() - timestampDate(newest).getTime()) / 1000;
-    if (age > maxAge)
+    // one that is to come would be fresh for ever
+    if (age > maxAge || age < -GRACE_SECONDS)
       this.#alerts.push({
         code: 'stale-head',
         text: newest === null ? 'the log has no entry' : `the newest entry of the log is of ${newest}`,
@@ -228,8 +249,8 @@ class Looking {
     }
   }
 
-  /** The first one is kept until somebody has looked at it: those after it may only be its consequences. */
+  /** Each is said, and kept, until somebody has looked at it: none may hide another. */
   #alert(code: Alarm['code'], text: string, evidence: readonly string[]): void {
-    this.#alarm ??= { code, text, evidence };
+    this.#alarms.add({ code, text, evidence });
   }
 }

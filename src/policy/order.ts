@@ -3,9 +3,9 @@
  * a log of a quarter of a million builds can be gone through, and gone on with from where somebody stopped. Pure.
  */
 import { closedObject, integer, listOf, text } from '../records/fields.ts';
-import { toBuildId, toProjectName, toVersion } from '../records/names.ts';
+import { timestampDate, toBuildId, toProjectName, toTimestamp, toVersion } from '../records/names.ts';
 import type { BuildEntry, LogEntry } from '../records/log-entry.ts';
-import type { BuildId, ProjectName, Sha256, Slot, Version } from '../records/names.ts';
+import type { BuildId, ProjectName, Sha256, Slot, Timestamp, Version } from '../records/names.ts';
 import type { Json } from '../records/canonical.ts';
 import { approvalFile, manifestFile, parseBuildFile, refusalFile, releaseFile } from '../records/paths.ts';
 import type { BuildFile } from '../records/paths.ts';
@@ -29,17 +29,23 @@ interface Statement {
   readonly sha256: Sha256;
 }
 
+/** A clock may be set right by so much, and nobody is told. */
+const SET_BACK_MS = 10 * 60 * 1000;
+
 export class Order {
   readonly #builds = new Map<BuildId, Course>();
   /** What an intent has been logged for: a version is one build's. */
   readonly #intended = new Map<ProjectName, Set<Version>>();
   /** Names that many builds share, once each. */
   readonly #shared = new Map<string, string>();
+  /** The time of the newest entry since the clock was last set back. */
+  #newest: Timestamp | null = null;
 
   /**
    * Throws RangeError if no log goes on with the entry: a build has at most one approval, one statement a
    * slot, one intent and one release, in that order; a refusal, before the intent, ends it; after the intent each
-   * further statement is a conflict once. A version has at most one intent. Each names the record that it is about. A heartbeat may come anywhere.
+   * further statement is a conflict once. A version has at most one intent. Each names the record that it is about.
+   * A heartbeat may come anywhere.
    */
   check(entry: LogEntry): void {
     if (entry.type === 'heartbeat') return;
@@ -50,8 +56,19 @@ export class Order {
       throw new RangeError(`no ${entry.type} of build ${entry.build} can come here`);
   }
 
+  /**
+   * Whether the entry is dated more than ten minutes before those before it: once for each time that the clock was set
+   * back. For whoever reads a log; a signer goes on whatever its clock says.
+   */
+  isSetBack({ time }: LogEntry): boolean {
+    if (this.#newest === null || time >= this.#newest) return false;
+    return timestampDate(this.#newest).getTime() - timestampDate(time).getTime() > SET_BACK_MS;
+  }
+
   /** Takes in an entry that `check` has let pass. */
   take(entry: LogEntry): void {
+    if (this.#newest === null || entry.time > this.#newest || this.isSetBack(entry))
+      this.#newest = entry.time;
     if (entry.type === 'heartbeat') return;
     let course = this.#builds.get(entry.build);
     if (!course) {
@@ -81,6 +98,7 @@ export class Order {
   /** As it is now, whatever the original goes on with. */
   copy(): Order {
     const copy = new Order();
+    copy.#newest = this.#newest;
     for (const [build, course] of this.#builds) {
       copy.#builds.set(build, { ...course });
       copy.#note(course);
@@ -90,16 +108,19 @@ export class Order {
 
   /** All of it, for `Order.from`. */
   save(): Json {
-    return [...this.#builds].map(([build, { project, version, steps, statements }]) => ({
+    const builds = [...this.#builds].map(([build, { project, version, steps, statements }]) => ({
       ...{ build, project, version, steps, statements },
     }));
+    return { newest: this.#newest, builds };
   }
 
   /** What `save` gave. Throws refused for anything else. */
   static from(saved: unknown): Order {
     const order = new Order();
     const bounds = { min: 0, max: Number.MAX_SAFE_INTEGER };
-    listOf(saved, 'builds', bounds, (value, where) => {
+    const { newest, builds } = closedObject(saved, 'order', ['newest', 'builds']);
+    order.#newest = newest === null ? null : toTimestamp(newest, 'newest');
+    listOf(builds, 'builds', bounds, (value, where) => {
       const build = closedObject(value, where, ['build', 'project', 'version', 'steps', 'statements']);
       const course = {
         project: toProjectName(build.project, where),

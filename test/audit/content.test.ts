@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { verifyLog } from '../../src/audit/verify.ts';
 import { Order } from '../../src/policy/order.ts';
-import { encodeLogEntry } from '../../src/records/log-entry.ts';
+import { encodeLogEntry, heartbeat } from '../../src/records/log-entry.ts';
 import type { BuildEntryType } from '../../src/records/log-entry.ts';
+import { timestamp } from '../../src/records/names.ts';
 import { parseWitnessKey, parseWitnessSigner, generateWitnessKey } from '../../src/tlog/cosignature.ts';
 import { openLog } from '../../src/tree/log/reader.ts';
-import { MadeLog, entries, entry, leaves, versionOf } from '../harness/made-log.ts';
+import { MadeLog, PROJECT, entries, entry, leaves, timeOf, versionOf } from '../harness/made-log.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'cs-content-'));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -63,6 +64,19 @@ test('a version is one build’s: an intent for another is named', async () => {
   // the first one was refused: the second may have its name
   const first = [entry('approval', 0, 0), entry('refusal', 0, 1)];
   expect(await verify(made(...leaves([...first, ...second])))).toEqual([]);
+});
+
+test('an entry that is dated before those before it is named, and taken in', async () => {
+  const at = (minute: number) => ({ time: timeOf(minute) });
+  const approval = { ...entry('approval', 0, 0), ...at(100) };
+  const statement = { ...entry('statement', 0, 1), ...at(90) };
+  const intent = { ...entry('intent', 0, 2), ...at(89) };
+  const release = { ...entry('release', 0, 3), ...at(95) };
+  const years = heartbeat(PROJECT, timestamp(new Date('2099-01-01T00:00:00Z')));
+  expect(await verify(made(...leaves([approval, statement, intent, release])))).toEqual([['entry-time', 2]]);
+  expect(await verify(made(...leaves([approval, years, statement, intent, release])))).toEqual([
+    ['entry-time', 2],
+  ]);
 });
 
 test('an empty log is a log, and so is one of full tiles', async () => {

@@ -9,11 +9,14 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { look } from '../../src/audit/monitor.ts';
 import type { Pass, Watch } from '../../src/audit/monitor.ts';
+import { formatAlarm, parseAlarm } from '../../src/audit/monitor/alarm.ts';
+import type { Alarm } from '../../src/audit/monitor/alarm.ts';
 import { Expected } from '../../src/audit/monitor/expected.ts';
 import { formatMemory, parseMemory } from '../../src/audit/monitor/memory.ts';
 import type { Memory } from '../../src/audit/monitor/memory.ts';
 import { heartbeat } from '../../src/records/log-entry.ts';
 import type { LogEntry } from '../../src/records/log-entry.ts';
+import { toProjectName } from '../../src/records/names.ts';
 import { generateWitnessKey, parseWitnessKey, parseWitnessSigner } from '../../src/tlog/cosignature.ts';
 import { LogReader, openLog } from '../../src/tree/log/reader.ts';
 import { MadeLog, PROJECT, buildId, entries, entry, leaves, timeOf } from '../harness/made-log.ts';
@@ -25,9 +28,12 @@ let count = 0;
 let log: MadeLog;
 /** What a state file has between two looks. */
 let remembered: Buffer | null;
+/** The evidence beside it, by name. */
+let kept: Map<string, Alarm>;
 beforeEach(() => {
   log = new MadeLog(join(scratch, `log-${++count}`));
   remembered = null;
+  kept = new Map();
 });
 
 const add = (...all: LogEntry[]): string => log.add(leaves(all));
@@ -38,11 +44,14 @@ async function hour(more: Partial<Watch> = {}, at = log): Promise<Pass> {
   const trust = more.trust ?? log.trust;
   const reader = new LogReader(await openLog({ kind: 'directory', directory: at.directory }), trust);
   const memory: Memory | null = remembered && parseMemory(remembered, trust);
-  const given = { reader, trust, witnesses: [], memory, expected: null, maxAge: null, seen: false };
-  const pass = await look({ ...given, now: () => new Date(timeOf(log.size)), ...more });
+  const given = { reader, trust, project: PROJECT, witnesses: [], memory, alarms: [...kept.values()] };
+  const usual = { expected: null, maxAge: null, seen: false, now: () => new Date(timeOf(log.size)) };
+  const pass = await look({ ...given, ...usual, ...more });
+  for (const [name, alarm] of pass.alarms) kept.set(name, parseAlarm(formatAlarm(alarm), name));
   if (pass.memory) remembered = formatMemory(pass.memory);
   return pass;
 }
+const LIFE = ['approval', 'statement', 'intent', 'release'] as const;
 const codes = ({ alerts }: Pass): string[] =>
   alerts.map(({ code, index }) => `${code}${index === undefined ? '' : ` ${index}`}`);
 const releases = ({ news }: Pass): string[] => news.map(({ version }) => version);
@@ -96,6 +105,36 @@ describe('a log that grows', () => {
     expect(codes(await hour())).toEqual(['conflict 11', 'order 13']);
   });
 
+  test('an entry of another project is said, whatever is expected; but H refuses builds that were meant for one', async () => {
+    const foreign = (each: LogEntry): LogEntry => ({ ...each, project: toProjectName('gadget', 'test') });
+    grow(8);
+    add(entry('approval', 2, 8), foreign(entry('refusal', 3, 9)));
+    const expected = new Expected('1.0\n1.1\n1.4');
+    expect(codes(await hour({ expected }))).toEqual([]);
+    add(...LIFE.map((type, at) => foreign(entry(type, 4, 10 + at))), foreign(heartbeat(PROJECT, timeOf(14))));
+    const pass = await hour({ expected });
+    expect(codes(pass)).toEqual([10, 11, 12, 13, 14].map((index) => `foreign ${index}`));
+    expect(releases(pass)).toEqual([]);
+    expect(codes(await hour({ expected, seen: true }))).toHaveLength(5);
+    expect(codes(await hour({ expected }))).toEqual([]);
+  });
+
+  test('an entry that is dated before those before it is said, once for each time', async () => {
+    const beat = (minute: number) => heartbeat(PROJECT, timeOf(minute));
+    grow(12);
+    add(beat(30), beat(20), beat(31));
+    expect(codes(await hour())).toEqual([]);
+    // seen in one look or in several
+    add(beat(20));
+    expect(codes(await hour())).toEqual(['time 15']);
+    add(beat(21), beat(31), { ...entry('approval', 3, 0), time: timeOf(-100) });
+    expect(codes(await hour())).toEqual(['time 15', 'time 18']);
+    expect(codes(await hour({ seen: true }))).toEqual(['time 15', 'time 18']);
+    expect(codes(await hour())).toEqual([]);
+    add({ ...entry('statement', 3, 0), time: timeOf(-99) });
+    expect(codes(await hour())).toEqual([]);
+  });
+
   test('a log that is too old, until it goes on', async () => {
     grow(12);
     const now = () => new Date(Date.parse(timeOf(11)) + 3_600_000);
@@ -103,6 +142,9 @@ describe('a log that grows', () => {
     expect(codes(await hour({ now, maxAge: 3_599 }))).toEqual(['stale-head']);
     add(heartbeat(PROJECT, timeOf(13)));
     expect(codes(await hour({ now, maxAge: 3_599 }))).toEqual([]);
+    // one that is to come would be fresh for ever
+    add(heartbeat(PROJECT, timeOf(11 + 60 + 11)));
+    expect(codes(await hour({ now, maxAge: 3_599 }))).toEqual(['stale-head']);
   });
 });
 
@@ -129,8 +171,18 @@ describe('a log that is not what it was', () => {
     grow(340);
     expect((await hour()).alerts).toMatchObject([{ code: 'fork', evidence: [before, after] }]);
     expect((await hour({ seen: true })).alerts).toHaveLength(1);
+    // the state alone moved away: the fork is not made the truth by that
+    const state = remembered;
     remembered = null;
-    expect(codes(await hour())).toEqual([]);
+    expect((await hour({}, other)).alerts).toMatchObject([{ code: 'fork', evidence: [before, after] }]);
+    expect(remembered).toBeNull();
+    // the evidence moved away: it goes on from the last good checkpoint
+    remembered = state;
+    kept.clear();
+    expect(codes(await hour({}, other))).toEqual(['fork']);
+    kept.clear();
+    const pass2 = await hour();
+    expect([codes(pass2), releases(pass2).at(0)]).toEqual([[], '1.75']);
   });
 
   test('a rollback, and a log that is gone', async () => {
@@ -141,11 +193,44 @@ describe('a log that is not what it was', () => {
     expect(pass.alerts).toMatchObject([{ code: 'rollback', evidence: [before, other.checkpoint()] }]);
     expect(codes(await hour())).toEqual(['rollback']);
 
-    remembered = null;
+    kept.clear();
     await hour();
     rmSync(log.directory, { recursive: true });
     log.write('tile/x', Buffer.alloc(0));
     expect((await hour()).alerts).toMatchObject([{ code: 'rollback', evidence: [before] }]);
+  });
+
+  test('a rollback hides no fork behind it: each is said, and its evidence kept', async () => {
+    grow(300);
+    cpSync(log.directory, join(scratch, `old-${count}`), { recursive: true });
+    const old = new MadeLog(join(scratch, `old-${count}`), log.signer);
+    const before = grow(320);
+    await hour();
+    expect(codes(await hour({}, old))).toEqual(['rollback']);
+    expect(codes(await hour())).toEqual(['rollback']);
+    const other = forkedAt(300);
+    const after = other.add(leaves(entries(40, 400)));
+    expect((await hour({}, other)).alerts).toMatchObject([
+      { code: 'rollback' },
+      { code: 'fork', evidence: [before, after] },
+    ]);
+    expect([...kept.keys()].map((name) => name.replace(/-.*/, '')).sort()).toEqual(['fork', 'rollback']);
+    // cosigned by others since, it is the same evidence
+    other.witnessed([parseWitnessSigner(generateWitnessKey('w.example').signer)]).add([]);
+    expect(codes(await hour({}, other)).sort()).toEqual(['fork', 'rollback']);
+    expect(kept.size).toBe(2);
+  });
+
+  test('rollbacks without end are all said, and do not fill the disk; a fork is still kept', async () => {
+    grow(300);
+    await hour();
+    for (let size = 4; size <= 40; size += 4)
+      expect(codes(await hour({}, forkedAt(size)))).toContain('rollback');
+    expect(kept.size).toBe(8);
+    const other = forkedAt(296);
+    other.add(leaves(entries(8, 400)));
+    expect(codes(await hour({}, other))).toContain('fork');
+    expect([...kept.keys()].filter((name) => name.startsWith('fork-'))).toHaveLength(1);
   });
 
   test('bytes that were changed, until they are mended; nothing of it is remembered, and nothing is lost', async () => {

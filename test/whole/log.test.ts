@@ -286,17 +286,25 @@ describe('a log of 15 builds', () => {
     const evidence: unknown = JSON.parse(readFileSync(world.path('monitor', kept), 'utf8'));
     expect(evidence).toMatchObject({ code: 'fork', evidence: [made.checkpoint(), other.checkpoint()] });
 
+    // the state alone moved away: the fork is still said, and not remembered as the truth
     rmSync(state);
     writeFileSync(world.path('expected'), `${buildId(0)}\n`);
-    const ran = await log(
-      'monitor',
-      '--log',
-      other.directory,
-      '--state',
-      state,
-      '--expect',
-      world.path('expected'),
-    );
+    const again = ['monitor', '--log', other.directory, '--state', state, '--expect', world.path('expected')];
+    expect(await log(...again)).toMatchObject({
+      code: 1,
+      json: expect.arrayContaining([
+        {
+          alert: 'fork',
+          text: expect.any(String) as string,
+          evidence: [made.checkpoint(), other.checkpoint()],
+        },
+      ]) as unknown,
+    });
+    expect(existsSync(state)).toBe(false);
+    // the evidence, too: whoever moves both begins anew
+    rmSync(world.path('monitor', kept));
+    const ran = await log(...again);
+    expect(ran.json.filter(({ alert }) => alert === 'fork')).toEqual([]);
     expect(ran.json.filter(({ alert }) => alert === 'unexpected-release')).toHaveLength(17);
   });
 });

@@ -15,8 +15,12 @@ export type AlertCode =
   | 'unexpected-release'
   /** Builders disagreed after it was decided to sign. */
   | 'conflict'
+  /** An entry of another project, which its signer never writes. */
+  | 'foreign'
   /** An entry that no log may have there. */
   | 'order'
+  /** One that is dated long before those before it. */
+  | 'time'
   | 'entry-malformed';
 
 export interface Alert {

@@ -1,19 +1,11 @@
 /** What a monitor remembers from one pass to the next: a file of its own, which nobody else need believe. */
 import { usage } from '../../failure.ts';
 import { Order } from '../../policy/order.ts';
-import { closedObject, integer, listOf, text } from '../../records/fields.ts';
+import { closedObject, integer, text } from '../../records/fields.ts';
 import { openCheckpoint } from '../../tlog/checkpoint.ts';
 import type { Checkpoint } from '../../tlog/checkpoint.ts';
 import type { LogTrust } from '../../tlog/proof.ts';
 import { NOTE_MAX } from '../../tlog/note.ts';
-
-/** Two signed checkpoints that cannot both be of one log: proof against whoever has its key. Said until the file goes. */
-export interface Alarm {
-  readonly code: 'fork' | 'rollback';
-  readonly text: string;
-  /** The signed notes, whole. */
-  readonly evidence: readonly string[];
-}
 
 export interface Memory {
   /** The newest checkpoint that went on from all before; its signed note. */
@@ -23,28 +15,26 @@ export interface Memory {
   readonly seen: number;
   /** What may come after those. */
   readonly order: Order;
-  readonly alarm: Alarm | null;
 }
 
 const TYPE = 'application/vnd.countersign.log-monitor.v1+json';
 
 /** The file's bytes. */
-export const formatMemory = ({ note, seen, order, alarm }: Memory): Buffer =>
-  Buffer.from(`${JSON.stringify({ type: TYPE, checkpoint: note, seen, builds: order.save(), alarm })}\n`);
+export const formatMemory = ({ note, seen, order }: Memory): Buffer =>
+  Buffer.from(`${JSON.stringify({ type: TYPE, checkpoint: note, seen, order: order.save() })}\n`);
 
 /** Reads it. Throws usage(`state-malformed`) for anything else, a file about another log too. */
 export function parseMemory(bytes: Buffer, trust: LogTrust): Memory {
   try {
     const value: unknown = JSON.parse(bytes.toString());
-    const fields = closedObject(value, 'it', ['type', 'checkpoint', 'seen', 'builds', 'alarm']);
+    const fields = closedObject(value, 'it', ['type', 'checkpoint', 'seen', 'order']);
     if (fields.type !== TYPE) throw new RangeError('it is of another type');
     const note = text(fields.checkpoint, 'checkpoint', NOTE_MAX);
     const checkpoint = openCheckpoint(note, trust);
     return {
       ...{ checkpoint, note },
       seen: integer(fields.seen, 'seen', { max: checkpoint.size }),
-      order: Order.from(fields.builds),
-      alarm: fields.alarm === null ? null : parseAlarm(fields.alarm),
+      order: Order.from(fields.order),
     };
   } catch (error) {
     throw usage(
@@ -54,15 +44,4 @@ export function parseMemory(bytes: Buffer, trust: LogTrust): Memory {
       error,
     );
   }
-}
-
-function parseAlarm(value: unknown): Alarm {
-  const alarm = closedObject(value, 'alarm', ['code', 'text', 'evidence']);
-  return {
-    code: alarm.code === 'rollback' ? 'rollback' : 'fork',
-    text: text(alarm.text, 'alarm.text', 4096),
-    evidence: listOf(alarm.evidence, 'alarm.evidence', { min: 0, max: 2 }, (each, where) =>
-      text(each, where, NOTE_MAX),
-    ),
-  };
 }

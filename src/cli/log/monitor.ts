@@ -1,13 +1,16 @@
 /** `countersign log monitor`: one look at the log, for a timer. */
-import { createHash } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { look } from '../../audit/monitor.ts';
 import type { Pass } from '../../audit/monitor.ts';
+import { formatAlarm, isAlarmName, parseAlarm } from '../../audit/monitor/alarm.ts';
+import type { Alarm } from '../../audit/monitor/alarm.ts';
 import type { Alert } from '../../audit/monitor/alert.ts';
 import { Expected } from '../../audit/monitor/expected.ts';
 import { formatMemory, parseMemory } from '../../audit/monitor/memory.ts';
 import type { Memory } from '../../audit/monitor/memory.ts';
 import { now } from '../../host/clock.ts';
-import { readFileBounded, writeFileDurably } from '../../host/files.ts';
+import { orNull, readFileBounded, writeFileDurably } from '../../host/files.ts';
 import { parseDuration } from '../../policy/duration.ts';
 import type { LogTrust } from '../../tlog/proof.ts';
 import { LogReader } from '../../tree/log/reader.ts';
@@ -23,14 +26,16 @@ export { monitor as command };
 
 /** A quarter of a million builds take 40 MB. */
 const STATE_MAX = 1024 * 1024 * 1024;
+/** Two notes, and why. */
+const ALARM_MAX = 1024 * 1024;
 
 const monitor = command({
   name: 'log monitor',
   synopsis: '[--state FILE] [--expect FILE]',
   about: `Looks at the log once, for a timer: reads on from what FILE remembers, and says what is new and what is wrong.
 A release that nobody expected, an entry that should not be there, a conflict are said on every pass until --seen; a fork
-or a rollback until somebody moves the state file away. So no alert is lost with a mail. It asks the project's witnesses
-for what they have seen, too. Exit status 0 if all is well, 1 if not, 3 if it could not look.`,
+or a rollback until somebody moves its evidence away, FILE.fork-… or FILE.rollback-…. So no alert is lost with a mail. It
+asks the project's witnesses for what they have seen, too. Exit status 0 if all is well, 1 if not, 3 if it could not look.`,
   flags: {
     ...LOG_FLAG,
     state: { value: 'FILE', help: 'what it remembers; without it, every pass begins at the first entry' },
@@ -50,15 +55,25 @@ for what they have seen, too. Exit status 0 if all is well, 1 if not, 3 if it co
     const { files, trust, project } = await openProjectLog(flags, globals);
     try {
       const pass = await look({
-        ...{ reader: new LogReader(files, trust), trust, witnesses: project.witnesses },
-        ...{ memory: await recall(flags.state, trust), expected, now },
+        ...{
+          reader: new LogReader(files, trust),
+          trust,
+          project: project.name,
+          witnesses: project.witnesses,
+        },
+        ...{
+          memory: await recall(flags.state, trust),
+          alarms: await recallAlarms(flags.state),
+          expected,
+          now,
+        },
         maxAge: maxAge ?? project.maxLogAge,
         seen: flags.seen === true,
       });
       // said first: what is remembered is not said again
       report(pass, terminal);
       await terminal.flush();
-      await remember(flags.state, pass.memory, terminal);
+      await remember(flags.state, pass, terminal);
       return statusOf(pass);
     } finally {
       files.close();
@@ -71,16 +86,35 @@ async function recall(state: string | undefined, trust: LogTrust): Promise<Memor
   return bytes && parseMemory(bytes, trust);
 }
 
-async function remember(state: string | undefined, memory: Memory | null, terminal: Terminal): Promise<void> {
-  if (state === undefined || memory === null) return;
-  const { alarm } = memory;
-  if (alarm !== null) {
-    const name = createHash('sha256').update(alarm.evidence.join('')).digest('hex').slice(0, 16);
-    const file = `${state}.${alarm.code}-${name}`;
-    await writeFileDurably(file, Buffer.from(`${JSON.stringify(alarm)}\n`), 0o644);
-    terminal.hint(`the signed checkpoints are in ${file}: keep it, and ask the keeper of the log key`);
+/** The evidence beside the state, whether that is there or not. */
+async function recallAlarms(state: string | undefined): Promise<Alarm[]> {
+  if (state === undefined) return [];
+  const [directory, prefix] = [dirname(state), `${basename(state)}.`];
+  const names = (await orNull(readdir(directory), `list ${directory}`)) ?? [];
+  const alarms: Alarm[] = [];
+  for (const name of names.sort()) {
+    if (!name.startsWith(prefix) || !isAlarmName(name.slice(prefix.length))) continue;
+    const path = join(directory, name);
+    const bytes = await readFileBounded(path, ALARM_MAX);
+    if (bytes !== null) alarms.push(parseAlarm(bytes, path));
   }
-  await writeFileDurably(state, formatMemory(memory), 0o644);
+  return alarms;
+}
+
+async function remember(
+  state: string | undefined,
+  { alarms, memory }: Pass,
+  terminal: Terminal,
+): Promise<void> {
+  if (state === undefined) return;
+  for (const [name, alarm] of alarms) {
+    const file = `${state}.${name}`;
+    await writeFileDurably(file, formatAlarm(alarm), 0o644);
+    terminal.hint(
+      `both signed checkpoints are in ${file}: keep it; it is said until that file is moved away`,
+    );
+  }
+  if (memory !== null) await writeFileDurably(state, formatMemory(memory), 0o644);
 }
 
 function statusOf({ alerts, blinded }: Pass): ExitStatus {
