@@ -1,6 +1,9 @@
 /** Step 8 of protocol §5: a logged release leaves the signer, is published, and is read back. */
 import type { BuildHistory } from '../policy/history.ts';
+import { buildPath, logEntryFile, releaseProofFile } from '../records/paths.ts';
+import { PROOF_MAX } from '../tlog/proof.ts';
 import { receiptProblem } from './receipt.ts';
+import { proofProblem } from './released.ts';
 import type { Released } from './released.ts';
 import { Stop } from './result.ts';
 import type { Round } from './signer.ts';
@@ -13,14 +16,33 @@ export async function deliverRelease(round: Round, history: BuildHistory, releas
   const { build } = history;
   const { depot } = round;
   // Each next file is authorised by its digest in the one before (§4).
-  await depot.submit(build, released.entry);
   await depot.submit(build, released.records);
+  const unproven = await insufficientProof(round, history, released);
+  if (unproven) return unproven;
   const signatures = [...released.signatures].map(([name, bytes]) => ({ name, bytes }));
   await depot.putSignatures(build, signatures);
   await depot.publish(build);
   const stop = await takeReceipt(round, history, released);
   if (stop.standing.outcome === 'published') await round.state.settle(build, round.now());
   return stop;
+}
+
+/**
+ * The depot keeps the first proof that came, and of its cosignatures those of the witnesses that it knows. One that is
+ * too little here would be published as it is.
+ */
+async function insufficientProof(
+  { depot, project }: Round,
+  { build }: BuildHistory,
+  { records }: Released,
+): Promise<Stop | null> {
+  const path = buildPath(build, releaseProofFile);
+  const kept = await depot.read(path, PROOF_MAX);
+  const problem = kept && proofProblem(kept, records.get(logEntryFile) ?? Buffer.alloc(0), project);
+  if (problem === null) return null;
+  const text = `the depot keeps a proof that is too little here: ${path}: ${problem.message}`;
+  const hint = 'give the depot this project file, remove that file there, and run this again';
+  return new Stop('bad', 'signed', 'proof-insufficient', text, hint);
 }
 
 /** Reads a published release back as a consumer would get it. Throws unable. */

@@ -4,14 +4,18 @@ import { isSlot } from '../records/names.ts';
 import {
   approvalFile,
   approvalSignatureFile,
+  logEntryFile,
   releaseDir,
+  releaseProofFile,
   statementFile,
   statementSignatureFile,
 } from '../records/paths.ts';
 import { CHECKSUMS_FILE, formatChecksums } from '../records/signatures-list.ts';
+import { PROOF_MAX } from '../tlog/proof.ts';
 import { inParallel } from '../tree/parallel.ts';
 import type { Depot } from '../tree/tree.ts';
 import type { BuildHistory } from '../policy/history.ts';
+import { proofProblem } from './released.ts';
 import type { Released } from './released.ts';
 import type { Round } from './signer.ts';
 import type { SignerState } from './state.ts';
@@ -20,18 +24,21 @@ const REQUESTS = 4;
 
 /**
  * What the depot shows otherwise than it was signed, the first that is found; null if nothing. Records, checksums
- * and signatures are compared whole, artifacts by size: SHA256SUMS covers them, and consumers check it.
- * Throws unable.
+ * and signatures are compared whole, artifacts by size: SHA256SUMS covers them, and consumers check it. Any proof
+ * of the entry will do: the depot keeps the first. Throws unable.
  */
 export async function receiptProblem(
-  { publicDepot: depot, state }: Round,
+  { publicDepot: depot, state, project }: Round,
   history: BuildHistory,
   released: Released,
 ): Promise<string | null> {
   const directory = releaseDir(history.project, history.version);
+  const leaf = released.records.get(logEntryFile) ?? Buffer.alloc(0);
   let problem: string | null = null;
   await inParallel(await expectedFiles(state, history, released), REQUESTS, async ([name, bytes]) => {
-    const shown = await readBack(depot, `${directory}/${name}`, bytes.length);
+    const isProof = name === `countersign/${releaseProofFile}`;
+    const shown = await readBack(depot, `${directory}/${name}`, isProof ? PROOF_MAX : bytes.length);
+    if (isProof && shown !== null && proofProblem(shown, leaf, project) === null) return;
     if (shown?.equals(bytes) !== true) problem ??= `${name} ${shown === null ? 'is missing' : 'is another'}`;
   });
   await inParallel(released.manifest.subjects, REQUESTS, async ({ name, size }) => {
@@ -46,7 +53,7 @@ export async function receiptProblem(
 async function expectedFiles(
   state: SignerState,
   { build, intent }: BuildHistory,
-  { manifest, entry, records, signatures }: Released,
+  { manifest, records, signatures }: Released,
 ): Promise<[string, Buffer][]> {
   const kept = [
     approvalFile,
@@ -55,7 +62,7 @@ async function expectedFiles(
       .filter(isSlot)
       .flatMap((slot) => [statementFile(slot), statementSignatureFile(slot)]),
   ];
-  const below = new Map([...entry, ...records]);
+  const below = new Map(records);
   for (const file of kept) below.set(file, (await state.read(build, file)) ?? Buffer.alloc(0));
   return [
     ...[...below].map(([file, bytes]): [string, Buffer] => [`countersign/${file}`, bytes]),

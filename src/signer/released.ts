@@ -19,9 +19,7 @@ import type { Round } from './signer.ts';
 
 export interface Released {
   readonly manifest: Manifest;
-  /** The log entry and its proof, by path below the build. */
-  readonly entry: ReadonlyMap<string, Buffer>;
-  /** What the entry authorises, by path below the build. */
+  /** The log entry, its proof, and what the entry authorises, by path below the build. */
   readonly records: ReadonlyMap<string, Buffer>;
   /** `<name>.asc` and its bytes. */
   readonly signatures: ReadonlyMap<string, Buffer>;
@@ -45,7 +43,7 @@ export async function readReleased(
   // for fewer witnesses, and has not left yet, is made again.
   let proof = await state.read(build, releaseProofFile);
   const settled = await state.isSettled(build);
-  if (proof === null || (!settled && !isEnough(proof, leaf, project))) {
+  if (proof === null || (!settled && proofProblem(proof, leaf, project) !== null)) {
     proof = state.journal.proof(release.index, null, await log.holding(release.index, { witnessed: true }));
     await state.write(build, releaseProofFile, proof);
   } else if (!settled) await log.holding(release.index, { witnessed: false });
@@ -53,8 +51,17 @@ export async function readReleased(
   try {
     return {
       manifest,
-      entry: new Map([[logEntryFile, leaf], [releaseProofFile, proof]]), // prettier-ignore
-      records: new Map([[releaseFile, record], [manifestFile, bytes], [signaturesListFile, list]]), // prettier-ignore
+      records: new Map([
+        ...([
+          [logEntryFile, leaf],
+          [releaseProofFile, proof],
+        ] as const),
+        ...([
+          [releaseFile, record],
+          [manifestFile, bytes],
+          [signaturesListFile, list],
+        ] as const),
+      ]),
       signatures: signatures.files(manifest.subjects),
     };
   } finally {
@@ -62,6 +69,8 @@ export async function readReleased(
   }
 }
 
-/** Whether the proof does for a depot with this project file. */
-const isEnough = (proof: Buffer, leaf: Buffer, { log }: Project): boolean =>
-  !(attempt(() => verifyReleaseEntry(proof, leaf, log)) instanceof Failure);
+/** Why the proof does not do for the release with this project file; null if it does: also one that others made. */
+export function proofProblem(proof: Buffer, leaf: Buffer, { log }: Project): Failure | null {
+  const proven = attempt(() => verifyReleaseEntry(proof, leaf, log));
+  return proven instanceof Failure ? proven : null;
+}

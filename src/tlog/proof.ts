@@ -3,7 +3,7 @@ import { refused } from '../failure.ts';
 import { decodeBase64 } from '../records/base64.ts';
 import { openCheckpoint, parseDecimal } from './checkpoint.ts';
 import type { Checkpoint, LogKey } from './checkpoint.ts';
-import { cosignaturesOf } from './cosignature.ts';
+import { cosignaturesOf, mergeCosignatures } from './cosignature.ts';
 import type { Cosignature, WitnessKey } from './cosignature.ts';
 import { leafHash, verifyInclusion } from './merkle.ts';
 
@@ -74,6 +74,15 @@ export interface LogTrust extends LogKey {
 
 /** The key alone, where no witness is known. */
 export const unwitnessed = ({ origin, key }: LogKey): LogTrust => ({ origin, key, witnesses: [], quorum: 0 });
+
+/**
+ * The proof with the signatures of the log and of these witnesses alone: nobody can say yet whether others are good, and
+ * a false one spoils the proof for whoever knows its key later. Throws as `mergeCosignatures`.
+ */
+export const withoutStrangers = (proof: Proof, { key, witnesses }: LogTrust): Proof => ({
+  ...proof,
+  checkpoint: mergeCosignatures([proof.checkpoint], key, witnesses),
+});
 
 /** What a proof establishes. */
 export interface Proven {

@@ -181,8 +181,9 @@ test('L takes no release on such a proof, and then the good one', async () => {
   const kept = world.path('H', 'signer', 'builds', held);
   const proof = parseProof(await readFile(join(kept, 'release.proof')));
   const entry = log.leaves[proof.index] ?? Buffer.alloc(0);
+  const release = await readFile(join(kept, 'release.json'));
   const offer = (bytes: Buffer, of = entry): Promise<HttpAnswer> =>
-    post(world, held, new Map([['log-entry.json', of], ['release.proof', bytes]])); // prettier-ignore
+    post(world, held, new Map([['log-entry.json', of], ['release.proof', bytes], ['release.json', release]])); // prettier-ignore
   const answers: HttpAnswer[] = [];
   for (const [, make] of BAD) {
     const made = make(proof, proof.index);

@@ -61,7 +61,6 @@ test('a release: each thing is done when what it rests on is on the disk, and wi
       "sends the cosigned log of 4",
       "L took cosigned 4",
       "kept release.proof",
-      "sends the proof",
       "sends the records",
       "sends the signatures",
       "has it published",

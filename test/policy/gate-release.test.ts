@@ -79,8 +79,7 @@ describe('a release is written link by link, the proof first', () => {
   test('one after the other', async () => {
     const view = approvedView();
     for (const names of [
-      ['log-entry.json', 'release.proof'],
-      ['release.json'],
+      ['log-entry.json', 'release.proof', 'release.json'],
       ['manifest.json'],
       ['signatures.list'],
     ]) {
@@ -97,6 +96,7 @@ describe('a release is written link by link, the proof first', () => {
   test.each([
     ['release.json before its proof', ['release.json'], []],
     ['the entry without its proof', ['log-entry.json'], []],
+    ['the entry and its proof, which everybody has from the log', ['log-entry.json', 'release.proof'], []],
     ['the manifest before release.json', ['manifest.json'], ['log-entry.json', 'release.proof']],
     ['the list before release.json', ['signatures.list'], ['log-entry.json', 'release.proof']],
   ])('%s', async (_, names, there) => {

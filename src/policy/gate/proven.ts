@@ -14,6 +14,8 @@ import {
 } from '../../records/paths.ts';
 import type { BuildEntry } from '../../records/log-entry.ts';
 import { sha256Hex } from '../../records/sha256.ts';
+import { formatProof, parseProof, withoutStrangers } from '../../tlog/proof.ts';
+import type { LogTrust } from '../../tlog/proof.ts';
 import { attempt } from '../attempt.ts';
 import {
   verifyManifest,
@@ -29,39 +31,40 @@ import type { Write } from './write.ts';
 
 /** Whether the write's refusal is taken: a proof of type `refusal` names its digest. */
 export async function judgeRefusalWrite(write: Write): Promise<GateVerdict> {
+  const { log } = write.rules;
+  const record = write.files.get(refusalFile);
+  const proof = write.files.get(refusalProofFile);
   // 1. Final: other bytes never replace.
-  const conflict = await otherBytes(write, write.files);
+  const files = await unlessProven(write, refusalProofFile, (each) =>
+    verifyRefusal(each, record ?? none, log),
+  );
+  const conflict = await otherBytes(write, files);
   if (conflict !== null) return conflict;
 
   // 2. Record and proof in one write.
-  const record = write.files.get(refusalFile);
-  const proof = write.files.get(refusalProofFile);
   if (record === undefined)
     return denied(422, 'record-missing', `${refusalProofFile} came without ${refusalFile}`);
   if (proof === undefined)
     return denied(403, 'write-needs-authenticator', `${refusalFile} came without ${refusalProofFile}`);
 
   // 3. The log names this record, for this build.
-  const proven = attempt(() => verifyRefusal(proof, record, write.rules.log));
+  const proven = attempt(() => verifyRefusal(proof, record, log));
   if (proven instanceof Failure) return deniedBy(proven, 403);
-  return (
-    otherBuild(write, proven.entry) ??
-    allowed([
-      [refusalProofFile, proof],
-      [refusalFile, record],
-    ])
-  );
+  return otherBuild(write, proven.entry) ?? inOrder(files, log);
 }
 
 /** Whether the write's release records and signatures are taken: each by its digest in the one before. */
 export async function judgeReleaseWrite(write: Write): Promise<GateVerdict> {
-  const { files, after, rules } = write;
+  const { after, rules } = write;
+  const logEntry = await after.read(logEntryFile);
   // 1. Write-once.
+  const files = await unlessProven(write, releaseProofFile, (each) =>
+    verifyReleaseEntry(each, logEntry ?? none, rules.log),
+  );
   const conflict = await otherBytes(write, files);
   if (conflict !== null) return conflict;
 
   // 2. The proof comes first: in this write or in one before it.
-  const logEntry = await after.read(logEntryFile);
   const proof = await after.read(releaseProofFile);
   if (proof === null) return denied(403, 'write-needs-authenticator', `there is no ${releaseProofFile} yet`);
   if (logEntry === null)
@@ -70,10 +73,9 @@ export async function judgeReleaseWrite(write: Write): Promise<GateVerdict> {
   if (proven instanceof Failure) return deniedBy(proven, 403);
   const stranger = otherBuild(write, proven.entry);
   if (stranger !== null) return stranger;
-  const beyond = [...files.keys()].filter((name) => name !== logEntryFile && name !== releaseProofFile);
-  if (beyond.length === 0) return inOrder(write);
 
-  // 3. release.json by its digest in the entry.
+  // 3. release.json by its digest in the entry. The proof is not taken without: everybody can make one from the log,
+  //    and the first is kept; release.json is the signer's alone until it sends it.
   const releaseBytes = await after.read(releaseFile);
   if (releaseBytes === null) return tooEarly(releaseFile);
   const release = attempt(() => verifyRelease(proven, releaseBytes));
@@ -86,7 +88,7 @@ export async function judgeReleaseWrite(write: Write): Promise<GateVerdict> {
 
   // 5. signatures.list likewise, and each signature by its digest in the list.
   const signatures = [...files].filter(([name]) => name.startsWith('signatures/'));
-  if (signatures.length === 0 && !files.has(signaturesListFile)) return inOrder(write);
+  if (signatures.length === 0 && !files.has(signaturesListFile)) return inOrder(files, rules.log);
   const listBytes = await after.read(signaturesListFile);
   if (listBytes === null) return tooEarly(signaturesListFile);
   const list = attempt(() => verifySignaturesList(release, listBytes));
@@ -102,8 +104,10 @@ export async function judgeReleaseWrite(write: Write): Promise<GateVerdict> {
         `these are not the bytes of ${path} that ${signaturesListFile} names`,
       );
   }
-  return inOrder(write);
+  return inOrder(files, rules.log);
 }
+
+const none = Buffer.alloc(0);
 
 const tooEarly = (name: string): Denied =>
   denied(403, 'write-needs-authenticator', `there is no ${name} yet`);
@@ -115,13 +119,35 @@ function otherBuild({ build, rules }: Write, entry: BuildEntry): Denied | null {
   return denied(403, 'build-mismatch', `${text}, not of ${rules.name} build ${build}`);
 }
 
-/** What each file rests on is written before it. */
-const ORDER = [logEntryFile, releaseProofFile, releaseFile, manifestFile, signaturesListFile];
+/**
+ * What is left to write: of two proofs of one record either will do, and the first that came stays. Else whoever sends
+ * one before the signer does would keep the signer's out, and the release with it.
+ */
+async function unlessProven(
+  { files, before }: Write,
+  name: string,
+  verify: (proof: Buffer) => unknown,
+): Promise<ReadonlyMap<string, Buffer>> {
+  const brought = files.get(name);
+  const present = brought && (await before.read(name));
+  if (!brought || !present) return files;
+  if ([present, brought].some((proof) => attempt(() => verify(proof)) instanceof Failure)) return files;
+  return new Map([...files].filter(([other]) => other !== name));
+}
 
-function inOrder({ files }: Write): GateVerdict {
+/** What each file rests on is written before it. */
+const ORDER = [
+  ...[logEntryFile, releaseProofFile, releaseFile, manifestFile, signaturesListFile],
+  ...[refusalProofFile, refusalFile],
+];
+
+function inOrder(files: ReadonlyMap<string, Buffer>, log: LogTrust): GateVerdict {
   const chain = ORDER.flatMap((name): [string, Buffer][] => {
     const bytes = files.get(name);
-    return bytes === undefined ? [] : [[name, bytes]];
+    if (bytes === undefined) return [];
+    const isProof = name === releaseProofFile || name === refusalProofFile;
+    return [[name, isProof ? formatProof(withoutStrangers(parseProof(bytes), log)) : bytes]];
   });
-  return allowed([...chain, ...files]);
+  const listed = new Set(ORDER);
+  return allowed([...chain, ...[...files].filter(([name]) => !listed.has(name))]);
 }
