@@ -21,11 +21,11 @@ import { DirectoryAssembly } from './assembly.ts';
 import { Inside } from './inside.ts';
 import { Naming } from './naming.ts';
 import { removeOwn, requireOwn } from './own.ts';
-import type { Assembly, ByteRange, OpenFile, Stage, Tree, Written } from './tree.ts';
+import type { Assembly, ByteRange, OpenFile, Replace, Stage, Tree, Written } from './tree.ts';
 
 const TEMPORARY = '.tmp';
 const ABANDONED_MS = 24 * 3600 * 1000;
-/** How long another process may take to replace a file. */
+/** How long another process may take to replace what it does. */
 const REPLACING_SECONDS = 30;
 // 2 GiB take 1.6 s in chunks of this size, 2.3 s in Node's 64 KiB
 const CHUNK = 1024 * 1024;
@@ -126,15 +126,13 @@ export class DirectoryTree implements Tree {
     }
   }
 
-  async replace(path: string, present: Buffer | null, next: Buffer): Promise<boolean> {
+  async replacing<T>(work: (replace: Replace) => Promise<T>): Promise<T> {
     const scratch = dirname(await this.#temporaryFile());
-    const place = await this.#inside.makeRoom(path);
     const lock = await takeLock(join(scratch, 'replacing'), REPLACING_SECONDS);
     try {
-      const found = await this.read(path);
-      const isPresent = found === null || present === null ? found === present : found.equals(present);
-      if (isPresent) await writeFileDurably(place, next, 0o644, scratch);
-      return isPresent;
+      return await work(async (path, bytes) =>
+        writeFileDurably(await this.#inside.makeRoom(path), bytes, 0o644, scratch),
+      );
     } finally {
       await lock.release();
     }

@@ -41,15 +41,18 @@ export interface Tree extends View {
   /** A directory that becomes visible whole, as `path`. */
   assemble(path: string): Promise<Assembly>;
   /**
-   * The one exception to write-once, for `log/checkpoint`: puts `next` in the place of `present`, null where there was
-   * nothing, in one step. False if something else was there: then nothing changed.
+   * The one exception to write-once, for the log: does `work`, which may put other bytes in the place of a file, while
+   * nobody else does, in whatever process. Throws unable(`locked`) if another takes too long.
    */
-  replace(path: string, present: Buffer | null, next: Buffer): Promise<boolean>;
+  replacing<T>(work: (replace: Replace) => Promise<T>): Promise<T>;
   /** Takes away what nobody needs any more, a directory with all in it; what is not there stays so. */
   remove(path: string): Promise<void>;
   /** At most `limit` builds after `after`, ascending. */
   builds(after: BuildId | null, limit: number): Promise<BuildId[]>;
 }
+
+/** Whoever reads finds what was there or what comes, whole. Durable when it returns. */
+export type Replace = (path: string, bytes: Buffer) => Promise<void>;
 
 /** Ends with `commit` or `discard`; `discard` after `commit` does nothing. */
 export interface Stage {
@@ -86,7 +89,7 @@ export const BATCH = { fileBytes: 256 * 1024, bytes: 4 * 1024 * 1024, files: 100
 export const LOG_BATCH = 512 * 1024;
 
 /** What a log needs of a tree. */
-export type LogStore = Pick<Tree, 'read' | 'write' | 'replace' | 'remove'>;
+export type LogStore = Pick<Tree, 'read' | 'write' | 'replacing' | 'remove'>;
 
 /** The log, from `from` on to the size of a checkpoint. */
 export interface LogPush {

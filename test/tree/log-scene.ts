@@ -8,7 +8,7 @@ import type { LogTrust } from '../../src/tlog/proof.ts';
 import { extendLog } from '../../src/tree/log/extend.ts';
 import { depotLog, LogReader } from '../../src/tree/log/reader.ts';
 import { conflict } from '../../src/failure.ts';
-import type { LogPush, LogStore, Tree, Written } from '../../src/tree/tree.ts';
+import type { LogPush, LogStore, Replace, Tree, Written } from '../../src/tree/tree.ts';
 
 export const origin = 'example.org/log';
 const logKey = parseSignerKey(generateNoteKey(origin).signer);
@@ -88,11 +88,8 @@ export class MemoryTree implements LogStore {
     return present ? 'same' : 'new';
   }
 
-  async replace(path: string, present: Buffer | null, next: Buffer): Promise<boolean> {
-    const found = this.files.get(path) ?? null;
-    if (found === null || present === null ? found !== present : !found.equals(present)) return false;
-    this.#change(() => this.files.set(path, next));
-    return true;
+  async replacing<T>(work: (replace: Replace) => Promise<T>): Promise<T> {
+    return work(async (path, bytes) => this.#change(() => this.files.set(path, bytes)));
   }
 
   async remove(path: string): Promise<void> {

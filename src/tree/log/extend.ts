@@ -1,9 +1,10 @@
 /**
- * The log as a depot keeps it. Whatever ends a push early leaves tiles that the next one finds, or writes again with the
- * same bytes; the checkpoint is replaced when all that it needs is there. Protocol §4.
+ * The log as a depot keeps it. Whatever ends a push early leaves tiles that the next one finds, or replaces; the
+ * checkpoint is replaced when all that it needs is there. Protocol §4.
  */
 import { Failure, unable } from '../../failure.ts';
 import { judgeLog } from '../../policy/gate/log.ts';
+import type { Checkpoint } from '../../tlog/checkpoint.ts';
 import { mergeCosignatures } from '../../tlog/cosignature.ts';
 import { edgeWidths } from '../../tlog/edge.ts';
 import type { LogTrust } from '../../tlog/proof.ts';
@@ -13,36 +14,48 @@ import type { LogPush, LogStore, Written } from '../tree.ts';
 import { depotLog } from './files.ts';
 import { grow } from './grow.ts';
 import { LogReader } from './reader.ts';
+import type { Head } from './reader.ts';
 
 const CHECKPOINT = 'log/checkpoint';
-const ATTEMPTS = 5;
 
 /**
  * Takes a push. Throws refused: `log-conflict` where it does not go on from what the tree has, `checkpoint-invalid`,
- * `note-invalid`, `log-malformed`; unable: `log-damaged` where the tree is not whole, `disk`. One at a time in a
- * process; among processes whoever loses is judged again.
+ * `note-invalid`, `log-malformed`; unable: `log-damaged` where the tree is not whole, `disk`, `locked`.
  */
 export async function extendLog(tree: LogStore, trust: LogTrust, push: LogPush): Promise<Written> {
-  const reader = new LogReader(depotLog(tree), trust);
-  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    const head = await ownFault(reader.head());
-    const verdict = judgeLog({ trust, present: head?.checkpoint ?? null, ...push });
-    if (!verdict.allow) throw new DeniedFailure(verdict);
-    const { checkpoint } = verdict;
+  // what brings nothing new, or is not taken, waits for nobody
+  if ((await judge(tree, trust, push)) === null) return 'same';
+  return tree.replacing(async (replace) => {
+    // others may have been faster
+    const news = await judge(tree, trust, push);
+    if (news === null) return 'same';
+    const { reader, head, checkpoint, note } = news;
     const size = head?.checkpoint.size ?? 0;
-    const same = head?.checkpoint.size === checkpoint.size;
-    const note = mergeCosignatures(
-      same ? [head.note, push.checkpoint] : [push.checkpoint],
-      trust.key,
-      trust.witnesses,
-    );
-    if (note === head?.note) return 'same';
-    if (!same) await grow({ tree, checkpoint, push, end: await ownFault(reader.end(head)) });
-    if (!(await tree.replace(CHECKPOINT, head && Buffer.from(head.note), Buffer.from(note)))) continue;
+    if (head?.checkpoint.size !== checkpoint.size)
+      await grow({ tree, replace, checkpoint, push, end: await ownFault(reader.end(head)) });
+    await replace(CHECKPOINT, Buffer.from(note));
     await dropIncomplete(tree, size, checkpoint.size);
     return 'new';
-  }
-  throw unable('busy', 'others write the log here at the same time', 'try again');
+  });
+}
+
+/** What a push would change; null for nothing. Throws as `extendLog`. */
+async function judge(
+  tree: LogStore,
+  trust: LogTrust,
+  push: LogPush,
+): Promise<{ reader: LogReader; head: Head | null; checkpoint: Checkpoint; note: string } | null> {
+  const reader = new LogReader(depotLog(tree), trust);
+  const head = await ownFault(reader.head());
+  const verdict = judgeLog({ trust, present: head?.checkpoint ?? null, ...push });
+  if (!verdict.allow) throw new DeniedFailure(verdict);
+  const { checkpoint } = verdict;
+  const note = mergeCosignatures(
+    head?.checkpoint.size === checkpoint.size ? [head.note, push.checkpoint] : [push.checkpoint],
+    trust.key,
+    trust.witnesses,
+  );
+  return note === head?.note ? null : { reader, head, checkpoint, note };
 }
 
 /** That what lies here is not whole is not the fault of whoever sends more of it. */

@@ -1,8 +1,8 @@
 /**
  * New entries become tiles and bundles. They are read twice: nothing is written before they are seen to have the root
- * that was signed, for what is written has its name for good.
+ * that was signed.
  */
-import { unable } from '../../failure.ts';
+import { Failure, unable } from '../../failure.ts';
 import { logConflict, logMalformed } from '../../policy/gate/log.ts';
 import type { Checkpoint } from '../../tlog/checkpoint.ts';
 import { RightEdge } from '../../tlog/edge.ts';
@@ -11,7 +11,7 @@ import { TILE_WIDTH, bundlePath, encodeBundle, perfectRoot, tilePath } from '../
 import { DeniedFailure } from '../denied.ts';
 import { inParallel } from '../parallel.ts';
 import { BATCH } from '../tree.ts';
-import type { LogPush, LogStore } from '../tree.ts';
+import type { LogPush, LogStore, Replace } from '../tree.ts';
 
 const ENTRY_MAX = 65_535;
 const WRITERS = 8;
@@ -27,6 +27,7 @@ export interface LogEnd {
 
 export interface Growth {
   readonly tree: LogStore;
+  readonly replace: Replace;
   readonly end: LogEnd;
   /** Of the log with the new entries; of more than it has now. */
   readonly checkpoint: Checkpoint;
@@ -125,10 +126,25 @@ class TileWriter {
 
   async #flush(): Promise<void> {
     await inParallel(this.#files, WRITERS, async ([path, bytes]) => {
-      await this.#growth.tree.write(`log/${path}`, bytes);
+      await this.#write(`log/${path}`, bytes);
     });
     this.#files = [];
     this.#bytes = 0;
+  }
+
+  /**
+   * What is there with other bytes is of a push that ended early, and another log came of it. Nobody misses it: what the
+   * checkpoint that is there needs was read for `end`, so a file that has a place in both is the same, or longer than
+   * what it needs and begins like this one.
+   */
+  async #write(path: string, bytes: Buffer): Promise<void> {
+    const { tree, replace } = this.#growth;
+    try {
+      await tree.write(path, bytes);
+    } catch (error) {
+      if (!(error instanceof Failure) || error.code !== 'conflict') throw error;
+      await replace(path, bytes);
+    }
   }
 }
 
