@@ -43,7 +43,8 @@ export async function watch(
         'the journal could not be written',
         'make room if the disk is full, and start again',
       );
-    if (signer.now().getTime() - receipts >= RECEIPT_EVERY_MS) {
+    // either way: a clock may be set back
+    if (Math.abs(signer.now().getTime() - receipts) >= RECEIPT_EVERY_MS) {
       receipts = signer.now().getTime();
       const recent = recentReleases(signer);
       if (recent.length > 0) await attempt(signer, () => runRound(signer, recent, session));

@@ -119,6 +119,22 @@ test('an entry that is dated years ahead silences nobody: the next heartbeat is 
   expect(times).toEqual(['2099-01-01T00:00:00Z', timestamp(scene.now())]);
 });
 
+test('a clock that is set back ends no reading back of releases', async () => {
+  const build = await scene.approve();
+  await scene.attest(build, { 'hello.txt': 'hello' });
+  const signer = await startWatch(scene);
+  try {
+    await signer.heard(`${build.build} published`);
+    scene.pass(20 * 3600);
+    await signer.rounds(3);
+    writeFileSync(scene.path('releases/hello/1.0/SHA256SUMS'), 'others\n');
+    scene.pass(-20 * 3600);
+    await signer.heard(`${build.build} release-differs`);
+  } finally {
+    await signer.close();
+  }
+});
+
 test('no heartbeat before a round has gone through: who knows what the depot has', async () => {
   const state = await openState(scene.state, scene.project);
   const stop = new AbortController();
