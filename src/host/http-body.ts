@@ -76,4 +76,4 @@ export async function collect(
   return Buffer.concat(chunks);
 }
 
-const tooSlow = (): Error => unable('network', 'the depot sends too slowly', 'try again');
+const tooSlow = (): Error => unable('network', 'the server sends too slowly', 'try again');

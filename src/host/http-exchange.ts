@@ -32,18 +32,13 @@ export interface Exchange {
 /** The connection failed, which another attempt may mend. */
 export class BrokenConnection extends Failure {
   constructor(message: string, cause?: unknown) {
-    super('unable', 'network', message, 'check the network and the depot, then try again', cause);
+    super('unable', 'network', message, 'check the network and that server, then try again', cause);
   }
 }
 
-/** What no depot answers: trying again gives the same. */
+/** What no depot and no witness answers: trying again gives the same. */
 export const badAnswer = (problem: string, cause?: unknown): Failure =>
-  unable(
-    'bad-answer',
-    `the depot's answer is not acceptable: ${problem}`,
-    'is this a countersign depot?',
-    cause,
-  );
+  unable('bad-answer', `the server's answer is not acceptable: ${problem}`, 'is its address right?', cause);
 
 /**
  * Sends one request and returns the answer once its head is here, whatever its status.
@@ -59,6 +54,7 @@ export function exchange(
     // said here because NODE_OPTIONS and NODE_TLS_REJECT_UNAUTHORIZED change what is not
     const strict = { insecureHTTPParser: false, maxHeaderSize: MAX_HEADER_BYTES, rejectUnauthorized: true };
     const { headers, ...rest } = options;
+    const server = hostOf(options);
     const request = start({ ...rest, ...strict });
     // one by one: NODE_DEBUG prints the options of a connection, and there is a token among the headers
     for (const [name, value] of Object.entries(headers)) request.setHeader(name, value);
@@ -69,20 +65,20 @@ export function exchange(
       if (waiting) timer = setTimeout(() => request.destroy(otherwise()), milliseconds);
     };
     const answerSoon = (): void =>
-      within(timing.answerMs, () => unable('network', 'the depot does not answer', 'try again'));
+      within(timing.answerMs, () => unable('network', `${server} does not answer`, 'try again'));
     const settle = (): void => {
       waiting = false;
       clearTimeout(timer);
     };
 
-    within(timing.connectMs, () => new BrokenConnection('cannot connect to the depot: no answer'));
+    within(timing.connectMs, () => new BrokenConnection(`cannot connect to ${server}: no answer`));
     request.on('socket', (socket) => {
       if (!socket.connecting) return answerSoon();
       socket.once(socket instanceof TLSSocket ? 'secureConnect' : 'connect', answerSoon);
     });
     request.on('error', (error) => {
       settle();
-      reject(explain(error));
+      reject(explain(error, server));
     });
     let interim = 0;
     request.on('information', () => {
@@ -158,18 +154,21 @@ const UNKNOWN_ISSUER = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ]);
 
-/** What the system, TLS or the parser said, as a `Failure`. */
-export function explain(error: unknown): Error {
+const hostOf = ({ hostname, port }: RequestOptions): string =>
+  `${hostname?.includes(':') === true ? `[${hostname}]` : hostname}${port ? `:${port}` : ''}`;
+
+/** What the system, TLS or the parser said, as a `Failure`. `server`: whom we spoke to. */
+export function explain(error: unknown, server = 'the server'): Error {
   if (!(error instanceof Error)) return new Error(String(error));
   if (error instanceof Failure) return error;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   if (code.startsWith('HPE_')) return badAnswer(`it is not HTTP as it should be (${code})`, error);
   // several addresses tried give an AggregateError, which has a code but no words
   const words = error.message || code;
-  if (TRANSIENT.has(code)) return new BrokenConnection(`the connection to the depot failed: ${words}`, error);
+  if (TRANSIENT.has(code)) return new BrokenConnection(`the connection to ${server} failed: ${words}`, error);
   return unable(
     'network',
-    `cannot talk to the depot: ${words}`,
+    `cannot talk to ${server}: ${words}`,
     UNKNOWN_ISSUER.has(code)
       ? 'if its certificate is one of your own making, start countersign with NODE_EXTRA_CA_CERTS=FILE, its CA certificate'
       : 'check its address and its certificate',

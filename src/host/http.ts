@@ -142,7 +142,8 @@ export class HttpClient {
       const status = response.statusCode ?? 0;
       if (status < 200 || (status >= 300 && status < 400))
         throw badAnswer(`status ${status}, and nothing is followed`);
-      if (BUSY.has(status) && !last) throw new BrokenConnection(`the depot is not ready: status ${status}`);
+      if (BUSY.has(status) && !last)
+        throw new BrokenConnection(`${this.#base.host} is not ready: status ${status}`);
       // stores of plain files say in chunks what they don't have: nobody needs that text
       if (status >= 400 && method !== 'HEAD' && response.headers['content-length'] === undefined) {
         response.destroy();
@@ -194,7 +195,7 @@ function parseBase(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : null;
   const plain = url && `${url.username}${url.password}${url.search}${url.hash}` === '';
   if (!url || !plain || !['http:', 'https:'].includes(url.protocol)) {
-    throw usage('depot-url', 'the depot is not an http or https URL without user name, query and fragment');
+    throw usage('depot-url', 'the address is not an http or https URL without user name, query and fragment');
   }
   if (!url.pathname.endsWith('/')) url.pathname += '/';
   return url;

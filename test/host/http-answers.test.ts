@@ -184,7 +184,10 @@ describe('a broken connection is tried again', () => {
     }
     const nobody = await raw();
     for (const end of cleanUp.splice(0)) end();
-    await expect(get(nobody)).rejects.toMatchObject({ kind: 'unable', code: 'network' });
+    await expect(get(nobody)).rejects.toMatchObject({
+      ...{ kind: 'unable', code: 'network' },
+      message: expect.stringContaining(`the connection to ${new URL(nobody.url).host} failed`),
+    });
   });
 
   test('what a busy server says last is the answer', async () => {
