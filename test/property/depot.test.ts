@@ -40,7 +40,7 @@ const signatures = releaseSignatures();
 const chain = chainOf(signatures);
 const [first, second] = blobs;
 if (!first || !second) throw new Error('the scene has two artifacts');
-const chainFirst = new Map([...chain].filter(([name]) => /^(log-entry\.json|release\.proof)$/.test(name)));
+const chainFirst = new Map([...chain].filter(([name]) => /^(log-entry|release)\.(json|proof)$/.test(name)));
 
 /** Every write that one build sees, each as whoever may do it does it. */
 const WRITES: Readonly<Record<string, (to: DepotOnDisk) => Promise<unknown>>> = {
