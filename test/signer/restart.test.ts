@@ -166,7 +166,7 @@ test(
     const build = await scene.approve('2.0');
     await scene.attest(build, contents);
     const read = () => Promise.reject(unable('network', 'the cable is out'));
-    const broken = scene.sign({ depot: oddDepot(await scene.signerDepot(), { read }) });
+    const broken = scene.sign({ publicDepot: oddDepot(scene.depot.as(null), { read }) });
     await expect(broken).rejects.toMatchObject({ kind: 'unable', code: 'network' });
     expect(await scene.logged(build)).toBe('');
     expect((await scene.sign()).result?.outcome).toBe('published');
