@@ -43,15 +43,8 @@ export function parseKeyName(text: string, flag: string): string {
 
 /** What an entry must be. Type and time are one condition: they are of the same entry. */
 export function conditionsOf(filter: Filter): Condition[] {
-  const { build, project, version, key, approver, builder, type, since, until } = filter;
-  const conditions: Condition[] = [];
-  if (build !== null) conditions.push((entry) => entry.build === build);
-  if (project !== null) conditions.push((entry) => entry.project === project);
-  if (version !== null) conditions.push((entry) => entry.version === version);
-  if (key !== null) conditions.push((entry) => keysOf(entry).some((each) => each.endsWith(key)));
-  if (approver !== null)
-    conditions.push((entry) => approversOf(entry).some((each) => each.endsWith(approver)));
-  if (builder !== null) conditions.push((entry) => slotsOf(entry).includes(builder));
+  const { type, since, until } = filter;
+  const conditions = [...namesOf(filter).values()];
   if (type !== null || since !== null || until !== null)
     conditions.push(
       (entry) =>
@@ -60,6 +53,19 @@ export function conditionsOf(filter: Filter): Condition[] {
         (until === null || entry.time <= until),
     );
   return conditions;
+}
+
+/** Names that entries have, and that one is easily given wrong: what it is, and whether an entry has it. */
+export function namesOf({ build, project, version, key, approver, builder }: Filter): Map<string, Condition> {
+  const names = new Map<string, Condition>();
+  if (build !== null) names.set(`build ${build}`, (entry) => entry.build === build);
+  if (project !== null) names.set(`project ${project}`, (entry) => entry.project === project);
+  if (version !== null) names.set(`version ${version}`, (entry) => entry.version === version);
+  if (key !== null) names.set(`key ${key}`, (entry) => keysOf(entry).some((each) => each.endsWith(key)));
+  if (approver !== null)
+    names.set(`approver ${approver}`, (entry) => approversOf(entry).some((each) => each.endsWith(approver)));
+  if (builder !== null) names.set(`builder ${builder}`, (entry) => slotsOf(entry).includes(builder));
+  return names;
 }
 
 /** Every key that the entry names: ephemeral ones, approvers. */

@@ -17,6 +17,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseLogEntry } from '../../src/records/log-entry.ts';
 import { toFingerprint } from '../../src/records/names.ts';
+import { generateWitnessKey } from '../../src/tlog/cosignature.ts';
 import { parseSignerKey, parseVerifierKey } from '../../src/tlog/note.ts';
 import { parseProof, unwitnessed, verifyProof } from '../../src/tlog/proof.ts';
 import { shellBlocks } from '../harness/document.ts';
@@ -178,7 +179,10 @@ describe('a log of 15 builds', () => {
       expect(await versions('--key', written)).toEqual(['1.4 released']);
     expect(await versions('--key', ephemeralKey(9))).toEqual(['1.9 refused']);
     expect(await versions('--key', ephemeralKey(16), '--version', '1.4')).toEqual([]);
-    expect((await log('show', '--key', 'FFFFFFFFFFFFFFFF', ...at())).json).toEqual([]);
+    const nobody = await log('show', '--key', 'FFFFFFFFFFFFFFFF', '--version', '1.4', ...at());
+    expect(nobody).toMatchObject({ code: 0, json: [] });
+    expect(nobody.stderr).toContain('warning: no entry of this log names key FFFFFFFFFFFFFFFF\n');
+    expect(nobody.stderr).not.toContain('1.4');
     expect((await log('show', '--key', key.slice(-15), ...at())).error).toMatchObject({
       code: 'key-malformed',
     });
@@ -254,6 +258,36 @@ describe('a log of 15 builds', () => {
     );
   });
 
+  test('a mirror that is damaged: the hint says what to type, and it mends it', async () => {
+    const mirror = world.path('mirror');
+    mustBe(0, await world.runOn('operator', ['sync', world.tree(), mirror]));
+    const path = join(mirror, 'log/tile/entries/000.p/5');
+    const bytes = readFileSync(path);
+    bytes[100] = (bytes[100] ?? 0) ^ 1;
+    writeFileSync(path, bytes);
+    const damaged = await spoken('verify', '--log', mirror);
+    expect(damaged.code).toBe(1);
+    expect(damaged.stderr).toContain(`rm -r ${mirror}/log, then countersign sync DEPOT ${mirror};`);
+    rmSync(join(mirror, 'log'), { recursive: true });
+    mustBe(0, await world.runOn('operator', ['sync', world.tree(), mirror]));
+    mustBe(0, await spoken('verify', '--log', mirror));
+  });
+
+  test('too few witnesses: nobody is told to copy what is whole', async () => {
+    const file = world.path('operator', 'witnessed.toml');
+    const text = readFileSync(world.path('operator', 'countersign.toml'), 'utf8');
+    const { verifier } = generateWitnessKey('witness.example/w1');
+    writeFileSync(
+      file,
+      `witness-quorum = 1\n${text}\n[[witnesses]]\nkey = "${verifier}"\nurl = "http://127.0.0.1:9"\n`,
+    );
+    const ran = await world.runOn('operator', ['log', 'verify', '-c', file]);
+    expect(ran.code).toBe(1);
+    expect(ran.stderr).toMatch(/^hint: the log is well: .*the witnesses/m);
+    const json = await world.runOn('operator', ['log', 'verify', '-c', file, '--json']);
+    expect(json.json).toMatchObject([{ code: 'witnesses-missing' }, { valid: false, cosigned: [] }]);
+  });
+
   test('the monitor: news, an alert until it was seen, a fork whose evidence is kept', async () => {
     const state = world.path('monitor', 'state');
     const place = world.path('watched');
@@ -325,5 +359,9 @@ test('what is typed wrong is said', async () => {
   );
   expect(await log('verify', '--log', world.path('M'))).toMatchObject({ code: 3, error: { code: 'no-log' } });
   expect(await log('verify', '--log-key', 'x')).toMatchObject({ code: 2 });
+  expect(await log('verify', '--log-key', 'nofile', '--log', world.tree())).toMatchObject({
+    code: 2,
+    error: { message: expect.stringContaining('--log-key nofile: no such file') as string },
+  });
   mustBe(0, await spoken('show', '-q'));
 });

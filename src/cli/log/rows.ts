@@ -14,9 +14,9 @@ export class Rows {
     this.#terminal = terminal;
   }
 
-  /** A row; each has as many cells as the others. */
+  /** A row; each has as many cells as the others, but for empty ones at its end. */
   add(cells: readonly Part[]): void {
-    this.#rows.push(cells);
+    this.#rows.push(cells.slice(0, cells.findLastIndex((cell) => cell !== '') + 1));
     if (this.#rows.length === AT_ONCE) this.end();
   }
 

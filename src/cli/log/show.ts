@@ -1,9 +1,9 @@
 /** `countersign log show`: the entries of the log, and what became of builds. */
 import { readEntries } from '../../audit/entries.ts';
-import { KeyEnds, approversOf, conditionsOf, parseKeyName, slotsOf } from '../../audit/filter.ts';
+import { KeyEnds, approversOf, conditionsOf, namesOf, parseKeyName, slotsOf } from '../../audit/filter.ts';
 import type { Condition, Filter } from '../../audit/filter.ts';
 import { Courses } from '../../audit/releases.ts';
-import type { Course, Outcome } from '../../audit/releases.ts';
+import type { Outcome } from '../../audit/releases.ts';
 import { requireHead } from '../../audit/verify.ts';
 import { now } from '../../host/clock.ts';
 import { BUILD_ENTRY_TYPES } from '../../records/log-entry.ts';
@@ -16,7 +16,6 @@ import { EXIT } from '../exit-status.ts';
 import { Rows } from './rows.ts';
 import type { Terminal } from '../terminal.ts';
 import { green, plural, red, yellow } from '../text.ts';
-import type { Part } from '../text.ts';
 import { parseBuildId } from '../values.ts';
 import { parseMoment } from './moment.ts';
 import { LOG_FLAG, openProjectLog } from './source.ts';
@@ -50,9 +49,9 @@ digits of it or more; TIME is 2026-11-22T12:00:00Z, a day, or 2d for two days ag
     '# a ticket leaked: what was released with its key?',
     'countersign log show --releases --key 0F2A9D3C54B1E677',
     '# a laptop was stolen: what was allowed with its key since?',
-    "countersign log show --releases --approver '4A1C 77D0 …' --since 3d",
+    'countersign log show --releases --approver "$FPR" --since 3d',
     '# what happened that night?',
-    'countersign log show --releases --since 2026-11-20T22:00:00Z --until 2026-11-21',
+    'countersign log show --releases --since 2026-11-20 --until 2026-11-21',
   ],
   async run({ flags, globals, terminal }) {
     const { type = null, builder = null } = flags;
@@ -78,9 +77,13 @@ digits of it or more; TIME is 2026-11-22T12:00:00Z, a day, or 2d for two days ag
       const reader = new LogReader(files, trust);
       const head = await requireHead(reader);
       await requireOneKey(reader, head, filter);
+      const strangers = namesOf(filter);
+      const entries = unmet(readEntries(reader, head), strangers);
       const conditions = conditionsOf(filter);
-      if (flags.releases === true) await showCourses(reader, head, conditions, terminal);
-      else await showEntries(reader, head, conditions, terminal);
+      if (flags.releases === true) await showCourses(entries, conditions, terminal);
+      else await showEntries(entries, head.checkpoint.size, conditions, terminal);
+      // nothing found is good news only about what there is
+      for (const what of strangers.keys()) terminal.warn(`no entry of this log names ${what}`);
       return EXIT.done;
     } finally {
       files.close();
@@ -95,15 +98,25 @@ async function requireOneKey(reader: LogReader, head: Head, filter: Filter): Pro
   for await (const { entry } of readEntries(reader, head)) ends.take(entry);
 }
 
+type Entries = AsyncIterable<{ readonly index: number; readonly entry: LogEntry }>;
+
+/** The entries; those of `names` that an entry has are taken away. */
+async function* unmet(entries: Entries, names: Map<string, Condition>): Entries {
+  for await (const each of entries) {
+    for (const [what, holds] of names) if (holds(each.entry)) names.delete(what);
+    yield each;
+  }
+}
+
 async function showEntries(
-  reader: LogReader,
-  head: Head,
+  entries: Entries,
+  size: number,
   conditions: readonly Condition[],
   terminal: Terminal,
 ): Promise<void> {
   let shown = 0;
   const rows = new Rows(terminal);
-  for await (const { index, entry } of readEntries(reader, head)) {
+  for await (const { index, entry } of entries) {
     if (!conditions.every((holds) => holds(entry))) continue;
     shown += 1;
     terminal.record({ index, ...entry });
@@ -118,7 +131,7 @@ async function showEntries(
     ]);
   }
   rows.end();
-  terminal.say(`${shown} of ${head.checkpoint.size} entries`);
+  terminal.say(`${shown} of ${size} entries`);
 }
 
 /** The one thing that the entry is about. */
@@ -143,13 +156,12 @@ function whatOf(entry: LogEntry): string {
 }
 
 async function showCourses(
-  reader: LogReader,
-  head: Head,
+  entries: Entries,
   conditions: readonly Condition[],
   terminal: Terminal,
 ): Promise<void> {
   const courses = new Courses(conditions);
-  for await (const { index, entry } of readEntries(reader, head)) courses.take(entry, index);
+  for await (const { index, entry } of entries) courses.take(entry, index);
   const rows = new Rows(terminal);
   let [builds, releases] = [0, 0];
   for (const course of courses.met()) {
@@ -158,16 +170,16 @@ async function showCourses(
     if (outcome === 'released') releases += 1;
     terminal.record({ ...course });
     const later = conflict ? red('then builders disagreed') : '';
-    rows.add([`${project} ${version}`, SAID[outcome](), time, `entry ${index}`, build, later]);
+    rows.add([`${project} ${version}`, COLOURS[outcome](outcome), time, `entry ${index}`, build, later]);
   }
   rows.end();
   terminal.say(`${plural(releases, 'release')} of ${plural(builds, 'build')}`);
 }
 
-const SAID: Record<Course['outcome'], () => Part> = {
-  released: () => green('released'),
-  refused: () => yellow('refused'),
+const COLOURS = {
+  released: green,
+  refused: yellow,
   // the release key may have been used: nothing says that it was not
-  intended: () => red('intent, no release'),
-  approved: () => yellow('nothing yet'),
-} satisfies Record<Outcome, () => Part>;
+  intended: red,
+  approved: yellow,
+} satisfies Record<Outcome, unknown>;

@@ -1,8 +1,10 @@
 /** Which log is meant, and whose checkpoints are believed. */
 import { existsSync } from 'node:fs';
 import type { List } from '../../audit/leftovers.ts';
+import { Failure, usage } from '../../failure.ts';
 import type { Project } from '../../policy/project.ts';
 import { parseVerifierKey } from '../../tlog/note.ts';
+import type { VerifierKey } from '../../tlog/note.ts';
 import { unwitnessed } from '../../tlog/proof.ts';
 import type { LogTrust } from '../../tlog/proof.ts';
 import { DirectoryTree } from '../../tree/directory.ts';
@@ -44,10 +46,22 @@ export async function openSource(name: string, flags: Flags, globals: Globals): 
   if (key === undefined) return openProjectLog(flags, globals);
   const place = flags.log ?? globals.depot;
   if (place === undefined) throw wrongUse(name, '--log-key needs --log, which says where that log is');
-  const verifier = parseVerifierKey((existsSync(key) ? readSmallFile(key).toString() : key).trim());
+  const verifier = readKey(key);
   const location = parseLocation(place);
   const trust = unwitnessed({ origin: verifier.name, key: verifier });
   return { files: await openLog(location), trust, project: null, location };
+}
+
+/** A file's, or what was typed. Throws usage. */
+function readKey(given: string): VerifierKey {
+  const isFile = existsSync(given);
+  try {
+    return parseVerifierKey((isFile ? readSmallFile(given).toString() : given).trim());
+  } catch (error) {
+    if (!(error instanceof Failure) || error.kind !== 'refused') throw error;
+    const what = isFile ? error.message : `no such file, and ${error.message}`;
+    throw usage('log-key', `--log-key ${given}: ${what}`, 'like example.com/log+01234567+AQ…', error);
+  }
 }
 
 /** As `openSource`, of the project's log. */

@@ -1,8 +1,14 @@
 /** `countersign log verify`: whether all of the log is what was signed, byte by byte. */
-import type { Finding } from '../../audit/finding.ts';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Finding, FindingCode } from '../../audit/finding.ts';
 import { verifyLog } from '../../audit/verify.ts';
 import type { LogVerdict } from '../../audit/verify.ts';
+import { word } from '../../host/shell.ts';
+import { BUILD_ENTRY_TYPES } from '../../records/log-entry.ts';
+import { timestamp } from '../../records/names.ts';
 import type { LogTrust } from '../../tlog/proof.ts';
+import type { Location } from '../../tree/location.ts';
 import { command } from '../command.ts';
 import { EXIT } from '../exit-status.ts';
 import { Progress } from '../progress.ts';
@@ -25,7 +31,8 @@ there of earlier checkpoints is held against it, too. Exit status 1 if anything 
   example: [
     'countersign log verify',
     'countersign log verify --log /srv/depot',
-    'countersign log verify --log https://log.example.com/ --log-key example.com/log+01234567+AQ…   # anybody’s log',
+    '# a log of anybody: where it is, and its verifier key',
+    'countersign log verify --log "$LOG" --log-key "$KEY"',
   ],
   async run({ flags, globals, terminal }) {
     const { files, trust, project, location } = await openSource('log verify', flags, globals);
@@ -40,6 +47,7 @@ there of earlier checkpoints is held against it, too. Exit status 1 if anything 
       });
       progress.finish();
       report(verdict, trust, terminal);
+      terminal.hint(hintFor(verdict.findings.listed, depotDirectory(location)));
       return verdict.findings.count === 0 ? EXIT.done : EXIT.refused;
     } finally {
       files.close();
@@ -54,8 +62,11 @@ function report(
 ): void {
   const { origin, size, root } = head.checkpoint;
   const whole = findings.count === 0;
-  const cosigned = head.cosignatures.map(({ key, time }) => ({ witness: key.name, time }));
-  const byType = counts && Object.fromEntries(counts);
+  const cosigned = head.cosignatures.map(({ key, time }) => ({
+    witness: key.name,
+    time: timestamp(new Date(time * 1000)),
+  }));
+  const byType = counts && inOrder(counts);
   const beyond = leftovers?.beyond ?? 0;
   const strays = leftovers?.strays ?? [];
   for (const finding of findings.listed) {
@@ -71,26 +82,54 @@ function report(
     );
   terminal.record({
     ...{ valid: whole, findings: findings.count, origin, size, root: root.toString('hex'), newest },
-    ...{ entries: byType, cosigned, quorum: trust.quorum, beyond, strays },
+    ...{ entries: byType && Object.fromEntries(byType), cosigned, quorum: trust.quorum, beyond, strays },
     ...(!whole && { code: findings.listed[0]?.code ?? 'log-damaged' }),
   });
   const rows: Part[][] = [
     ['log', origin],
-    ['entries', counts === null ? `${size}, not looked into` : `${size}${typesText(counts)}`],
+    ['entries', byType === null ? `${size}, not looked into` : `${size}${typesText(byType)}`],
     ['root', root.toString('hex')],
     ...(newest === null ? [] : [['newest', newest]]),
     ['witnesses', witnessesText(cosigned.map(({ witness }) => witness).join(', '), trust)],
   ];
   terminal.result(whole ? green('whole') : red('NOT WHOLE'));
   for (const row of alignColumns(rows)) terminal.result('  ', ...row);
-  if (!whole) terminal.hint('copy the log again from where it is whole; a depot gets it from its signer');
 }
+
+/** What can be done depends on who is at fault: the copy, the witnesses, or the signer. */
+function hintFor(findings: readonly Finding[], depot: string | null): string {
+  const codes = new Set(findings.map(({ code }) => code));
+  if (codes.size === 0) return '';
+  if ([...codes].every((code) => code === 'witnesses-missing'))
+    return 'the log is well: the signer asks the witnesses again in its next round; if it stays so, ask them';
+  if ([...codes].every((code) => SIGNED.has(code) || code === 'witnesses-missing'))
+    return "this is what the log's key signed, and no other copy helps: ask the keeper of the signer, and who else has that key";
+  const rest = 'a depot gets it again from its signer, once log/ is moved away there';
+  if (depot === null) return `copy the log again from where it is whole; ${rest}`;
+  return `if this is a mirror: rm -r ${word(depot)}/log, then countersign sync DEPOT ${word(depot)}; ${rest}`;
+}
+
+/** Null for a URL, and for a directory that is the log alone. */
+const depotDirectory = (location: Location): string | null =>
+  location.kind === 'directory' && existsSync(join(location.directory, 'log', 'checkpoint'))
+    ? location.directory
+    : null;
+
+const SIGNED: ReadonlySet<FindingCode> = new Set(['entry-malformed', 'entry-order', 'entry-time']);
 
 const fileOf = ({ path, text }: Finding): string =>
   path === null || text.includes(path) ? '' : ` (${path})`;
 
-const typesText = (counts: ReadonlyMap<string, number>): string =>
-  counts.size === 0 ? '' : `: ${[...counts].map(([type, count]) => `${count} ${type}`).join(', ')}`;
+type Counts = readonly (readonly [type: string, count: number])[];
+
+const inOrder = (counts: ReadonlyMap<string, number>): Counts =>
+  [...BUILD_ENTRY_TYPES, 'heartbeat'].flatMap((type) => {
+    const count = counts.get(type);
+    return count === undefined ? [] : [[type, count] as const];
+  });
+
+const typesText = (counts: Counts): string =>
+  counts.length === 0 ? '' : `: ${counts.map(([type, count]) => plural(count, type)).join(', ')}`;
 
 function witnessesText(names: string, { witnesses, quorum }: LogTrust): string {
   if (witnesses.length === 0) return 'none are known';
