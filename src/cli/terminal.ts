@@ -141,7 +141,8 @@ export class Terminal {
   #write(stream: NodeJS.WriteStream, parts: readonly Part[]): void {
     this.status('');
     // a person's screen breaks words anywhere; what reads a pipe wants its line whole
-    const lines = stream.isTTY ? wrapParts(parts, stream.columns || WIDTH) : [parts];
-    for (const line of lines) stream.write(`${renderLine(line, stream.isTTY && !this.#noColour)}\n`);
+    const lines = stream.isTTY ? wrapParts(parts, stream.columns || WIDTH, '  ') : [parts];
+    for (const line of lines)
+      stream.write(`${renderLine(line, stream.isTTY && !this.#noColour).trimEnd()}\n`);
   }
 }

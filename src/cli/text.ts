@@ -59,8 +59,8 @@ export const WIDTH = 80;
 const textOf = (part: Part): string => (typeof part === 'string' ? part : part.text);
 const widthOf = (part: Part): number => escapeText(textOf(part)).length;
 
-/** Parts as lines of at most `width`, broken at spaces; a word that is longer is left whole. */
-export function wrapParts(parts: readonly Part[], width: number): Part[][] {
+/** Parts as lines of at most `width`, broken at spaces, those after the first indented; a word that is longer is left whole. */
+export function wrapParts(parts: readonly Part[], width: number, indent = ''): Part[][] {
   const lines: Part[][] = [[]];
   let [column, mayBreak] = [0, false];
   for (const part of parts) {
@@ -72,8 +72,8 @@ export function wrapParts(parts: readonly Part[], width: number): Part[][] {
     for (const word of escapeText(textOf(part)).match(/[^ ]+ *| +/g) ?? []) {
       if (mayBreak && column + word.trimEnd().length > width) {
         endPiece();
-        lines.push([]);
-        column = 0;
+        lines.push(indent === '' ? [] : [indent]);
+        column = indent.length;
       }
       piece += word;
       column += word.length;

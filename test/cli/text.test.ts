@@ -70,6 +70,11 @@ describe('lines that are too long', () => {
     expect(lines([''], 80)).toEqual(['']);
   });
 
+  test('go on indented where they are told to', () => {
+    const row = wrapParts(['one two three four'], 9, '  ').map((line) => renderLine(line, false).trimEnd());
+    expect(row).toEqual(['one two', '  three', '  four']);
+  });
+
   test('are not broken within a word, however long', () => {
     expect(lines(['see https://example.org/a/long/path now'], 10)).toEqual([
       'see ',
