@@ -243,12 +243,13 @@ export const MUTANTS = [
     ['test/tree/log-extend.test.ts'],
     edit(
       'src/tree/log/extend.ts',
-      `    if (!same) await grow({ tree, checkpoint, push, end: await ownFault(reader.end(head)) });
-    if (!(await tree.replace(CHECKPOINT, head && Buffer.from(head.note), Buffer.from(note)))) continue;
+      `    if (head?.checkpoint.size !== checkpoint.size)
+      await grow({ tree, replace, checkpoint, push, end: await ownFault(reader.end(head)) });
+    await replace(CHECKPOINT, Buffer.from(note));
 `,
-      `    const end = same ? null : await ownFault(reader.end(head));
-    if (!(await tree.replace(CHECKPOINT, head && Buffer.from(head.note), Buffer.from(note)))) continue;
-    if (end) await grow({ tree, checkpoint, push, end });
+      `    const end = head?.checkpoint.size === checkpoint.size ? null : await ownFault(reader.end(head));
+    await replace(CHECKPOINT, Buffer.from(note));
+    if (end) await grow({ tree, replace, checkpoint, push, end });
 `,
     ),
   ),
@@ -263,10 +264,13 @@ export const MUTANTS = [
     ),
     edit(
       'src/tree/log/extend.ts',
-      `    if (!same) await grow({ tree, checkpoint, push, end: await ownFault(reader.end(head)) });`,
-      `    const end = same ? null : await ownFault(reader.end(head));
+      `    if (head?.checkpoint.size !== checkpoint.size)
+      await grow({ tree, replace, checkpoint, push, end: await ownFault(reader.end(head)) });
+`,
+      `    const end = head?.checkpoint.size === checkpoint.size ? null : await ownFault(reader.end(head));
     await dropIncomplete(tree, size, checkpoint.size);
-    if (end) await grow({ tree, checkpoint, push, end });`,
+    if (end) await grow({ tree, replace, checkpoint, push, end });
+`,
     ),
   ),
   mutant(
