@@ -204,9 +204,13 @@ export const SERVE: readonly Row[] = [
     SIGKILL: 'again',
     'read fails': 'goes on',
   }),
+  serve('release: proof asked for', /^pread64 L\/data\/builds\/B\/release\.proof 1$/, {
+    SIGKILL: 'again',
+    'read fails': 'goes on',
+  }),
   serve(
     'release: records read again',
-    /^p?read(64)? L\/data\/builds\/B\/(?!blobs|signatures\/)\S+ ([2-9]|1\d)$|^p?read(64)? L\/data\/builds\/B\/(?!approval|statements|blobs|signatures\/)\S+ 1$/,
+    /^p?read(64)? L\/data\/builds\/B\/(?!blobs|signatures\/)\S+ ([2-9]|1\d)$|^(?!pread64 \S+release\.proof )p?read(64)? L\/data\/builds\/B\/(?!approval|statements|blobs|signatures\/)\S+ 1$/,
     read,
   ),
   serve(
