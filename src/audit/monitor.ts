@@ -2,10 +2,11 @@
  * One look at a log, by somebody who remembers the last one: is it still the same log, has it grown as it may, and is
  * there anything in it that its project should know?
  */
-import { Failure } from '../failure.ts';
+import { Failure, unable, usage } from '../failure.ts';
 import type { Witness } from '../policy/project.ts';
 import { Order } from '../policy/order.ts';
 import type { LogEntry } from '../records/log-entry.ts';
+import { formatDuration } from '../policy/duration.ts';
 import type { ProjectName, Timestamp } from '../records/names.ts';
 import { timestamp, timestampDate } from '../records/names.ts';
 import type { LogTrust } from '../tlog/proof.ts';
@@ -26,6 +27,8 @@ import { requireHead, witnessesMissing } from './verify.ts';
 export interface Watch {
   readonly reader: LogReader;
   readonly trust: LogTrust;
+  /** Where the log is. */
+  readonly place: string;
   /** Whose log it is. */
   readonly project: ProjectName;
   readonly witnesses: readonly Witness[];
@@ -62,10 +65,19 @@ const GRACE_SECONDS = 600;
 
 const ALERTS: Partial<Record<FindingCode, AlertCode>> = { 'entry-order': 'order', 'entry-time': 'time' };
 
-/** Looks once. Throws usage, unable where there is no log to look at. */
+/** Looks once. Throws usage: `expect-missing`; unable where there is no log to look at. */
 export async function look(watch: Watch): Promise<Pass> {
+  if (watch.memory?.expects === true && watch.expected === null)
+    throw usage(
+      'expect-missing',
+      'this state is of a monitor that expects some releases and no others',
+      'give --expect as before (an empty file expects none), or another --state',
+    );
   return new Looking(watch).pass();
 }
+
+const hadText = ({ checkpoint, order }: Memory): string =>
+  `the log had ${checkpoint.size} entries${order.newest === null ? '' : `, up to ${order.newest}`}`;
 
 class Looking {
   readonly #watch: Watch;
@@ -100,7 +112,9 @@ class Looking {
     const { memory } = this.#watch;
     // nothing that is not of one log is ever remembered over what was, and nothing at all while an alarm stands
     const { all: alarms, kept } = this.#alarms;
-    const first = memory ?? (head && { ...head, seen: 0, order: new Order() });
+    const { place, expected } = this.#watch;
+    const here = { place, expects: expected !== null };
+    const first = memory ?? (head && { ...head, seen: 0, order: new Order(), ...here });
     return {
       alerts: [...alarms, ...this.#alerts],
       news: this.#news,
@@ -108,7 +122,7 @@ class Looking {
       blinded: this.#blinded,
       head,
       alarms: kept,
-      memory: alarms.length > 0 ? memory : head && grown ? { ...head, ...grown } : first,
+      memory: alarms.length > 0 ? memory : head && grown ? { ...head, ...grown, ...here } : first,
     };
   }
 
@@ -130,8 +144,10 @@ class Looking {
   async #head(): Promise<Head | null> {
     const { reader, memory } = this.#watch;
     const head = memory === null ? await requireHead(reader) : await reader.head();
-    if (head === null && memory !== null)
-      this.#alert('rollback', `the log is gone; it had ${memory.checkpoint.size} entries`, [memory.note]);
+    if (head === null && memory !== null) {
+      this.#requireSamePlace(memory, 'no log');
+      this.#alert('rollback', `the log is gone; ${hadText(memory)}`, [memory.note]);
+    }
     return head;
   }
 
@@ -140,12 +156,23 @@ class Looking {
     if (memory === null) return true;
     const [before, after] = [memory.checkpoint.size, head.checkpoint.size];
     if (after < before) {
-      this.#alert('rollback', `the log had ${before} entries, and shows ${after}`, [memory.note, head.note]);
+      this.#requireSamePlace(memory, `${after} entries`);
+      this.#alert('rollback', `${hadText(memory)}, and shows ${after}`, [memory.note, head.note]);
       return false;
     }
     if ((await this.#watch.reader.rootAt(head, before)).equals(memory.checkpoint.root)) return true;
     this.#alert('fork', forkText('this monitor', before, after), [memory.note, head.note]);
     return false;
+  }
+
+  /** A mirror may have less than its depot, and proves nothing by that. */
+  #requireSamePlace({ place, checkpoint }: Memory, shown: string): void {
+    if (place === this.#watch.place) return;
+    throw unable(
+      'log-behind',
+      `${this.#watch.place} shows ${shown}, and this monitor saw ${checkpoint.size} at ${place}`,
+      'a mirror that is behind? look again when it has caught up, or give it a --state of its own',
+    );
   }
 
   /** Reads on. Returns up to where nothing need be said again. */
@@ -208,7 +235,10 @@ class Looking {
     if (age > maxAge || age < -GRACE_SECONDS)
       this.#alerts.push({
         code: 'stale-head',
-        text: newest === null ? 'the log has no entry' : `the newest entry of the log is of ${newest}`,
+        text:
+          newest === null
+            ? 'the log has no entry'
+            : `the newest entry of the log is of ${newest}, ${age < 0 ? 'which is to come' : `more than ${formatDuration(maxAge)} ago`}`,
       });
   }
 

@@ -65,6 +65,11 @@ export class Order {
     return timestampDate(this.#newest).getTime() - timestampDate(time).getTime() > SET_BACK_MS;
   }
 
+  /** As it was dated; null before the first entry. */
+  get newest(): Timestamp | null {
+    return this.#newest;
+  }
+
   /** Takes in an entry that `check` has let pass. */
   take(entry: LogEntry): void {
     if (this.#newest === null || entry.time > this.#newest || this.isSetBack(entry))

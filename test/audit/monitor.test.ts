@@ -44,7 +44,15 @@ async function hour(more: Partial<Watch> = {}, at = log): Promise<Pass> {
   const trust = more.trust ?? log.trust;
   const reader = new LogReader(await openLog({ kind: 'directory', directory: at.directory }), trust);
   const memory: Memory | null = remembered && parseMemory(remembered, trust);
-  const given = { reader, trust, project: PROJECT, witnesses: [], memory, alarms: [...kept.values()] };
+  const given = {
+    reader,
+    trust,
+    place: '/depot',
+    project: PROJECT,
+    witnesses: [],
+    memory,
+    alarms: [...kept.values()],
+  };
   const usual = { expected: null, maxAge: null, seen: false, now: () => new Date(timeOf(log.size)) };
   const pass = await look({ ...given, ...usual, ...more });
   for (const [name, alarm] of pass.alarms) kept.set(name, parseAlarm(formatAlarm(alarm), name));
@@ -76,7 +84,7 @@ describe('a log that grows', () => {
   });
 
   test('a release that nobody expected is said until somebody has seen it, and those behind it too', async () => {
-    const expected = new Expected(`1.0 # the first one\n\n${buildId(1)}\n1.3`);
+    const expected = new Expected(`1.0 # the first one\n\n${buildId(1)}\n${PROJECT}  1.3`, 'expected');
     grow(8);
     expect(codes(await hour({ expected }))).toEqual([]);
     grow(12);
@@ -85,10 +93,22 @@ describe('a log that grows', () => {
     for (let times = 0; times < 3; times++)
       expect(codes(await hour({ expected }))).toEqual(['unexpected-release 11', 'unexpected-release 19']);
     // the second one was wrongly not in the list
-    const more = new Expected('1.3\n1.4');
+    const more = new Expected('1.3\ngadget 1.2\n1.4', 'expected');
     expect(codes(await hour({ expected: more }))).toEqual(['unexpected-release 11']);
     expect(codes(await hour({ expected: more, seen: true }))).toEqual(['unexpected-release 11']);
     expect(codes(await hour({ expected: more }))).toEqual([]);
+  });
+
+  test('a look without the list does not take what nobody expected for news', async () => {
+    const expected = new Expected('', 'expected');
+    grow(4);
+    expect(codes(await hour({ expected }))).toEqual(['unexpected-release 3']);
+    await expect(hour()).rejects.toMatchObject({ kind: 'usage', code: 'expect-missing' });
+    expect(codes(await hour({ expected }))).toEqual(['unexpected-release 3']);
+  });
+
+  test.each(['1.0\nhello world 1.1', '1.0\n-', '1.0\nHello 1.0'])('%j is no list of releases', (text) => {
+    expect(() => new Expected(text, 'the list')).toThrow('the list, line 2: ');
   });
 
   test('a conflict, an order that cannot be and an entry that is none are said likewise', async () => {
@@ -109,7 +129,7 @@ describe('a log that grows', () => {
     const foreign = (each: LogEntry): LogEntry => ({ ...each, project: toProjectName('gadget', 'test') });
     grow(8);
     add(entry('approval', 2, 8), foreign(entry('refusal', 3, 9)));
-    const expected = new Expected('1.0\n1.1\n1.4');
+    const expected = new Expected('1.0\n1.1\n1.4', 'expected');
     expect(codes(await hour({ expected }))).toEqual([]);
     add(...LIFE.map((type, at) => foreign(entry(type, 4, 10 + at))), foreign(heartbeat(PROJECT, timeOf(14))));
     const pass = await hour({ expected });
@@ -198,6 +218,28 @@ describe('a log that is not what it was', () => {
     rmSync(log.directory, { recursive: true });
     log.write('tile/x', Buffer.alloc(0));
     expect((await hour()).alerts).toMatchObject([{ code: 'rollback', evidence: [before] }]);
+  });
+
+  test('a mirror that is behind proves nothing; one that goes on from what was seen, does', async () => {
+    grow(300);
+    cpSync(log.directory, join(scratch, `mirror-${count}`), { recursive: true });
+    const mirror = new MadeLog(join(scratch, `mirror-${count}`), log.signer);
+    const place = '/mirror';
+    grow(320);
+    await hour();
+    expect(await hour({ place }, mirror)).toMatchObject({
+      alerts: [],
+      blinded: true,
+      blind: [
+        { code: 'log-behind', message: '/mirror shows 300 entries, and this monitor saw 320 at /depot' },
+      ],
+    });
+    expect(await hour()).toMatchObject({ alerts: [], blinded: false });
+    expect(await hour({ place })).toMatchObject({ alerts: [], blinded: false });
+    // now it is that place which takes back what it has shown
+    const pass = await hour({ place }, mirror);
+    expect(codes(pass)).toEqual(['rollback']);
+    expect(pass.alerts[0]?.text).toBe(`the log had 320 entries, up to ${timeOf(319)}, and shows 300`);
   });
 
   test('a rollback hides no fork behind it: each is said, and its evidence kept', async () => {

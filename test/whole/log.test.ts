@@ -300,6 +300,8 @@ describe('a log of 15 builds', () => {
     expect(first.code).toBe(1);
     expect(first.json.filter(({ news }) => news === 'release')).toHaveLength(14);
     expect(first.json.filter(({ alert }) => alert)).toMatchObject([{ alert: 'conflict', index: 60 }]);
+    expect(first.stderr).not.toContain('ALERT');
+    expect(await log('monitor', '--seen')).toMatchObject({ code: 2, error: { code: 'wrong-usage' } });
     expect(await look('--seen')).toMatchObject({ code: 1 });
     expect(await look()).toMatchObject({ code: 0, json: [{ size: 65, alerts: 0, news: 0 }] });
     expect(await look('--max-age', '1m')).toMatchObject({ code: 1, json: [{ alert: 'stale-head' }, {}] });

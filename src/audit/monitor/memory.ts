@@ -15,19 +15,25 @@ export interface Memory {
   readonly seen: number;
   /** What may come after those. */
   readonly order: Order;
+  /** Where that checkpoint was seen. */
+  readonly place: string;
+  /** Whether releases are held against a list: a look without it would take what nobody expected for news. */
+  readonly expects: boolean;
 }
 
 const TYPE = 'application/vnd.countersign.log-monitor.v1+json';
 
 /** The file's bytes. */
-export const formatMemory = ({ note, seen, order }: Memory): Buffer =>
-  Buffer.from(`${JSON.stringify({ type: TYPE, checkpoint: note, seen, order: order.save() })}\n`);
+export const formatMemory = ({ note, seen, order, place, expects }: Memory): Buffer =>
+  Buffer.from(
+    `${JSON.stringify({ type: TYPE, place, expects, checkpoint: note, seen, order: order.save() })}\n`,
+  );
 
 /** Reads it. Throws usage(`state-malformed`) for anything else, a file about another log too. */
 export function parseMemory(bytes: Buffer, trust: LogTrust): Memory {
   try {
     const value: unknown = JSON.parse(bytes.toString());
-    const fields = closedObject(value, 'it', ['type', 'checkpoint', 'seen', 'order']);
+    const fields = closedObject(value, 'it', ['type', 'place', 'expects', 'checkpoint', 'seen', 'order']);
     if (fields.type !== TYPE) throw new RangeError('it is of another type');
     const note = text(fields.checkpoint, 'checkpoint', NOTE_MAX);
     const checkpoint = openCheckpoint(note, trust);
@@ -35,6 +41,8 @@ export function parseMemory(bytes: Buffer, trust: LogTrust): Memory {
       ...{ checkpoint, note },
       seen: integer(fields.seen, 'seen', { max: checkpoint.size }),
       order: Order.from(fields.order),
+      place: text(fields.place, 'place', 4096),
+      expects: fields.expects === true,
     };
   } catch (error) {
     throw usage(

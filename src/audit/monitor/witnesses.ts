@@ -35,8 +35,9 @@ export async function askWitness({ key, url }: Witness, log: LogKey): Promise<Se
     const [cosignature] = cosignaturesOf(bytes, [key]);
     return { name: key.name, checkpoint, note: bytes.toString(), time: cosignature?.time ?? null };
   } catch (error) {
-    if (error instanceof Failure && error.kind !== 'usage') return error;
-    throw error;
+    if (!(error instanceof Failure) || error.kind === 'usage') throw error;
+    const { kind, code, message, hint } = error;
+    return new Failure(kind, code, `witness ${key.name}: ${message}`, hint, error);
   } finally {
     http.close();
   }

@@ -13,13 +13,15 @@ import { now } from '../../host/clock.ts';
 import { orNull, readFileBounded, writeFileDurably } from '../../host/files.ts';
 import { parseDuration } from '../../policy/duration.ts';
 import type { LogTrust } from '../../tlog/proof.ts';
+import { locationUrl } from '../../tree/location.ts';
 import { LogReader } from '../../tree/log/reader.ts';
-import { command } from '../command.ts';
+import { command, wrongUse } from '../command.ts';
 import { readSmallFile } from '../config.ts';
 import { EXIT } from '../exit-status.ts';
 import type { ExitStatus } from '../exit-status.ts';
 import type { Terminal } from '../terminal.ts';
-import { green, plural, red } from '../text.ts';
+import { green, plural, red, yellow } from '../text.ts';
+import type { Part } from '../text.ts';
 import { LOG_FLAG, openProjectLog } from './source.ts';
 
 export { monitor as command };
@@ -39,25 +41,33 @@ asks the project's witnesses for what they have seen, too. Exit status 0 if all 
   flags: {
     ...LOG_FLAG,
     state: { value: 'FILE', help: 'what it remembers; without it, every pass begins at the first entry' },
-    expect: { value: 'FILE', help: 'the releases that are expected: a version or a build a line' },
+    expect: {
+      value: 'FILE',
+      help: 'the releases that are expected: a version or a build a line; from then on always',
+    },
     'max-age': { value: '3d', help: 'how old the newest entry may be; else max-log-age of the project' },
     seen: { help: 'what is said about entries is said for the last time' },
   },
   operands: { min: 0, max: 0 },
   example: [
     'countersign log monitor --state /var/lib/countersign-monitor/state',
-    'countersign log monitor --state monitor.state --expect releases.txt --max-age 2d',
-    'countersign log monitor --state monitor.state --expect releases.txt --seen     # after you have looked',
+    'countersign log monitor --state monitor.state --expect releases.txt',
+    '# after you have looked into what it said',
+    'countersign log monitor --state monitor.state --expect releases.txt --seen',
   ],
   async run({ flags, globals, terminal }) {
     const maxAge = flags['max-age'] === undefined ? null : parseDuration(flags['max-age'], '--max-age');
-    const expected = flags.expect === undefined ? null : new Expected(readSmallFile(flags.expect).toString());
-    const { files, trust, project } = await openProjectLog(flags, globals);
+    const expected =
+      flags.expect === undefined ? null : new Expected(readSmallFile(flags.expect).toString(), flags.expect);
+    if (flags.seen === true && flags.state === undefined)
+      throw wrongUse('log monitor', '--seen is for what a --state remembers, and there is none');
+    const { files, trust, project, location } = await openProjectLog(flags, globals);
     try {
       const pass = await look({
         ...{
           reader: new LogReader(files, trust),
           trust,
+          place: locationUrl(location),
           project: project.name,
           witnesses: project.witnesses,
         },
@@ -111,7 +121,7 @@ async function remember(
     const file = `${state}.${name}`;
     await writeFileDurably(file, formatAlarm(alarm), 0o644);
     terminal.hint(
-      `both signed checkpoints are in ${file}: keep it; it is said until that file is moved away`,
+      `what was signed is in ${file}: keep it; it is said until that file is moved away, see docs/how-to/log.md`,
     );
   }
   if (memory !== null) await writeFileDurably(state, formatMemory(memory), 0o644);
@@ -144,16 +154,18 @@ function report(pass: Pass, terminal: Terminal): void {
     ...(status !== EXIT.done && { code: pass.alerts[0]?.code ?? pass.blind[0]?.code ?? 'not-looked' }),
   });
   const size = checkpoint === null ? 'no log was read' : `the log has ${checkpoint.size} entries`;
-  terminal.say(
-    status === EXIT.done ? green('all is well') : red(plural(pass.alerts.length, 'alert')),
-    `: ${size}`,
-  );
+  terminal.say(verdictOf(pass), `: ${size}`);
+}
+
+function verdictOf(pass: Pass): Part {
+  const status = statusOf(pass);
+  if (status === EXIT.done) return green('all is well');
+  if (status === EXIT.unable) return yellow('no alert, but too little could be looked at');
+  return red(plural(pass.alerts.length, 'alert'));
 }
 
 function showAlert(alert: Alert, terminal: Terminal): void {
   const { code, ...rest } = alert;
   terminal.record({ alert: code, ...rest });
   terminal.result(red(`ALERT ${code}`), `  ${alert.text}`);
-  if (!terminal.json) return;
-  terminal.show(`ALERT ${code}  ${alert.text}`);
 }
