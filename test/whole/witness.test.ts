@@ -25,6 +25,7 @@ const project = (host: string) =>
 
 test('run one, add it to a project, release, and see what it says', async () => {
   const { log } = project('H');
+  await world.release('0.9', { hello: 'from before' });
   const url = `http://127.0.0.1:${await freePort()}`;
   const type = async (heading: string): Promise<string> =>
     (await shellBlocks('docs/how-to/witness.md', heading))
@@ -63,4 +64,16 @@ test('run one, add it to a project, release, and see what it says', async () => 
   mustBe(0, await world.verify([world.tree('releases', 'widget', '1.0', 'hello')]));
   const proof = readFileSync(world.tree('releases', 'widget', '1.0', 'countersign', 'release.proof'), 'utf8');
   expect(proof).toContain('— witness.example.org/w1 ');
+
+  // A release from before has no cosignature of its own, but the witness has cosigned a log that contains it.
+  const before = world.tree('releases', 'widget', '0.9', 'hello');
+  const verified = await world.verify([before]);
+  mustBe(0, verified);
+  expect(verified.json).toMatchObject([
+    { release: { quorum: 1, witnesses: [{ name: 'witness.example.org/w1' }] } },
+  ]);
+  const offline = await world.verify([before], ['--offline']);
+  expect(offline).toMatchObject({ code: 1, json: [{ code: 'witnesses-missing' }] });
+  const status = await world.runOn('operator', ['status', '--json']);
+  expect(status.json.map(({ state }) => state)).toEqual(['published', 'published']);
 });
