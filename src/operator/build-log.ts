@@ -43,6 +43,34 @@ export async function readBuildLog(
   }
 }
 
+/**
+ * The builds whose release is logged, and its index: those that are asked for. Empty where the log can't be read; throws
+ * no Failure.
+ */
+export async function loggedReleases(
+  project: Project,
+  depot: Depot,
+  builds: ReadonlySet<BuildId>,
+  progress: (done: number, entries: number) => void,
+): Promise<ReadonlyMap<BuildId, number>> {
+  const releases = new Map<BuildId, number>();
+  try {
+    const reader = logOf(project, depot);
+    const head = await reader.head();
+    if (head === null) return releases;
+    for await (const { index, leaf } of reader.entries(head, 0)) {
+      progress(index + 1, head.checkpoint.size);
+      if (!leaf.includes('"release"')) continue;
+      const entry = attempt(() => parseLogEntry(leaf));
+      if (!(entry instanceof Failure) && entry.type === 'release' && builds.has(entry.build))
+        releases.set(entry.build, index);
+    }
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+  }
+  return releases;
+}
+
 export const logOf = ({ log }: Project, depot: Depot): LogReader => new LogReader(depotLog(depot), log);
 
 /** The build's entries from `from` on. Throws refused, unable, as the reader. */

@@ -19,7 +19,7 @@ import { approvalFile, buildPath, statementFile } from '../records/paths.ts';
 import type { Reason } from '../records/refusal.ts';
 import { listBuilds } from '../tree/builds.ts';
 import type { Depot } from '../tree/tree.ts';
-import { readBuildLog } from './build-log.ts';
+import { loggedReleases, readBuildLog } from './build-log.ts';
 import type { BuildLog } from './build-log.ts';
 import { gatherEvidence } from './evidence.ts';
 import type { Evidence } from './evidence.ts';
@@ -80,13 +80,19 @@ export async function* listStatus(
         'countersign status lists all of them',
       );
     const log = await readBuildLog(project, depot, build, readingLog);
-    yield { ...status, ...undelivered(status, log), log };
+    const release = log.entries.find(({ type }) => type === 'release');
+    yield { ...status, ...undelivered(status, release?.index), log };
     return;
   }
   const listed: BuildId[] = [];
   for await (const each of listBuilds(depot, LISTED_MAX)) listed.push(each);
+  const all: BuildStatus[] = [];
   for (const each of listed)
-    yield (await statusOf(project, depot, each, now)) ?? unreadable(project, each, 'it has no approval');
+    all.push((await statusOf(project, depot, each, now)) ?? unreadable(project, each, 'it has no approval'));
+  // only where a build waits for the signer: the log may be long
+  const built = new Set(all.flatMap((each) => (each.state === 'built' ? [each.build] : [])));
+  const releases = built.size === 0 ? null : await loggedReleases(project, depot, built, readingLog);
+  for (const status of all) yield { ...status, ...undelivered(status, releases?.get(status.build)) };
 }
 
 /** Null without an approval. */
@@ -138,11 +144,10 @@ async function statusOf(
 type Explanation = Pick<BuildStatus, 'why' | 'hint'>;
 
 /** The log goes out before what it names, which may have to wait for witnesses. */
-function undelivered({ state }: BuildStatus, { entries }: BuildLog): Explanation | null {
-  const release = entries.find(({ type }) => type === 'release');
-  if (release === undefined || (state !== 'built' && state !== 'approved')) return null;
+function undelivered({ state }: BuildStatus, release: number | undefined): Explanation | null {
+  if (release === undefined || state !== 'built') return null;
   return {
-    why: `its release is in the log (entry ${release.index}): the signer has not delivered it yet`,
+    why: `its release is in the log (entry ${release}): the signer has not delivered it yet`,
     hint: 'does it wait for witnesses? on H: countersign sign says so, and finishes it',
   };
 }
