@@ -19,8 +19,8 @@ the entry of its release, or of its refusal.`,
   flags: { ...LOG_FLAG, ...KEY_FLAG },
   operands: { min: 1, max: 1 },
   example: [
-    'countersign log prove 1234 > entry-1234.tlog-proof',
-    'countersign log prove 01kat5bxhtqfj4v1rnd8mz3w7c > app-1.4.0.tlog-proof',
+    'countersign log prove 0 > entry-0.tlog-proof',
+    'countersign log prove "$BUILD" > app-1.4.0.tlog-proof',
   ],
   async run({ flags, globals, operands: [operand = ''], terminal }) {
     const index = parseDecimal(operand);

@@ -63,7 +63,7 @@ function report(
   const { origin, size, root } = head.checkpoint;
   const whole = findings.count === 0;
   const cosigned = head.cosignatures.map(({ key, time }) => ({
-    witness: key.name,
+    name: key.name,
     time: timestamp(new Date(time * 1000)),
   }));
   const byType = counts && inOrder(counts);
@@ -90,7 +90,7 @@ function report(
     ['entries', byType === null ? `${size}, not looked into` : `${size}${typesText(byType)}`],
     ['root', root.toString('hex')],
     ...(newest === null ? [] : [['newest', newest]]),
-    ['witnesses', witnessesText(cosigned.map(({ witness }) => witness).join(', '), trust)],
+    ['witnesses', witnessesText(cosigned.map(({ name }) => name).join(', '), trust)],
   ];
   terminal.result(whole ? green('whole') : red('NOT WHOLE'));
   for (const row of alignColumns(rows)) terminal.result('  ', ...row);
