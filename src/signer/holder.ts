@@ -33,7 +33,7 @@ export async function wayOn(round: Round, { build, project, version }: Named): P
   if (holder.statements.size > 0)
     return `build ${holder.build} is sealed: countersign sign goes on with it, or approve another version`;
   const { expires } = await approvalOf(round, holder);
-  return `use the ticket of build ${holder.build}, or approve ${version} again once that has expired at ${expires}`;
+  return `go on with build ${holder.build} if you have its ticket, else approve another version, or ${version} again once that has expired at ${expires}`;
 }
 
 /** As the log has it. */

@@ -47,7 +47,7 @@ describe('an approval', () => {
     const hint = async () => (await scene.sign({ named: [second.build] })).result?.hint;
     const { expires } = first.approval;
     expect(await hint()).toBe(
-      `use the ticket of build ${first.build}, or approve 1.0 again once that has expired at ${expires}`,
+      `go on with build ${first.build} if you have its ticket, else approve another version, or 1.0 again once that has expired at ${expires}`,
     );
     await scene.attest(first, contents);
     await scene.sign({ ask: async () => false });
