@@ -9,7 +9,7 @@ import { mergeCosignatures } from '../tlog/cosignature.ts';
 import { LogReader, depotLog } from '../tree/log/reader.ts';
 import type { Head as DepotHead } from '../tree/log/reader.ts';
 import { Lost } from './lost.ts';
-import { restoreBuild } from './restore.ts';
+import { isPublished, restoreBuild } from './restore.ts';
 import type { Signer } from './signer.ts';
 
 /** Entries that are made to last together. */
@@ -36,9 +36,13 @@ export async function recover(signer: Signer): Promise<Recovered> {
   for (const history of state.journal.history.builds()) {
     const named = records.get(history.build);
     if (named === undefined) continue;
-    const lost = await restoreBuild({ depot, state, project }, history, named);
+    const host = { depot, state, project };
+    const lost = await restoreBuild(host, history, named);
     await state.closeBuild(history.build, lost);
-    if (lost === null) continue;
+    if (lost === null) {
+      if (await isPublished(host, history)) await state.settle(history.build, signer.now());
+      continue;
+    }
     closed += 1;
     report({ kind: 'note', build: history.build, text: `closed: the depot has no ${lost}` });
   }

@@ -94,21 +94,38 @@ function placesOf({ build, project, version }: BuildHistory, file: string): stri
   ];
 }
 
+/**
+ * Whether the depot shows the release: then nothing is left to do for it. How many witnesses it had is what the project
+ * asked for at the time. Throws unable.
+ */
+export async function isPublished(
+  { depot, state, project }: Host,
+  { release, project: name, version }: BuildHistory,
+): Promise<boolean> {
+  if (release === null) return false;
+  const directory = `${releaseDir(name, version)}/countersign`;
+  const record = await depot.read(`${directory}/${releaseFile}`, LARGE_RECORD_MAX);
+  const proof = await depot.read(`${directory}/${releaseProofFile}`, PROOF_MAX);
+  if (record === null || proof === null || sha256Hex(record) !== release.sha256) return false;
+  const leaf = await state.journal.leaf(release.index);
+  return !(attempt(() => verifyReleaseEntry(proof, leaf, { ...project.log, quorum: 0 })) instanceof Failure);
+}
+
 /** The depot keeps the first proof that it took, so that one is kept here, too, unless there is one that is good. */
-async function restoreProof({ depot, state, project }: Host, history: BuildHistory): Promise<void> {
+async function restoreProof(host: Host, history: BuildHistory): Promise<void> {
+  const { depot, state, project } = host;
   const { build, release, refusal } = history;
   const decided = release ?? refusal;
   const file = release === null ? refusalProofFile : releaseProofFile;
   if (decided === null) return;
   const leaf = await state.journal.leaf(decided.index);
   const record = (await state.read(build, refusalFile)) ?? Buffer.alloc(0);
+  const log = (await isPublished(host, history)) ? { ...project.log, quorum: 0 } : project.log;
   const isGood = (proof: Buffer | null): proof is Buffer =>
     proof !== null &&
     !(
       attempt(() =>
-        release === null
-          ? verifyRefusal(proof, record, project.log)
-          : verifyReleaseEntry(proof, leaf, project.log),
+        release === null ? verifyRefusal(proof, record, log) : verifyReleaseEntry(proof, leaf, log),
       ) instanceof Failure
     );
   if (isGood(await state.read(build, file))) return;

@@ -170,6 +170,21 @@ test('one that was away when the signer started is asked when it is back: a fork
   await expect(scene.sign({ session })).rejects.toMatchObject({ kind: 'refused', code: 'log-fork' });
 });
 
+test('a release from before the witnesses stays what it is when the state is rebuilt', async () => {
+  const build = await sealed('1.0');
+  await scene.sign();
+  await ask(2);
+  for (const name of ['journal', 'checkpoint', 'builds'])
+    await rm(join(scene.state, name), { recursive: true });
+  const ran = await scene.sign({ recovering: true });
+  expect(ran).toMatchObject({ exit: 0, recovered: { entries: 4, closed: 0 }, results: [] });
+  expect(await scene.sign({ named: [build.build] })).toMatchObject({
+    exit: 0,
+    result: { outcome: 'published' },
+  });
+  expect(await cosigners(build)).toBe(0);
+});
+
 test('a refusal waits for no witness: it must be heard', async () => {
   await ask(2);
   await sealed('1.0');

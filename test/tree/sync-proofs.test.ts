@@ -49,10 +49,15 @@ async function released(): Promise<DepotOnDisk> {
   return source;
 }
 
-async function mirror(from: string, to: string, rules: Project): Promise<SyncResult[]> {
+/** `token`: of whoever sends to a depot that somebody else keeps. */
+async function mirror(from: string, to: string, rules: Project, token?: null): Promise<SyncResult[]> {
   const depot = await kept(from, asking(2, first, second));
   return sync({
-    ...{ project: rules, from: { depot, quarantine: true }, to: await kept(to, rules) },
+    ...{
+      project: rules,
+      from: { depot, quarantine: true },
+      to: token === null ? (await kept(to, rules)).as(token) : await kept(to, rules),
+    },
     ...{ now: () => now, report: () => {}, progress: () => {} },
   });
 }
@@ -80,10 +85,10 @@ test.each<readonly [string, Project, number]>([
   expect(verifyReleaseEntry(proof, entry, rules.log).cosignatures).toHaveLength(cosigned);
 });
 
-test('to one that asks for more than it has: it is refused, and said', async () => {
+test('to one that asks for more than it has, as for a release from before: a keeper copies it, a stranger does not', async () => {
   const source = await released();
-  const to = await directories.make();
-  expect(outcome(await mirror(source.directory, to, asking(2, first, third)))).toBe(
-    'refused witnesses-missing',
-  );
+  const [to, served] = [await directories.make(), await directories.make()];
+  const rules = asking(2, first, third);
+  expect(outcome(await mirror(source.directory, to, rules))).toBe('carried');
+  expect(outcome(await mirror(source.directory, served, rules, null))).toBe('refused witnesses-missing');
 });
