@@ -2,7 +2,8 @@
  * The records of a release, from the log key of the project file down to what was to be signed. Protocol §7,
  * "check a release offline", and the approvals and statements that it rests on.
  */
-import { Failure, refused } from '../failure.ts';
+import { refused } from '../failure.ts';
+import type { Failure } from '../failure.ts';
 import type { Certificate } from '../openpgp/certificate.ts';
 import { keyProblem } from '../openpgp/certificate.ts';
 import type { PublicKey } from '../openpgp/public-key.ts';
