@@ -168,10 +168,8 @@ describe("yesterday's state directory", () => {
     const recovered = await world.sign(['--recover']);
     mustBe(0, recovered);
     expect(recovered.json[0]).toEqual({ recovered: 4, closed: 0 });
-    expect(verdicts({ json: recovered.json.slice(1) })).toEqual([
-      'published undefined',
-      'published undefined',
-    ]);
+    // the one that waited; what was released since yesterday is there already
+    expect(verdicts({ json: recovered.json.slice(1) })).toEqual(['published undefined']);
     expect(world.agent.signatures - made, 'those of the build that waited').toBe(2);
     expect((await HeldLog.of(world)).size).toBe(12);
     mustBe(0, await world.verify([world.tree('releases/widget/1.1')]));

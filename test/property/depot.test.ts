@@ -7,11 +7,11 @@ import { readFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Failure } from '../../src/failure.ts';
+import { Failure, refused } from '../../src/failure.ts';
 import { KeyedMutex } from '../../src/tree/mutex.ts';
 import { Quota } from '../../src/tree/quota.ts';
 import { SharedWork } from '../../src/tree/shared-work.ts';
-import { approvalSignatureFile } from '../../src/records/paths.ts';
+import { approvalSignatureFile, buildPath } from '../../src/records/paths.ts';
 import { ada, approval, approvalFiles, bob, build, statementFiles, without } from '../policy/scene.ts';
 import { blobs, chainOf, makeDepot, put, releaseSignatures } from '../tree/depot.ts';
 import type { DepotOnDisk } from '../tree/depot.ts';
@@ -53,7 +53,11 @@ const WRITES: Readonly<Record<string, (to: DepotOnDisk) => Promise<unknown>>> = 
   proof: ({ depot }) => depot.submit(build, chainFirst),
   chain: ({ depot }) => depot.submit(build, chain),
   signatures: ({ depot }) => depot.putSignatures(build, signatures),
-  publish: ({ depot }) => depot.publish(build),
+  // a release has the endorsements that came before it, so it comes after all of them here
+  publish: async ({ depot }) => {
+    if ((await depot.size(buildPath(build, bobsName))) === null) throw refused('early', 'Bob is still to sign');
+    await depot.publish(build);
+  },
 };
 const names = Object.keys(WRITES);
 
