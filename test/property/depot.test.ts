@@ -55,7 +55,8 @@ const WRITES: Readonly<Record<string, (to: DepotOnDisk) => Promise<unknown>>> = 
   signatures: ({ depot }) => depot.putSignatures(build, signatures),
   // a release has the endorsements that came before it, so it comes after all of them here
   publish: async ({ depot }) => {
-    if ((await depot.size(buildPath(build, bobsName))) === null) throw refused('early', 'Bob is still to sign');
+    if ((await depot.size(buildPath(build, bobsName))) === null)
+      throw refused('early', 'Bob is still to sign');
     await depot.publish(build);
   },
 };
