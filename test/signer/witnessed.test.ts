@@ -48,6 +48,24 @@ async function cosigners({ build }: Build): Promise<number> {
   return cosignaturesOf(proof.checkpoint, scene.project.log.witnesses).length;
 }
 
+const places = (): [string, string][] => [
+  ['state', scene.state],
+  ['depot', scene.path('')],
+];
+const old = (name: string): string => join(scene.directory, `${name}.old`);
+
+/** What H has, and L. */
+async function backUp(): Promise<void> {
+  for (const [name, at] of places()) await cp(at, old(name), { recursive: true });
+}
+
+async function putBack(): Promise<void> {
+  for (const [name, at] of places()) {
+    await rm(at, { recursive: true });
+    await cp(old(name), at, { recursive: true });
+  }
+}
+
 test('the proof of a release has the cosignatures of all that answered, and the log’s checkpoint too', async () => {
   await ask(2);
   const build = await sealed('1.0');
@@ -128,23 +146,11 @@ test('one that was away when the signer started is asked when it is back: a fork
   await ask(1);
   await sealed('1.0');
   await scene.sign();
-  for (const [name, at] of [
-    ['state', scene.state],
-    ['depot', scene.path('')],
-  ] as const)
-    // prettier-ignore
-    await cp(at, join(scene.directory, `${name}.old`), { recursive: true });
+  await backUp();
   await witnesses[1]?.stop();
   await sealed('1.1');
   await scene.sign();
-  for (const [name, at] of [
-    ['state', scene.state],
-    ['depot', scene.path('')],
-  ] as const) {
-    // prettier-ignore
-    await rm(at, { recursive: true });
-    await cp(join(scene.directory, `${name}.old`), at, { recursive: true });
-  }
+  await putBack();
   // both of yesterday, and the one witness that knows better cannot be reached
   const [knows, other] = [witnesses[0], witnesses[1]];
   await other?.start([scene.project.log]);
@@ -210,22 +216,10 @@ test("yesterday's state, and a depot of yesterday that plays along: the witnesse
   await ask(1);
   await sealed('1.0');
   await scene.sign();
-  for (const [name, at] of [
-    ['state', scene.state],
-    ['depot', scene.path('')],
-  ] as const)
-    // prettier-ignore
-    await cp(at, join(scene.directory, `${name}.old`), { recursive: true });
+  await backUp();
   await sealed('1.1');
   await scene.sign();
-  for (const [name, at] of [
-    ['state', scene.state],
-    ['depot', scene.path('')],
-  ] as const) {
-    // prettier-ignore
-    await rm(at, { recursive: true });
-    await cp(join(scene.directory, `${name}.old`), at, { recursive: true });
-  }
+  await putBack();
   await scene.reopenDepot();
   const [signatures, build] = [scene.agent.signatures, await sealed('1.1')];
   await expect(scene.sign()).rejects.toMatchObject({ kind: 'refused', code: 'log-behind' });
