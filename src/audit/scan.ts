@@ -104,15 +104,7 @@ class Scanner implements Scan {
     } else if (count < width) {
       const what = `${entriesText(first + count, first + width - 1)}: the bundle is cut off, or a length in it is wrong`;
       this.#findings.add('bundle-malformed', [first + count, first + width - 1], path, what);
-    } else if (!whole && end !== bytes.length) {
-      const last = first + width - 1;
-      this.#findings.add(
-        'bundle-malformed',
-        [last, last],
-        path,
-        `entry ${last}: bytes behind it, or a wrong length`,
-      );
-    } else if (whole && width === TILE_WIDTH && end !== bytes.length) {
+    } else if (end !== bytes.length && (!whole || width === TILE_WIDTH)) {
       const last = first + width - 1;
       this.#findings.add(
         'bundle-malformed',

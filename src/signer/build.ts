@@ -69,11 +69,10 @@ async function proceed(round: Round, build: BuildId, tally: Counting): Promise<S
 }
 
 /** A build whose files were lost with a signer's state, and not found again: it is never signed a second time (§5). */
-async function closed(round: Round, build: BuildId, lost: string): Promise<Stop> {
+function closed(round: Round, build: BuildId, lost: string): Stop {
   const logged = round.state.journal.history.build(build);
   const text = `closed: its ${lost} was lost, and nothing is signed twice`;
-  const hint =
-    logged === null ? '' : `approve another version; if the depot has it again: countersign sign --recover`;
+  const hint = 'approve another version; if the depot has it again: countersign sign --recover';
   return new Stop('decided', stateOf(logged), 'closed', text, hint);
 }
 

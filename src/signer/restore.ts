@@ -24,10 +24,10 @@ import {
 } from '../records/paths.ts';
 import { parseRelease } from '../records/release.ts';
 import { sha256Hex } from '../records/sha256.ts';
-import { CHECKSUMS_FILE, formatChecksums, parseSignaturesList } from '../records/signatures-list.ts';
+import { parseSignaturesList } from '../records/signatures-list.ts';
 import { PROOF_MAX } from '../tlog/proof.ts';
 import type { Depot } from '../tree/tree.ts';
-import { Signatures } from './signatures.ts';
+import { Signatures, signedDigests } from './signatures.ts';
 import type { SignerState } from './state.ts';
 
 interface Host {
@@ -142,13 +142,9 @@ async function restoreSignatures(
   if (intent === null) return false;
   const { subjects } = parseManifest(await state.kept(build, manifestFile, intent.sha256));
   const listed = parseSignaturesList(await state.kept(build, signaturesListFile, list));
-  const signed = [
-    ...subjects.map(({ name, sha256 }) => [name, sha256] as const),
-    [CHECKSUMS_FILE, sha256Hex(formatChecksums(subjects))] as const,
-  ];
   const signatures = await Signatures.open(state, build);
   try {
-    for (const [name, sha256] of signed) {
+    for (const [name, sha256] of signedDigests(subjects)) {
       const file = `${name}.asc`;
       const isListed = (): boolean => {
         const packet = signatures.get(sha256);

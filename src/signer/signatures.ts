@@ -14,6 +14,12 @@ import type { SignerState } from './state.ts';
 
 const FILE = 'signatures';
 
+/** What a release has a signature of, by name, with its digest: every artifact, and SHA256SUMS. */
+export const signedDigests = (subjects: readonly Subject[]): (readonly [string, Sha256])[] => [
+  ...subjects.map(({ name, sha256 }) => [name, sha256] as const),
+  [CHECKSUMS_FILE, sha256Hex(formatChecksums(subjects))],
+];
+
 export class Signatures {
   readonly #file: LineFile;
   readonly #packets: Map<Sha256, Buffer>;
@@ -55,12 +61,8 @@ export class Signatures {
    * if one is not here: a release is logged only once all of them are, and is never signed again.
    */
   files(subjects: readonly Subject[]): Map<string, Buffer> {
-    const signed = [
-      ...subjects.map(({ name, sha256 }) => [name, sha256] as const),
-      [CHECKSUMS_FILE, sha256Hex(formatChecksums(subjects))] as const,
-    ];
     return new Map(
-      signed.map(([name, sha256]) => {
+      signedDigests(subjects).map(([name, sha256]) => {
         const packet = this.get(sha256);
         if (packet === null) throw unable('signatures-lost', `the signature of ${name} is lost`);
         return [`${name}.asc`, Buffer.from(encodeArmor('PGP SIGNATURE', packet))];

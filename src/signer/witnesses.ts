@@ -1,10 +1,9 @@
 /** Witnesses, asked by the signer to cosign its log (C2SP tlog-witness). */
-import { createHash } from 'node:crypto';
 import { Failure, unable } from '../failure.ts';
 import { HttpClient, bytesBody } from '../host/http.ts';
 import type { HttpTiming } from '../host/http.ts';
 import type { Witness } from '../policy/project.ts';
-import { openCheckpoint, parseDecimal } from '../tlog/checkpoint.ts';
+import { openCheckpoint, parseDecimal, witnessedPath } from '../tlog/checkpoint.ts';
 import type { LogKey } from '../tlog/checkpoint.ts';
 import { mergeCosignatures } from '../tlog/cosignature.ts';
 import { parseSignatureLines, signaturesBy, splitNote } from '../tlog/note.ts';
@@ -59,9 +58,8 @@ export class WitnessClient {
   /** The checkpoint that it cosigned last, by the log's own signature; null if it shows none. Throws unable(`witness`). */
   async latest(): Promise<Head | null> {
     return this.#speaking(async () => {
-      const origin = createHash('sha256').update(this.#log.origin).digest('hex');
       const { status, bytes } = await this.#http.read(
-        { method: 'GET', path: `${origin}/checkpoint`, accept: TEXT },
+        { method: 'GET', path: witnessedPath(this.#log.origin), accept: TEXT },
         ANSWER_MAX,
       );
       if (status !== 200) return null;

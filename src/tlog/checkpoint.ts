@@ -1,6 +1,7 @@
 /** Checkpoints: the text of the note that says how large the log is, and its root (C2SP tlog-checkpoint). */
 import { refused } from '../failure.ts';
 import { decodeBase64 } from '../records/base64.ts';
+import { sha256Hex } from '../records/sha256.ts';
 import { openNote } from './note.ts';
 import type { VerifierKey } from './note.ts';
 
@@ -18,6 +19,9 @@ export interface LogKey {
   readonly origin: string;
   readonly key: VerifierKey;
 }
+
+/** Where a witness shows what it cosigned last of a log, below its URL (C2SP tlog-witness, "Monitor Retrieval"). */
+export const witnessedPath = (origin: string): string => `${sha256Hex(origin)}/checkpoint`;
 
 /** The note text of a checkpoint without extensions: origin, size, root, a line each. */
 export const formatCheckpoint = ({ origin, size, root }: Omit<Checkpoint, 'extensions'>): string =>

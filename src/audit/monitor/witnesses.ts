@@ -1,8 +1,7 @@
 /** What the witnesses have of a log, by their own word (C2SP tlog-witness, "Monitor Retrieval"): does everybody see the same? */
-import { createHash } from 'node:crypto';
 import { Failure } from '../../failure.ts';
 import type { Witness } from '../../policy/project.ts';
-import { openCheckpoint } from '../../tlog/checkpoint.ts';
+import { openCheckpoint, witnessedPath } from '../../tlog/checkpoint.ts';
 import type { Checkpoint, LogKey } from '../../tlog/checkpoint.ts';
 import { cosignaturesOf } from '../../tlog/cosignature.ts';
 import { NOTE_MAX } from '../../tlog/note.ts';
@@ -26,10 +25,7 @@ export async function askWitness({ key, url }: Witness, log: LogKey): Promise<Se
     timing: { connectMs: 5_000, answerMs: 10_000, backOffMs: [500] },
   });
   try {
-    const bytes = await http.read(
-      `${createHash('sha256').update(log.origin).digest('hex')}/checkpoint`,
-      NOTE_MAX,
-    );
+    const bytes = await http.read(witnessedPath(log.origin), NOTE_MAX);
     if (bytes === null) return null;
     const checkpoint = openCheckpoint(bytes, log);
     const [cosignature] = cosignaturesOf(bytes, [key]);
