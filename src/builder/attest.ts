@@ -125,7 +125,7 @@ async function buildAndSeal(
   const { ticket } = source;
   const startedOn = options.now();
   checkTime(ticket, startedOn);
-  if (ticket.secretKey === null)
+  if (ticket.secret.scheme !== 'keypair' || ticket.secret.secretKey === null)
     throw refused(
       'ticket-used',
       `the ticket for ${ticket.build} has signed already, and its statement is not in ${source.pending}`,

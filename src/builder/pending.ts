@@ -60,7 +60,11 @@ export async function readPending(directory: string, ticket: Ticket): Promise<Pe
   if (statement.build !== ticket.build || statement.slot !== ticket.slot)
     throw refused('pending-foreign', `${directory} holds a statement of another build`, 'move it away');
   const sealed = { statement, bytes, signature, envelope };
-  if (ticket.secretKey !== null && !isSealedBy(sealed, ticket.secretKey))
+  if (
+    ticket.secret.scheme === 'keypair' &&
+    ticket.secret.secretKey !== null &&
+    !isSealedBy(sealed, ticket.secret.secretKey)
+  )
     throw refused(
       'pending-foreign',
       `${directory} holds a statement that the key of this ticket has not signed`,

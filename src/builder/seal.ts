@@ -37,19 +37,19 @@ export function seal(
     approval: ticket.approval,
     source: ticket.source,
     command: build.command,
-    builderId: `${ticket.depot.replace(/\/+$/, '')}/builders/${ticket.scheme}`,
+    builderId: `${ticket.depot.replace(/\/+$/, '')}/builders/${ticket.secret.scheme}`,
     invocationId: `urn:uuid:${randomUUID()}`,
     startedOn: timestamp(build.startedOn),
     finishedOn: timestamp(now),
   };
   const bytes = encodeStatement(statement);
-  if (ticket.secretKey === null)
+  if (ticket.secret.scheme !== 'keypair' || ticket.secret.secretKey === null)
     throw refused(
       'ticket-used',
       `the ticket for ${ticket.build} has signed already`,
       'ask for a new approval',
     );
-  const material = decodeBase64Strict(ticket.secretKey, 'ticket: secretKey');
+  const material = decodeBase64Strict(ticket.secret.secretKey, 'ticket: secretKey');
   try {
     const key = parseEphemeralSecret(material);
     const signature = key.sign(bytes, Math.floor(now.getTime() / 1000));

@@ -118,6 +118,8 @@ async function readAll(stream: Readable): Promise<string> {
   return Buffer.concat(pieces).toString('utf8');
 }
 
+const isFresh = ({ secret }: Ticket): boolean => secret.scheme === 'keypair' && secret.secretKey !== null;
+
 /** A ticket file that is ours: what happens to it, in order. */
 export class TicketFile {
   /** Absolute, without symlinks. */
@@ -152,12 +154,12 @@ export class TicketFile {
   async isUnused(): Promise<boolean> {
     if (this.#withdrawn) return true;
     const text = await readTicketFile(this.path);
-    return text !== null && parseTicket(text).secretKey !== null;
+    return text !== null && isFresh(parseTicket(text));
   }
 
   /** Replaces it by one without the private half, which has signed; `scratch` goes with the ticket. */
   async blank(scratch: string): Promise<void> {
-    await this.#write({ ...this.#ticket, secretKey: null }, scratch);
+    await this.#write({ ...this.#ticket, secret: { scheme: 'keypair', secretKey: null } }, scratch);
     this.#withdrawn = false;
   }
 

@@ -52,7 +52,7 @@ export async function listBuild(tree: Tree, build: BuildId, now: Date): Promise<
     : null;
   const released = await listRelease(tree, approval.project, approval.version);
   const published = released?.build === build;
-  const state = buildState({ approval, files: new Set(files), refusal, published, now });
+  const state = buildState({ approval, files: new Set(files), refusal, revoked: false, published, now });
   return { build, state, approval, files, reasons: refusal?.reasons ?? [] };
 }
 

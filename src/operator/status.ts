@@ -110,7 +110,7 @@ async function statusOf(
     return unreadable(project, build, `its approval is that of build ${approval.build}`);
 
   const evidence = await gatherEvidence(project, depot, approval, bytes, now);
-  const state = buildState({ approval, ...evidence, now });
+  const state = buildState({ approval, ...evidence, revoked: false, now });
   const released = await releasedBuild(project, depot, approval.version);
   return {
     build,
@@ -175,6 +175,7 @@ function explain(
         why: 'the log has its release, and its signatures are on the way',
         hint: 'countersign sign on H finishes it',
       };
+    case 'revoked':
     case 'refused':
     case 'frozen':
       return {
@@ -184,6 +185,7 @@ function explain(
     case 'expired':
       return { why: `nothing was sealed before ${approval.expires}`, hint: again };
     case 'approved':
+    case 'enrolled':
     case 'built':
       return (
         waiting(state, project, approval, evidence, now, again) ?? {
@@ -204,7 +206,7 @@ function wayOn({ project, version }: Approval, { taken, refusal }: Found): strin
 
 /** What keeps the signer from it; null when nothing does. */
 function waiting(
-  state: 'approved' | 'built',
+  state: 'approved' | 'enrolled' | 'built',
   project: Project,
   approval: Approval,
   { approvers, taken }: Found,

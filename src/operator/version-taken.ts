@@ -73,12 +73,14 @@ async function whyHeld(
   if (approval.build !== build || approval.version !== version) return null;
   const evidence = await gatherEvidence(project, depot, approval, bytes, now);
   if (evidence.approvers.length === 0) return null;
-  switch (buildState({ approval, ...evidence, now })) {
+  switch (buildState({ approval, ...evidence, revoked: false, now })) {
+    case 'revoked':
     case 'refused':
     case 'frozen':
     case 'expired':
       return null;
     case 'approved':
+    case 'enrolled':
       return `approved until ${approval.expires}: go on with it if you have its ticket, else approve again after that, or another version`;
     case 'built':
     case 'verified':

@@ -5,13 +5,19 @@
  * kept, and the signer once more when it decides.
  */
 import { Failure } from '../failure.ts';
-import type { Approval, ArtifactLimits } from '../records/approval.ts';
+import type {
+  Approval,
+  ArtifactLimits,
+  EnrolBuilder,
+  KeypairBuilder,
+  MacBuilder,
+} from '../records/approval.ts';
 import { timestampDate } from '../records/names.ts';
-import type { Fingerprint } from '../records/names.ts';
+import type { Fingerprint, Slot } from '../records/names.ts';
 import { hasWildcard, matchesAny } from '../records/pattern.ts';
 import type { Reason, ReasonCode } from '../records/refusal.ts';
 import { attempt } from './attempt.ts';
-import { builderCertificate, ephemeralCreation, slotsOf } from './builder-key.ts';
+import { builderOf, ephemeralCertificate, ephemeralCreation, slotsOf } from './builder-key.ts';
 import { formatDuration } from './duration.ts';
 import { projectSigningKeys } from './project.ts';
 import type { Project, ProjectPolicy } from './project.ts';
@@ -98,29 +104,71 @@ function timeProblems(project: Project, approval: Approval, now: Date): Reason[]
   return reasons;
 }
 
-/** One builder, whose ephemeral key is of the one shape (§6), of this approval's hour, and nobody else's. */
+/** As many builders as the project asks for, each of a scheme that it allows. */
 function builderProblems(project: Project, approval: Approval): Reason[] {
+  const { leastQuorum, schemes } = project.policy;
   const reasons: Reason[] = [];
-  const slots = slotsOf(approval);
-  if (slots.length !== 1)
-    reasons.push(reason('builders-unsupported', 'builders', `${slots.length} builders, one is supported`));
-
+  if (approval.quorum < leastQuorum) {
+    const text = `${approval.quorum} must agree, the project asks for ${leastQuorum}`;
+    reasons.push(reason('policy-quorum', 'quorum', text));
+  }
   const holders = new Map<Fingerprint, string>();
   for (const key of projectSigningKeys(project)) holders.set(key, 'the project file');
-  for (const slot of slots) {
-    const field = `builders.${slot}.certificate`;
-    const certificate = attempt(() => builderCertificate(approval, slot));
-    if (certificate instanceof Failure) {
-      reasons.push(reason('key-unusable', field, certificate.message));
-      continue;
+  for (const slot of slotsOf(approval)) {
+    const builder = builderOf(approval, slot);
+    const { scheme } = builder;
+    if (!schemes.includes(scheme)) {
+      const text = `the project allows ${schemes.join(', ')}, not ${scheme}`;
+      reasons.push(reason('policy-scheme', `builders.${slot}.scheme`, text));
     }
-    const { fingerprint, created } = certificate.primary;
-    if (created !== ephemeralCreation(approval.notBefore))
-      reasons.push(reason('key-unusable', field, 'its key was not created an hour before notBefore'));
-    const holder = holders.get(fingerprint);
-    if (holder !== undefined)
-      reasons.push(reason('key-seen', field, `key ${fingerprint} is that of ${holder}`));
-    holders.set(fingerprint, `builder ${slot}`);
+    if (builder.scheme !== 'keypair') reasons.push(...nonceProblems(project, approval, slot, builder));
+    else reasons.push(...keyProblems(approval, slot, builder, holders));
+  }
+  return reasons;
+}
+
+/** A key of the one shape (§6), of this approval's hour, and nobody else's; `holders` takes it in. */
+function keyProblems(
+  approval: Approval,
+  slot: Slot,
+  builder: KeypairBuilder,
+  holders: Map<Fingerprint, string>,
+): Reason[] {
+  const field = `builders.${slot}.certificate`;
+  const problem = ephemeralProblem(approval, builder);
+  if (problem !== null) return [reason('key-unusable', field, problem)];
+  const { fingerprint } = ephemeralCertificate(builder).primary;
+  const holder = holders.get(fingerprint);
+  holders.set(fingerprint, `builder ${slot}`);
+  return holder === undefined ? [] : [reason('key-seen', field, `key ${fingerprint} is that of ${holder}`)];
+}
+
+/** Why this is no ephemeral key of the approval (§6); null if it is. */
+export function ephemeralProblem(
+  { notBefore }: Approval,
+  holder: { readonly certificate: string },
+): string | null {
+  const certificate = attempt(() => ephemeralCertificate(holder));
+  if (certificate instanceof Failure) return certificate.message;
+  if (certificate.primary.created === ephemeralCreation(notBefore)) return null;
+  return 'its key was not created an hour before notBefore';
+}
+
+/** Somebody to open it, and, to enrol, a time for it. */
+function nonceProblems(
+  { encryption }: Project,
+  { notBefore, expires }: Approval,
+  slot: Slot,
+  builder: MacBuilder | EnrolBuilder,
+): Reason[] {
+  const reasons: Reason[] = [];
+  if (encryption === null) {
+    const text = 'the project file names no encryption certificate of the signer';
+    reasons.push(reason('nonce-unusable', `builders.${slot}.sealedNonce`, text));
+  }
+  if (builder.scheme === 'enrol' && (builder.enrolBy <= notBefore || builder.enrolBy >= expires)) {
+    const text = `${builder.enrolBy} is not between ${notBefore} and ${expires}`;
+    reasons.push(reason('enrol-by', `builders.${slot}.enrolBy`, text));
   }
   return reasons;
 }

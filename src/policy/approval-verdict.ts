@@ -12,7 +12,7 @@ import type { BuildId, Fingerprint, Sha256 } from '../records/names.ts';
 import type { Reason, ReasonCode } from '../records/refusal.ts';
 import { approvalProblems } from './approval-policy.ts';
 import { attempt } from './attempt.ts';
-import { builderCertificate, slotsOf } from './builder-key.ts';
+import { approvedCertificates } from './builder-key.ts';
 import type { Project } from './project.ts';
 import { verifiedRecord } from './verified.ts';
 import type { Verified } from './verified.ts';
@@ -121,12 +121,13 @@ function bindingProblems(approval: Verified<Approval>, log: LogFacts): Reason[] 
     reason('build-taken', 'build', `build ${build} is bound to approval ${log.buildTaken}`);
   if (log.versionTaken !== null)
     reason('version-taken', 'version', `${project} ${version} is bound to build ${log.versionTaken}`);
-  for (const slot of slotsOf(approval)) {
-    const certificate = attempt(() => builderCertificate(approval, slot));
-    // A key of another shape has been refused above.
-    if (certificate instanceof Failure || !log.keysSeen.has(certificate.primary.fingerprint)) continue;
-    const key = certificate.primary.fingerprint;
-    reason('key-seen', `builders.${slot}.certificate`, `key ${key} is in the log already`);
+  const certificates = attempt(() => approvedCertificates(approval));
+  // A key of another shape has been refused above.
+  if (certificates instanceof Failure) return reasons;
+  for (const [slot, { primary }] of certificates) {
+    if (!log.keysSeen.has(primary.fingerprint)) continue;
+    const text = `key ${primary.fingerprint} is in the log already`;
+    reason('key-seen', `builders.${slot}.certificate`, text);
   }
   return reasons;
 }

@@ -19,6 +19,7 @@ import { LARGE_RECORD_MAX, RECORD_MAX } from '../records/canonical.ts';
 import { ENVELOPE_MAX } from '../records/dsse.ts';
 import { LOG_ENTRY_MAX } from '../records/log-entry.ts';
 import type { BuildId } from '../records/names.ts';
+import { MAC_FILE_BYTES } from '../records/mac.ts';
 import { buildPath, parseBuildFile } from '../records/paths.ts';
 import type { BuildFile } from '../records/paths.ts';
 import { PROOF_MAX } from '../tlog/proof.ts';
@@ -87,6 +88,8 @@ type Rule = (write: Write) => Promise<GateVerdict>;
 /** Detached signatures, armored or not (§6). */
 const SIGNATURE_MAX = 4 * 1024;
 
+const notYet: Rule = () => Promise.resolve(denied(422, 'name-not-allowed', 'not yet'));
+
 /** Each kind of file: the most bytes it may have, and the rule that judges it, together with all others of that rule. */
 const KINDS: Readonly<
   Record<Exclude<BuildFile['kind'], 'blob'>, { readonly maxBytes: number; readonly rule: Rule }>
@@ -96,6 +99,13 @@ const KINDS: Readonly<
   statement: { maxBytes: LARGE_RECORD_MAX, rule: judgeStatementWrite },
   'statement-signature': { maxBytes: SIGNATURE_MAX, rule: judgeStatementWrite },
   'statement-envelope': { maxBytes: ENVELOPE_MAX, rule: judgeStatementWrite },
+  'statement-mac': { maxBytes: MAC_FILE_BYTES, rule: judgeStatementWrite },
+  enrolment: { maxBytes: RECORD_MAX, rule: notYet },
+  'enrolment-signature': { maxBytes: SIGNATURE_MAX, rule: notYet },
+  'enrolment-mac': { maxBytes: MAC_FILE_BYTES, rule: notYet },
+  'enrolment-receipt': { maxBytes: PROOF_MAX, rule: notYet },
+  revocation: { maxBytes: RECORD_MAX, rule: notYet },
+  'revocation-signature': { maxBytes: SIGNATURE_MAX, rule: notYet },
   refusal: { maxBytes: RECORD_MAX, rule: judgeRefusalWrite },
   'refusal-proof': { maxBytes: PROOF_MAX, rule: judgeRefusalWrite },
   'log-entry': { maxBytes: LOG_ENTRY_MAX, rule: judgeReleaseWrite },

@@ -23,6 +23,15 @@ export interface Logged {
   readonly sha256: Sha256;
 }
 
+/** That approvers took a build back. */
+export interface Revoked {
+  /** Of its entry. */
+  readonly index: number;
+  readonly time: Timestamp;
+  /** Digests of their revocations. */
+  readonly revocations: ReadonlyMap<Fingerprint, Sha256>;
+}
+
 /** What the log holds of one build. What is there is used, never repeated (§1 rule 6, §5.6). */
 export interface BuildHistory {
   readonly build: BuildId;
@@ -36,6 +45,10 @@ export interface BuildHistory {
   readonly intent: (Logged & { readonly approvers: readonly Fingerprint[] }) | null;
   readonly release: Logged | null;
   readonly refusal: Logged | null;
+  /** The key that each builder of scheme `enrol` introduced. */
+  readonly enrolments: ReadonlyMap<Slot, Logged & { readonly key: Fingerprint }>;
+  /** Taken back: before the release it ends the build, after it the release is withdrawn. */
+  readonly revocation: Revoked | null;
   /** Further statements, signed for other artifacts after the intent, by their paths. */
   readonly conflicts: ReadonlyMap<string, Logged>;
 }
@@ -59,15 +72,15 @@ export class History {
 
   /**
    * The build that (project, version) is bound to: the one with its intent, for ever; before there is one, the last that
-   * was approved. Null if there is none, or it was refused.
+   * was approved. Null if there is none, or it was refused, or revoked before an intent.
    */
   holder(project: ProjectName, version: Version): BuildHistory | null {
     const build = this.#versions.get(`${project}/${version}`);
     const holder = build === undefined ? null : this.build(build);
-    return holder?.refusal ? null : holder;
+    return holder?.refusal || (holder?.revocation && !holder.intent) ? null : holder;
   }
 
-  /** The ephemeral keys of every approval so far. */
+  /** The ephemeral keys of every approval and enrolment so far. */
   get keys(): ReadonlySet<Fingerprint> {
     return this.#keys;
   }
@@ -96,7 +109,7 @@ export class History {
     this.#builds.set(build, {
       ...{ build, project, version },
       ...{ approval: null, statements: new Map(), intent: null, release: null, refusal: null },
-      conflicts: new Map(),
+      ...{ conflicts: new Map(), enrolments: new Map(), revocation: null },
       ...before,
       ...change(before, entry, index),
     });
@@ -121,12 +134,20 @@ function change(before: BuildHistory | null, entry: BuildEntry, index: number): 
       const added = statementsOf(entry).map(({ slot, sha256 }) => [slot, logged(sha256)] as const);
       return { statements: new Map([...(before?.statements ?? []), ...added]) };
     }
+    case 'enrolment': {
+      const added = enrolmentsOf(entry).map(
+        ({ slot, sha256, key }) => [slot, { ...logged(sha256), key }] as const,
+      );
+      return { enrolments: new Map([...(before?.enrolments ?? []), ...added]) };
+    }
     case 'intent':
       return { intent: { ...logged(digestOf(entry, manifestFile)), approvers: approversOf(entry) } };
     case 'release':
       return { release: logged(digestOf(entry, releaseFile)) };
     case 'refusal':
       return { refusal: logged(digestOf(entry, refusalFile)) };
+    case 'revocation':
+      return { revocation: { index, time: entry.time, revocations: revocationsOf(entry) } };
     case 'conflict': {
       const added = statementsOf(entry).map(({ path, sha256 }) => [path, logged(sha256)] as const);
       return { conflicts: new Map([...(before?.conflicts ?? []), ...added]) };
@@ -152,6 +173,27 @@ function statementsOf(entry: BuildEntry): LoggedStatement[] {
     const file = parseBuildFile(path);
     return file?.kind === 'statement' ? [{ path, slot: file.slot, variant: file.variant, sha256 }] : [];
   });
+}
+
+/** One slot and one key an entry: `Order` sees to it. */
+function enrolmentsOf({
+  records,
+  keys: [key],
+}: BuildEntry): { slot: Slot; sha256: Sha256; key: Fingerprint }[] {
+  return Object.entries(records).flatMap(([path, sha256]) => {
+    const file = parseBuildFile(path);
+    return file?.kind === 'enrolment' && key !== undefined ? [{ slot: file.slot, sha256, key }] : [];
+  });
+}
+
+/** By the approver whose they are. */
+function revocationsOf({ records }: BuildEntry): Map<Fingerprint, Sha256> {
+  const revocations = new Map<Fingerprint, Sha256>();
+  for (const [path, sha256] of Object.entries(records)) {
+    const file = parseBuildFile(path);
+    if (file?.kind === 'revocation') revocations.set(file.approver, sha256);
+  }
+  return revocations;
 }
 
 /** The approvers whose signatures the entry names. */

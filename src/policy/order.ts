@@ -8,24 +8,22 @@ import type { BuildEntry, LogEntry } from '../records/log-entry.ts';
 import type { BuildId, ProjectName, Sha256, Slot, Timestamp, Version } from '../records/names.ts';
 import type { Json } from '../records/canonical.ts';
 import { approvalFile, manifestFile, parseBuildFile, refusalFile, releaseFile } from '../records/paths.ts';
-import type { BuildFile } from '../records/paths.ts';
 
 /** How far a build has come in the log. */
-const STEP = { approved: 1, intended: 2, released: 4, refused: 8 } as const;
+const STEP = { approved: 1, intended: 2, released: 4, refused: 8, revoked: 16 } as const;
 
 interface Course {
   readonly project: ProjectName;
   readonly version: Version;
   /** Bits of `STEP`. */
   steps: number;
-  /** Every statement and conflict so far: path, digest, path, digest. */
-  statements: readonly string[];
+  /** Every enrolment, statement and conflict so far: path, digest, path, digest. */
+  sealed: readonly string[];
 }
 
-interface Statement {
+interface Sealed {
   readonly path: string;
   readonly slot: Slot;
-  readonly variant: number;
   readonly sha256: Sha256;
 }
 
@@ -42,8 +40,9 @@ export class Order {
   #newest: Timestamp | null = null;
 
   /**
-   * Throws RangeError if no log goes on with the entry: a build has at most one approval, one statement a
-   * slot, one intent and one release, in that order; a refusal, before the intent, ends it; after the intent each
+   * Throws RangeError if no log goes on with the entry: a build has at most one approval, one enrolment and then one
+   * statement a slot, one intent and one release, in that order; a refusal, before the intent, ends it, and so does a
+   * revocation before the release; after that a revocation, once, takes nothing of it back. After the intent each
    * further statement is a conflict once. A version has at most one intent. Each names the record that it is about.
    * A heartbeat may come anywhere.
    */
@@ -78,13 +77,13 @@ export class Order {
     let course = this.#builds.get(entry.build);
     if (!course) {
       const [project, version] = [this.#share(entry.project), own(entry.version)];
-      course = { project, version, steps: 0, statements: NONE };
+      course = { project, version, steps: 0, sealed: NONE };
       this.#builds.set(own(entry.build), course);
     }
     course.steps |= stepOf(entry);
     this.#note(course);
-    for (const { path, sha256 } of statementsOf(entry))
-      course.statements = [...course.statements, this.#share(path), own(sha256)];
+    for (const { path, sha256 } of sealedBy(entry))
+      course.sealed = [...course.sealed, this.#share(path), own(sha256)];
   }
 
   #note({ project, version, steps }: Course): void {
@@ -113,8 +112,8 @@ export class Order {
 
   /** All of it, for `Order.from`. */
   save(): Json {
-    const builds = [...this.#builds].map(([build, { project, version, steps, statements }]) => ({
-      ...{ build, project, version, steps, statements },
+    const builds = [...this.#builds].map(([build, { project, version, steps, sealed }]) => ({
+      ...{ build, project, version, steps, sealed },
     }));
     return { newest: this.#newest, builds };
   }
@@ -126,12 +125,12 @@ export class Order {
     const { newest, builds } = closedObject(saved, 'order', ['newest', 'builds']);
     order.#newest = newest === null ? null : toTimestamp(newest, 'newest');
     listOf(builds, 'builds', bounds, (value, where) => {
-      const build = closedObject(value, where, ['build', 'project', 'version', 'steps', 'statements']);
+      const build = closedObject(value, where, ['build', 'project', 'version', 'steps', 'sealed']);
       const course = {
         project: toProjectName(build.project, where),
         version: toVersion(build.version, where),
-        steps: integer(build.steps, where, { max: 15 }),
-        statements: listOf(build.statements, where, bounds, (each, at) => text(each, at, 1024)),
+        steps: integer(build.steps, where, { max: 31 }),
+        sealed: listOf(build.sealed, where, bounds, (each, at) => text(each, at, 1024)),
       };
       order.#builds.set(toBuildId(build.build, where), course);
       order.#note(course);
@@ -152,6 +151,9 @@ function stepOf({ type }: BuildEntry): number {
       return STEP.released;
     case 'refusal':
       return STEP.refused;
+    case 'revocation':
+      return STEP.revoked;
+    case 'enrolment':
     case 'statement':
     case 'conflict':
       return 0;
@@ -166,47 +168,69 @@ const RECORDS: Partial<Record<BuildEntry['type'], string>> = {
 };
 
 function isPossible(before: Course | undefined, entry: BuildEntry): boolean {
-  const { steps = 0, statements = NONE } = before ?? {};
+  const { steps = 0, sealed = NONE } = before ?? {};
   const has = (step: keyof typeof STEP): boolean => (steps & STEP[step]) !== 0;
   const record = RECORDS[entry.type];
-  if (has('refused') || (record !== undefined && entry.records[record] === undefined)) return false;
+  const isOver = has('refused') || (has('revoked') && !has('released'));
+  if (isOver || (record !== undefined && entry.records[record] === undefined)) return false;
   switch (entry.type) {
     case 'approval':
       return before === undefined;
     case 'statement':
-      return has('approved') && !has('intended') && isFirst(statements, statementsOf(entry));
+      return has('approved') && !has('intended') && isFirst(sealed, entry, 'statement');
+    case 'enrolment':
+      return has('approved') && !has('intended') && isIntroduction(sealed, entry);
     case 'intent':
-      return statements.length > 0 && !has('intended');
+      return slotsWith(sealed, 'statement').size > 0 && !has('intended');
     case 'release':
       return has('intended') && !has('released');
     case 'conflict':
-      return has('intended') && isDissent(statements, statementsOf(entry));
+      return has('intended') && isDissent(sealed, sealedBy(entry));
     case 'refusal':
       return !has('intended');
+    case 'revocation':
+      return has('approved') && !has('revoked') && namesRevocation(entry);
   }
 }
 
+type SealedKind = 'enrolment' | 'statement';
+
 /** Of slots that have none yet. */
-function isFirst(statements: readonly string[], further: readonly Statement[]): boolean {
-  const slots = new Set(statements.map((each) => slotOf(parseBuildFile(each))));
+function isFirst(sealed: readonly string[], entry: BuildEntry, kind: SealedKind): boolean {
+  const slots = slotsWith(sealed, kind);
+  const further = sealedBy(entry);
   return further.length > 0 && further.every(({ slot }) => !slots.has(slot));
 }
 
+/** One slot's, with the one key that it introduces, before the slot has sealed anything. */
+function isIntroduction(sealed: readonly string[], entry: BuildEntry): boolean {
+  const [introduced, ...more] = sealedBy(entry);
+  if (introduced === undefined || more.length > 0 || entry.keys.length !== 1) return false;
+  return isFirst(sealed, entry, 'enrolment') && !slotsWith(sealed, 'statement').has(introduced.slot);
+}
+
 /** Further statements, none of which the log has under their paths or others. */
-function isDissent(statements: readonly string[], further: readonly Statement[]): boolean {
-  const isNew = ({ path, variant, sha256 }: Statement): boolean =>
-    variant > 1 && !statements.includes(path) && !statements.includes(sha256);
+function isDissent(sealed: readonly string[], further: readonly Sealed[]): boolean {
+  const isNew = ({ path, sha256 }: Sealed): boolean => !sealed.includes(path) && !sealed.includes(sha256);
   return further.length > 0 && further.every(isNew);
 }
 
-const slotOf = (file: BuildFile | null): string | null => (file?.kind === 'statement' ? file.slot : null);
+function slotsWith(sealed: readonly string[], kind: SealedKind): Set<Slot> {
+  const files = sealed.map((each) => parseBuildFile(each));
+  return new Set(files.flatMap((file) => (file?.kind === kind ? [file.slot] : [])));
+}
 
-function statementsOf({ type, records }: BuildEntry): Statement[] {
-  const found: Statement[] = [];
-  if (type !== 'statement' && type !== 'conflict') return found;
+const namesRevocation = ({ records }: BuildEntry): boolean =>
+  Object.keys(records).some((path) => parseBuildFile(path)?.kind === 'revocation');
+
+/** The enrolments or statements that the entry is about. */
+function sealedBy({ type, records }: BuildEntry): Sealed[] {
+  const kind = type === 'conflict' ? 'statement' : type;
+  const found: Sealed[] = [];
+  if (kind !== 'statement' && kind !== 'enrolment') return found;
   for (const [path, sha256] of Object.entries(records)) {
     const file = parseBuildFile(path);
-    if (file?.kind === 'statement') found.push({ path, slot: file.slot, variant: file.variant, sha256 });
+    if (file?.kind === kind) found.push({ path, slot: file.slot, sha256 });
   }
   return found;
 }

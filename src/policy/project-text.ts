@@ -68,7 +68,7 @@ key = ${string(project.log.key)}
 [signer]
 # SHA-256 of the token with which the signer reads artifacts before they are published.
 token-sha256 = ${string(project.signerTokenSha256)}
-# Receives sealed nonces.
+# Receives the sealed nonces of schemes mac and enrol: an encryption subkey whose secret half the signer has.
 ${optional(project.encryptionCertificate !== null, `encryption-certificate = ${string(project.encryptionCertificate ?? 'keys/signer.pgp')}`)}
 
 # Signs artifacts and SHA256SUMS, and nothing else.
@@ -90,5 +90,9 @@ max-size = ${policy.maxBytes}
 max-total = ${policy.maxTotalBytes}
 # From an approval's notBefore to its expires: 90s, 10m, 4h, 1d.
 max-lifetime = ${string(formatDuration(policy.maxLifetime))}
+# How builders prove themselves: a key of their ticket, a MAC that convinces the signer alone, a key of their own.
+schemes = [${policy.schemes.map(string).join(', ')}]
+# How many independent builders must have made the same bytes. 1 trusts a single builder.
+least-quorum = ${policy.leastQuorum}
 `;
 }

@@ -9,6 +9,8 @@ import { Failure, usage } from '../failure.ts';
 import { allSigningFingerprints, parseCertificate } from '../openpgp/certificate.ts';
 import type { Certificate } from '../openpgp/certificate.ts';
 import { dearmorKey } from '../openpgp/armor.ts';
+import { MAX_BUILDERS, SCHEMES } from '../records/approval.ts';
+import type { Scheme } from '../records/approval.ts';
 import { boolean, closedObject, integer, listOf, malformed, nullOr, oneOf, text } from '../records/fields.ts';
 import { MAX_SUBJECTS } from '../records/canonical.ts';
 import { toProjectName, toSha256 } from '../records/names.ts';
@@ -32,6 +34,10 @@ export interface ProjectPolicy {
   readonly maxTotalBytes: number;
   /** From `notBefore` to `expires`, in seconds. */
   readonly maxLifetime: number;
+  /** How a builder may prove itself. */
+  readonly schemes: readonly Scheme[];
+  /** How many builders must agree, at least. */
+  readonly leastQuorum: number;
 }
 
 export interface Project {
@@ -70,6 +76,8 @@ export const DEFAULT_POLICY: ProjectPolicy = {
   maxBytes: 64 * 2 ** 30,
   maxTotalBytes: 256 * 2 ** 30,
   maxLifetime: 86_400,
+  schemes: SCHEMES,
+  leastQuorum: 1,
 };
 
 const TOP_LEVEL = [
@@ -204,6 +212,8 @@ function readPolicy(value: unknown): ProjectPolicy {
     'max-size': DEFAULT_POLICY.maxBytes,
     'max-total': DEFAULT_POLICY.maxTotalBytes,
     'max-lifetime': `${DEFAULT_POLICY.maxLifetime}s`,
+    schemes: DEFAULT_POLICY.schemes,
+    'least-quorum': DEFAULT_POLICY.leastQuorum,
   };
   const policy = closedObject({ ...defaults, ...object(value) }, '[policy]', [
     'artifacts',
@@ -211,13 +221,19 @@ function readPolicy(value: unknown): ProjectPolicy {
     'max-size',
     'max-total',
     'max-lifetime',
+    'schemes',
+    'least-quorum',
   ]);
+  const one = (scheme: unknown, where: string): Scheme => oneOf(scheme, where, SCHEMES);
+  const all = { min: 1, max: SCHEMES.length };
   return {
     patterns: toPatterns(policy.artifacts, '[policy] artifacts'),
     maxCount: integer(policy['max-count'], '[policy] max-count', { min: 1, max: MAX_SUBJECTS }),
     maxBytes: integer(policy['max-size'], '[policy] max-size', { min: 1 }),
     maxTotalBytes: integer(policy['max-total'], '[policy] max-total', { min: 1 }),
     maxLifetime: duration(policy['max-lifetime'], '[policy] max-lifetime'),
+    schemes: listOf(policy.schemes, '[policy] schemes', all, one),
+    leastQuorum: integer(policy['least-quorum'], '[policy] least-quorum', { min: 1, max: MAX_BUILDERS }),
   };
 }
 

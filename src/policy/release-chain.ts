@@ -7,12 +7,20 @@
  */
 import { refused } from '../failure.ts';
 import type { Failure } from '../failure.ts';
+import { parseEnrolment } from '../records/enrolment.ts';
+import type { Enrolment } from '../records/enrolment.ts';
 import { parseLogEntry } from '../records/log-entry.ts';
 import type { BuildEntry, BuildEntryType } from '../records/log-entry.ts';
 import { parseManifest } from '../records/manifest.ts';
 import type { Manifest } from '../records/manifest.ts';
 import type { Sha256 } from '../records/names.ts';
-import { manifestFile, refusalFile, releaseFile, signaturesListFile } from '../records/paths.ts';
+import {
+  enrolmentFile,
+  manifestFile,
+  refusalFile,
+  releaseFile,
+  signaturesListFile,
+} from '../records/paths.ts';
 import { parseRefusal } from '../records/refusal.ts';
 import type { Refusal } from '../records/refusal.ts';
 import { parseRelease } from '../records/release.ts';
@@ -23,6 +31,7 @@ import type { Checkpoint } from '../tlog/checkpoint.ts';
 import type { Cosignature } from '../tlog/cosignature.ts';
 import { parseProof, verifyProof } from '../tlog/proof.ts';
 import type { LogTrust, Proof } from '../tlog/proof.ts';
+import { ephemeralCertificate } from './builder-key.ts';
 import { verifiedRecord } from './verified.ts';
 import type { Verified } from './verified.ts';
 
@@ -132,6 +141,24 @@ export function verifyRefusal(
   if (refusal.build !== proven.entry.build)
     throw broken(`${refusalFile} and its log entry name other builds`);
   return verifiedRecord({ ...proven, refusal });
+}
+
+/** An enrolment that the log holds; its receipt brings its own entry, as the proof of a refusal does. Throws as the links do. */
+export function verifyEnrolment(
+  receipt: Buffer,
+  bytes: Buffer,
+  log: LogTrust,
+): Verified<ProvenEntry & { readonly enrolment: Enrolment }> {
+  const parsed = parseProof(receipt);
+  if (parsed.extra === null) throw broken('a receipt has an extra line with its entry');
+  // No witness is needed: a builder waits for it, and nothing is released by it.
+  const proven = proveEntry(parsed, parsed.extra, 'enrolment', { ...log, quorum: 0 });
+  const enrolment = parseEnrolment(bytes);
+  requireDigest(bytes, proven.entry.records[enrolmentFile(enrolment.slot)], enrolmentFile(enrolment.slot));
+  const { fingerprint } = ephemeralCertificate(enrolment).primary;
+  if (enrolment.build !== proven.entry.build || !proven.entry.keys.includes(fingerprint))
+    throw broken('the enrolment and its log entry name another build or key');
+  return verifiedRecord({ ...proven, enrolment });
 }
 
 /** A proof authorises a record only if the entry's type is the record's (§7): so the type is part of the question. */

@@ -9,7 +9,7 @@ import { CLOCK_TOLERANCE_SECONDS } from '../openpgp/verify.ts';
 import type { SignatureVerdict } from '../openpgp/verify.ts';
 import type { Approval, Source } from '../records/approval.ts';
 import { timestampDate } from '../records/names.ts';
-import type { Sha256, Slot } from '../records/names.ts';
+import type { Fingerprint, Sha256, Slot } from '../records/names.ts';
 import { statementFile } from '../records/paths.ts';
 import { hasWildcard, matcherOf } from '../records/pattern.ts';
 import type { Reason, ReasonCode } from '../records/refusal.ts';
@@ -17,10 +17,18 @@ import { parseStatement } from '../records/statement.ts';
 import type { Statement } from '../records/statement.ts';
 import { attempt } from './attempt.ts';
 import { effectiveLimits, isExpired } from './approval-policy.ts';
-import { builderCertificate } from './builder-key.ts';
 import type { ProjectPolicy } from './project.ts';
 import { verifiedRecord } from './verified.ts';
 import type { Verified } from './verified.ts';
+
+/** Whether a statement is its builder's, as far as whoever asks can tell. */
+export type Authenticator =
+  /** Of the schemes with a key: the verdict on its signature under `key`, the slot's ephemeral key. */
+  | { readonly kind: 'signature'; readonly verdict: SignatureVerdict; readonly key: Fingerprint }
+  /** Of scheme `mac`, for who has the nonce. */
+  | { readonly kind: 'mac'; readonly valid: boolean }
+  /** Of scheme `mac`, for who has not: something else vouches for it, an upload token or the log. */
+  | { readonly kind: 'unchecked' };
 
 export interface StatementQuestion {
   readonly policy: ProjectPolicy;
@@ -30,8 +38,7 @@ export interface StatementQuestion {
   readonly slot: Slot;
   /** The statement, exactly as received. */
   readonly bytes: Buffer;
-  /** The verdict on its signature, under the certificate that the approval names for the slot. */
-  readonly signature: SignatureVerdict;
+  readonly authenticator: Authenticator;
   /** When the statement was first seen: after a restart the time in the log, not the present. */
   readonly firstSeen: Date;
 }
@@ -40,14 +47,14 @@ export type StatementVerdict =
   | { readonly verdict: 'accept'; readonly statement: Verified<Statement> }
   /** The builder signed what must not be signed: it ends the build and is logged. */
   | { readonly verdict: 'refuse'; readonly reasons: readonly Reason[] }
-  /** Not signed by this builder: the depot's doing for all we know, so nothing is logged (§1, rule 7). */
+  /** Not this builder's word: the depot's doing for all we know, so nothing is logged (§1, rule 7). */
   | { readonly verdict: 'void'; readonly text: string };
 
 /** The verdict, with all its reasons. */
 export function judgeStatement(question: StatementQuestion): StatementVerdict {
   const { policy, approval, slot, firstSeen } = question;
 
-  // 1. Authenticator, before anything is read: the slot's ephemeral key signed these bytes, and not after now.
+  // 1. Authenticator, before anything is read: the slot's builder vouches for these bytes, and not after now.
   const unsigned = authenticatorProblem(question);
   if (unsigned !== null) return { verdict: 'void', text: unsigned };
 
@@ -74,20 +81,28 @@ const malformed = (slot: Slot, text: string): Reason => ({
 
 /**
  * Why the statement does not count as the builder's; null when it does. Its signature's own time may lie ten
- * minutes outside [`notBefore`, now], as the builder's clock is its own (§6).
+ * minutes outside [`notBefore`, now], as the builder's clock is its own (§6); a MAC has none.
  */
-export function authenticatorProblem(
-  question: Pick<StatementQuestion, 'approval' | 'slot' | 'signature' | 'firstSeen'>,
-): string | null {
-  const { approval, slot, signature, firstSeen } = question;
-  if (!signature.ok) return signature.reason;
-  const certificate = attempt(() => builderCertificate(approval, slot));
-  if (certificate instanceof Failure) return certificate.message;
-  if (signature.primary !== certificate.primary.fingerprint)
-    return `it is signed by ${signature.primary}, not by the key of builder ${slot}`;
-  return signature.created > seconds(firstSeen) + CLOCK_TOLERANCE_SECONDS
-    ? 'its signature is dated in the future'
-    : null;
+export function authenticatorProblem({
+  slot,
+  authenticator,
+  firstSeen,
+}: Pick<StatementQuestion, 'slot' | 'authenticator' | 'firstSeen'>): string | null {
+  switch (authenticator.kind) {
+    case 'unchecked':
+      return null;
+    case 'mac':
+      return authenticator.valid ? null : `its MAC is not made with the nonce of builder ${slot}`;
+    case 'signature': {
+      const { verdict, key } = authenticator;
+      if (!verdict.ok) return verdict.reason;
+      if (verdict.primary !== key)
+        return `it is signed by ${verdict.primary}, not by the key of builder ${slot}`;
+      return verdict.created > seconds(firstSeen) + CLOCK_TOLERANCE_SECONDS
+        ? 'its signature is dated in the future'
+        : null;
+    }
+  }
 }
 
 const seconds = (date: Date): number => Math.floor(date.getTime() / 1000);
@@ -110,13 +125,14 @@ function bindingProblems(question: StatementQuestion, statement: Statement): Rea
 const sourceText = (source: Source | null): string =>
   source === null ? 'not stated' : `${source.uri}@${source.digest.gitCommit}`;
 
-function timeProblems({ approval, slot, signature }: StatementQuestion, firstSeen: Date): Reason[] {
+function timeProblems({ approval, slot, authenticator }: StatementQuestion, firstSeen: Date): Reason[] {
   const reasons: Reason[] = [];
   const where = statementFile(slot);
   if (isExpired(approval, firstSeen))
     reasons.push({ code: 'expired', where, text: `it came after the approval ended at ${approval.expires}` });
   const earliest = seconds(timestampDate(approval.notBefore)) - CLOCK_TOLERANCE_SECONDS;
-  if (signature.ok && signature.created < earliest)
+  const verdict = authenticator.kind === 'signature' ? authenticator.verdict : null;
+  if (verdict?.ok === true && verdict.created < earliest)
     reasons.push({ code: 'statement-time', where, text: `it was signed before ${approval.notBefore}` });
   return reasons;
 }

@@ -24,6 +24,10 @@ export type { Source } from './source.ts';
 
 export const APPROVAL_TYPE = 'application/vnd.countersign.approval.v1+json';
 
+/** How a builder proves itself (protocol §2). */
+export const SCHEMES = ['keypair', 'mac', 'enrol'] as const;
+export type Scheme = (typeof SCHEMES)[number];
+
 /** A builder with a key pair made for this build; the private half travels in its ticket. */
 export interface KeypairBuilder {
   readonly scheme: 'keypair';
@@ -31,6 +35,27 @@ export interface KeypairBuilder {
   /** Strict base64 of the binary OpenPGP certificate; what it holds is the business of openpgp. */
   readonly certificate: string;
 }
+
+/** A nonce made for this build, in the builder's ticket; the signer has it sealed to its encryption certificate. */
+interface Sealed {
+  readonly uploadTokenSha256: Sha256;
+  /** Strict base64 of the nonce, encrypted by gpg. */
+  readonly sealedNonce: string;
+  readonly nonceSha256: Sha256;
+}
+
+/** A builder that keys a MAC with its nonce. */
+export interface MacBuilder extends Sealed {
+  readonly scheme: 'mac';
+}
+
+/** A builder that makes a key of its own, and introduces it by its nonce before `enrolBy`. */
+export interface EnrolBuilder extends Sealed {
+  readonly scheme: 'enrol';
+  readonly enrolBy: Timestamp;
+}
+
+export type Builder = KeypairBuilder | MacBuilder | EnrolBuilder;
 
 export interface Approval {
   readonly type: typeof APPROVAL_TYPE;
@@ -43,7 +68,7 @@ export interface Approval {
   readonly source: Source | null;
   readonly artifacts: ArtifactLimits;
   /** 1 to 16; the object has no prototype. */
-  readonly builders: Readonly<Record<Slot, KeypairBuilder>>;
+  readonly builders: Readonly<Record<Slot, Builder>>;
   /** How many builders must agree. */
   readonly quorum: number;
   readonly mode: 'fetch';
@@ -55,25 +80,47 @@ export interface Approval {
   readonly requester: Fingerprint;
 }
 
-const MAX_BUILDERS = 16;
+/** Of a build. */
+export const MAX_BUILDERS = 16;
 
-function toBuilder(value: unknown, where: string): KeypairBuilder {
+const MAX_SEALED = 8 * 1024;
+
+function toBuilder(value: unknown, where: string): Builder {
   // The scheme decides which fields there are, so it is looked at first.
-  const scheme = typeof value === 'object' && value !== null && 'scheme' in value ? value.scheme : undefined;
-  if (scheme === 'mac' || scheme === 'enrol')
-    throw refused(
-      'scheme-unsupported',
-      `${where}: scheme ${scheme} is not supported`,
-      'approve with keypair',
-    );
-  const fields = closedObject(value, where, ['scheme', 'uploadTokenSha256', 'certificate']);
-  const certificate = text(fields.certificate, `${where}.certificate`, RECORD_MAX);
-  decodeBase64Strict(certificate, `${where}.certificate`);
-  return {
-    scheme: oneOf(fields.scheme, `${where}.scheme`, ['keypair']),
-    uploadTokenSha256: toSha256(fields.uploadTokenSha256, `${where}.uploadTokenSha256`),
-    certificate,
-  };
+  const claimed = typeof value === 'object' && value !== null && 'scheme' in value ? value.scheme : undefined;
+  const scheme = oneOf(claimed, `${where}.scheme`, SCHEMES);
+  switch (scheme) {
+    case 'keypair': {
+      const fields = closedObject(value, where, ['scheme', 'uploadTokenSha256', 'certificate']);
+      const uploadTokenSha256 = toSha256(fields.uploadTokenSha256, `${where}.uploadTokenSha256`);
+      return {
+        scheme,
+        uploadTokenSha256,
+        certificate: base64Text(fields.certificate, `${where}.certificate`),
+      };
+    }
+    case 'mac':
+      return { scheme, ...toSealed(closedObject(value, where, ['scheme', ...SEALED]), where) };
+    case 'enrol': {
+      const fields = closedObject(value, where, ['scheme', ...SEALED, 'enrolBy']);
+      return { scheme, ...toSealed(fields, where), enrolBy: toTimestamp(fields.enrolBy, `${where}.enrolBy`) };
+    }
+  }
+}
+
+const SEALED = ['uploadTokenSha256', 'sealedNonce', 'nonceSha256'] as const;
+
+const toSealed = (fields: Readonly<Record<(typeof SEALED)[number], unknown>>, where: string): Sealed => ({
+  uploadTokenSha256: toSha256(fields.uploadTokenSha256, `${where}.uploadTokenSha256`),
+  sealedNonce: base64Text(fields.sealedNonce, `${where}.sealedNonce`, MAX_SEALED),
+  nonceSha256: toSha256(fields.nonceSha256, `${where}.nonceSha256`),
+});
+
+/** Strict base64, as it stands there. */
+function base64Text(value: unknown, where: string, maxBytes = RECORD_MAX): string {
+  const encoded = text(value, where, maxBytes);
+  decodeBase64Strict(encoded, where);
+  return encoded;
 }
 
 function toMode(value: unknown, where: string): 'fetch' {
@@ -83,7 +130,7 @@ function toMode(value: unknown, where: string): 'fetch' {
 
 /**
  * Reads an approval's exact bytes. Throws refused: `record-malformed`, `record-too-large`,
- * `name-malformed`, `scheme-unsupported`, `mode-unsupported`.
+ * `name-malformed`, `mode-unsupported`.
  */
 export function parseApproval(bytes: Uint8Array): Approval {
   const fields = closedObject(parseCanonical(bytes, { maxBytes: RECORD_MAX, what: 'approval' }), 'approval', [
@@ -131,6 +178,14 @@ export function toOrigin(value: unknown, where: string): string {
   return origin;
 }
 
+function builderJson(builder: Builder) {
+  const { scheme, uploadTokenSha256 } = builder;
+  if (builder.scheme === 'keypair') return { scheme, uploadTokenSha256, certificate: builder.certificate };
+  const { sealedNonce, nonceSha256 } = builder;
+  const sealed = { scheme, uploadTokenSha256, sealedNonce, nonceSha256 };
+  return builder.scheme === 'mac' ? sealed : { ...sealed, enrolBy: builder.enrolBy };
+}
+
 const approvalJson = (approval: Approval) => ({
   type: approval.type,
   signer: approval.signer,
@@ -140,10 +195,7 @@ const approvalJson = (approval: Approval) => ({
   source: sourceJson(approval.source),
   artifacts: artifactLimitsJson(approval.artifacts),
   builders: Object.fromEntries(
-    Object.entries(approval.builders).map(([slot, { scheme, uploadTokenSha256, certificate }]) => [
-      slot,
-      { scheme, uploadTokenSha256, certificate },
-    ]),
+    Object.entries(approval.builders).map(([slot, builder]) => [slot, builderJson(builder)]),
   ),
   quorum: approval.quorum,
   mode: approval.mode,

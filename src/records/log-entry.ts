@@ -10,11 +10,13 @@ export const LOG_ENTRY_MAX = 65_535;
 
 export const BUILD_ENTRY_TYPES = [
   'approval',
+  'enrolment',
   'statement',
   'conflict',
   'intent',
   'release',
   'refusal',
+  'revocation',
 ] as const;
 export type BuildEntryType = (typeof BUILD_ENTRY_TYPES)[number];
 

@@ -1,4 +1,5 @@
 /** Where each file of a build lies in the tree (protocol §3), and what a path means. */
+import type { Scheme } from './approval.ts';
 import { isArtifactName, isFingerprint, isSha256, isSlot } from './names.ts';
 import type { ArtifactName, BuildId, Fingerprint, ProjectName, Sha256, Slot, Version } from './names.ts';
 import { CHECKSUMS_FILE } from './signatures-list.ts';
@@ -20,16 +21,31 @@ export const releaseFile = 'release.json';
 export const logEntryFile = 'log-entry.json';
 export const releaseProofFile = 'release.proof';
 
-const statementStem = (slot: Slot, variant: Variant): string =>
-  `statements/${slot}${variant === 1 ? '' : `.${variant}`}`;
+const numbered = (slot: Slot, variant: Variant): string => `${slot}${variant === 1 ? '' : `.${variant}`}`;
+const statementStem = (slot: Slot, variant: Variant): string => `statements/${numbered(slot, variant)}`;
 
 export const approvalSignatureFile = (approver: Fingerprint): string => `${approvalFile}.${approver}.sig`;
 export const statementFile = (slot: Slot, variant: Variant = 1): string =>
   `${statementStem(slot, variant)}.json`;
 export const statementSignatureFile = (slot: Slot, variant: Variant = 1): string =>
   `${statementStem(slot, variant)}.json.sig`;
+export const statementMacFile = (slot: Slot, variant: Variant = 1): string =>
+  `${statementStem(slot, variant)}.json.mac`;
+/** What a builder of this scheme puts beside its statement. */
+export const statementAuthenticatorFile = (scheme: Scheme, slot: Slot, variant: Variant = 1): string =>
+  scheme === 'mac' ? statementMacFile(slot, variant) : statementSignatureFile(slot, variant);
 export const statementEnvelopeFile = (slot: Slot, variant: Variant = 1): string =>
   `${statementStem(slot, variant)}.dsse.json`;
+export const enrolmentFile = (slot: Slot, variant: Variant = 1): string =>
+  `enrolments/${numbered(slot, variant)}.json`;
+export const enrolmentSignatureFile = (slot: Slot, variant: Variant = 1): string =>
+  `${enrolmentFile(slot, variant)}.sig`;
+export const enrolmentMacFile = (slot: Slot, variant: Variant = 1): string =>
+  `${enrolmentFile(slot, variant)}.mac`;
+/** One a slot: the log's word on which enrolment is the builder's. */
+export const enrolmentReceiptFile = (slot: Slot): string => `${enrolmentFile(slot)}.receipt`;
+export const revocationFile = (approver: Fingerprint): string => `revocations/${approver}.json`;
+export const revocationSignatureFile = (approver: Fingerprint): string => `${revocationFile(approver)}.sig`;
 export const blobFile = (sha256: Sha256): string => `blobs/${sha256}`;
 export const signatureFile = (signed: Signed): string => `signatures/${signed}.asc`;
 
@@ -41,16 +57,18 @@ export const buildPath = (build: BuildId, file?: string): string =>
 export const releaseDir = (project: ProjectName, version: Version): string =>
   `releases/${project}/${version}`;
 
+type StatementKind = 'statement' | 'statement-signature' | 'statement-mac' | 'statement-envelope';
+type EnrolmentKind = 'enrolment' | 'enrolment-signature' | 'enrolment-mac' | 'enrolment-receipt';
+
 /** What a file of a build is. */
 export type BuildFile =
   | { readonly kind: 'approval' | 'refusal' | 'refusal-proof' | 'manifest' }
   | { readonly kind: 'signatures-list' | 'release' | 'log-entry' | 'release-proof' }
-  | { readonly kind: 'approval-signature'; readonly approver: Fingerprint }
   | {
-      readonly kind: 'statement' | 'statement-signature' | 'statement-envelope';
-      readonly slot: Slot;
-      readonly variant: Variant;
+      readonly kind: 'approval-signature' | 'revocation' | 'revocation-signature';
+      readonly approver: Fingerprint;
     }
+  | { readonly kind: StatementKind | EnrolmentKind; readonly slot: Slot; readonly variant: Variant }
   | { readonly kind: 'blob'; readonly sha256: Sha256 }
   | { readonly kind: 'signature'; readonly signed: Signed };
 
@@ -65,12 +83,18 @@ const SINGLE = new Map<string, BuildFile>([
   [releaseProofFile, { kind: 'release-proof' }],
 ]);
 
-const STATEMENT_KINDS: ReadonlyMap<string, 'statement' | 'statement-signature' | 'statement-envelope'> =
-  new Map([
-    ['json', 'statement'],
-    ['json.sig', 'statement-signature'],
-    ['dsse.json', 'statement-envelope'],
-  ]);
+const STATEMENT_KINDS: ReadonlyMap<string, StatementKind> = new Map([
+  ['json', 'statement'],
+  ['json.sig', 'statement-signature'],
+  ['json.mac', 'statement-mac'],
+  ['dsse.json', 'statement-envelope'],
+]);
+const ENROLMENT_KINDS: ReadonlyMap<string, EnrolmentKind> = new Map([
+  ['json', 'enrolment'],
+  ['json.sig', 'enrolment-signature'],
+  ['json.mac', 'enrolment-mac'],
+  ['json.receipt', 'enrolment-receipt'],
+]);
 
 /** What the file at this path below `builds/<build>/` is; null for a path that no build has. */
 export function parseBuildFile(path: string): BuildFile | null {
@@ -82,7 +106,11 @@ export function parseBuildFile(path: string): BuildFile | null {
     case '':
       return parseApprovalSignature(path);
     case 'statements/':
-      return parseStatementFile(name);
+      return parseNumbered(name, STATEMENT_KINDS);
+    case 'enrolments/':
+      return parseNumbered(name, ENROLMENT_KINDS);
+    case 'revocations/':
+      return parseRevocationFile(name);
     case 'blobs/':
       return isSha256(name) ? { kind: 'blob', sha256: name } : null;
     case 'signatures/':
@@ -97,11 +125,21 @@ function parseApprovalSignature(name: string): BuildFile | null {
   return isFingerprint(approver) ? { kind: 'approval-signature', approver } : null;
 }
 
-function parseStatementFile(name: string): BuildFile | null {
+function parseRevocationFile(name: string): BuildFile | null {
+  const [, approver = '', signature] = /^(.{40})\.json(\.sig)?$/.exec(name) ?? [];
+  if (!isFingerprint(approver)) return null;
+  return { kind: signature === undefined ? 'revocation' : 'revocation-signature', approver };
+}
+
+function parseNumbered(
+  name: string,
+  kinds: ReadonlyMap<string, StatementKind | EnrolmentKind>,
+): BuildFile | null {
   const [slot = '', ...rest] = name.split('.');
   const variant = VARIANTS.find((number) => rest[0] === String(number)) ?? 1;
-  const kind = STATEMENT_KINDS.get((variant === 1 ? rest : rest.slice(1)).join('.'));
-  return kind !== undefined && isSlot(slot) ? { kind, slot, variant } : null;
+  const kind = kinds.get((variant === 1 ? rest : rest.slice(1)).join('.'));
+  if (kind === undefined || !isSlot(slot)) return null;
+  return kind === 'enrolment-receipt' && variant > 1 ? null : { kind, slot, variant };
 }
 
 function parseSignatureFile(name: string): BuildFile | null {

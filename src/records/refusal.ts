@@ -19,9 +19,15 @@ export const REASON_CODES = [
   'policy-artifacts', // patterns that the project does not allow
   'policy-limits', // counts or sizes above the project's
   'policy-lifetime', // longer than the project allows
-  'builders-unsupported', // a number or scheme of builders that this version does not do
+  'policy-scheme', // a scheme of builder that the project does not allow
+  'policy-quorum', // fewer builders have to agree than the project asks for
+  'enrol-by', // builders may enrol until a time that is not between `notBefore` and `expires`
+  'nonce-unusable', // a sealed nonce that opens to something else, or the project has nobody to seal to
   'key-unusable', // an ephemeral certificate of another shape, or a weak key
   'key-seen', // an ephemeral key that an earlier build had, or a key of the project file
+  // enrolment
+  'enrolment-malformed', // introduced by the nonce, but not an enrolment
+  'enrolment-binding', // for another approval, build or slot
   // statement
   'statement-malformed', // validly signed, but not a statement
   'statement-binding', // for another approval, build or slot
@@ -31,7 +37,7 @@ export const REASON_CODES = [
   'too-many',
   'too-large',
   'total-too-large',
-  'conflict', // two valid statements that differ: frozen
+  'conflict', // two valid statements or enrolments that differ: frozen
 ] as const;
 export type ReasonCode = (typeof REASON_CODES)[number];
 

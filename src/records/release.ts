@@ -1,5 +1,9 @@
 /** The release: what was signed and on whose word, written when every signature exists (protocol §2). */
 import { encodeCanonical, MAX_SUBJECTS, parseCanonical, RECORD_MAX } from './canonical.ts';
+import { toAssurance } from './assurance.ts';
+import type { Assurance } from './assurance.ts';
+import { MAX_BUILDERS, SCHEMES } from './approval.ts';
+import type { Scheme } from './approval.ts';
 import { closedObject, integer, listOf, malformed, oneOf, recordOf } from './fields.ts';
 import { toBuildId, toFingerprint, toProjectName, toSha256, toSlot, toVersion } from './names.ts';
 import type { BuildId, Fingerprint, ProjectName, Sha256, Slot, Version } from './names.ts';
@@ -13,11 +17,11 @@ export interface Release {
   readonly manifest: Sha256;
   /** How many signatures there are, that of SHA256SUMS among them, and the digest of signatures.list. */
   readonly signatures: { readonly count: number; readonly sha256: Sha256 };
-  /** The object has no prototype. */
-  readonly builders: Readonly<Record<Slot, 'keypair'>>;
+  /** Those whose statements were believed; the object has no prototype. */
+  readonly builders: Readonly<Record<Slot, Scheme>>;
   /** Primary fingerprints, ascending. */
   readonly approvers: readonly Fingerprint[];
-  readonly assurance: 'single-builder';
+  readonly assurance: Assurance;
 }
 
 /** Reads a release record's exact bytes. Throws refused: `record-malformed`, `record-too-large`, `name-malformed`. */
@@ -44,11 +48,15 @@ export function parseRelease(bytes: Uint8Array): Release {
       count: integer(signatures.count, 'release.signatures.count', { min: 2, max: MAX_SUBJECTS + 1 }),
       sha256: toSha256(signatures.sha256, 'release.signatures.sha256'),
     },
-    builders: recordOf(fields.builders, 'release.builders', { min: 1, max: 16 }, toSlot, (scheme, where) =>
-      oneOf(scheme, where, ['keypair']),
+    builders: recordOf(
+      fields.builders,
+      'release.builders',
+      { min: 1, max: MAX_BUILDERS },
+      toSlot,
+      (scheme, where) => oneOf(scheme, where, SCHEMES),
     ),
     approvers: toApprovers(fields.approvers, 'release.approvers'),
-    assurance: oneOf(fields.assurance, 'release.assurance', ['single-builder']),
+    assurance: toAssurance(fields.assurance, 'release.assurance'),
   };
 }
 

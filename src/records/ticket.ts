@@ -2,7 +2,8 @@
 import { Failure, refused } from '../failure.ts';
 import { artifactLimitsJson, toArtifactLimits } from './artifact-limits.ts';
 import type { ArtifactLimits } from './artifact-limits.ts';
-import { toOrigin } from './approval.ts';
+import { SCHEMES, toOrigin } from './approval.ts';
+import type { Scheme } from './approval.ts';
 import { encodeCanonical, parseCanonical, RECORD_MAX } from './canonical.ts';
 import { boolean, closedObject, malformed, nullOr, oneOf, text, uri } from './fields.ts';
 import {
@@ -29,9 +30,8 @@ export interface Ticket {
   readonly insecureHttp: boolean;
   /** H's log: its origin and the text of its verifier key. */
   readonly log: { readonly origin: string; readonly key: string };
-  readonly scheme: 'keypair';
-  /** Base64 of the OpenPGP secret key packets; null once the statement is signed. */
-  readonly secretKey: string | null;
+  /** What the builder proves itself with. */
+  readonly secret: TicketSecret;
   /** Base64url of 32 bytes. */
   readonly uploadToken: string;
   readonly source: Source | null;
@@ -42,12 +42,33 @@ export interface Ticket {
   readonly approval: Sha256;
 }
 
+/** The private half. Null is what has done its one act, and is gone. */
+export type TicketSecret =
+  | {
+      readonly scheme: 'keypair';
+      /** Base64 of the OpenPGP secret key packets, until they have signed the statement. */
+      readonly secretKey: string | null;
+    }
+  | {
+      readonly scheme: 'mac';
+      /** Base64url of 32 bytes, until they have authenticated the statement. */
+      readonly nonce: string | null;
+    }
+  | {
+      readonly scheme: 'enrol';
+      /** Base64url of 32 bytes, until they have introduced a key. */
+      readonly nonce: string | null;
+      /** The key that the builder made and the nonce has introduced, until it has signed the statement. */
+      readonly secretKey: string | null;
+      readonly enrolBy: Timestamp;
+    };
+
 const PREFIX = 'countersign-ticket-v1.';
 const TOKEN_BYTES = 32;
 
 /** The ticket as one line without a newline. Secret: it goes into a file of mode 0600 and nowhere else. */
 export function formatTicket(ticket: Ticket): string {
-  const { build, slot, project, version, depot, insecureHttp, log, scheme, secretKey } = ticket;
+  const { build, slot, project, version, depot, insecureHttp, log, secret } = ticket;
   const { uploadToken, source, artifacts, notBefore, expires, approval } = ticket;
   const json = encodeCanonical({
     build,
@@ -57,8 +78,7 @@ export function formatTicket(ticket: Ticket): string {
     depot,
     insecureHttp,
     log: { origin: log.origin, key: log.key },
-    scheme,
-    secretKey,
+    ...secretJson(secret),
     uploadToken,
     source: sourceJson(source),
     artifacts: artifactLimitsJson(artifacts),
@@ -86,26 +106,50 @@ export function parseTicket(line: string): Ticket {
   }
 }
 
+const COMMON = [
+  ...(['build', 'slot', 'project', 'version', 'depot', 'insecureHttp', 'log', 'scheme'] as const),
+  ...(['uploadToken', 'source', 'artifacts', 'notBefore', 'expires', 'approval'] as const),
+];
+const SECRETS = { keypair: ['secretKey'], mac: ['nonce'], enrol: ['nonce', 'secretKey', 'enrolBy'] } as const;
+
+function secretJson(secret: TicketSecret) {
+  const { scheme } = secret;
+  switch (scheme) {
+    case 'keypair':
+      return { scheme, secretKey: secret.secretKey };
+    case 'mac':
+      return { scheme, nonce: secret.nonce };
+    case 'enrol':
+      return { scheme, nonce: secret.nonce, secretKey: secret.secretKey, enrolBy: secret.enrolBy };
+  }
+}
+
+function toSecret(
+  scheme: Scheme,
+  fields: Readonly<Partial<Record<'secretKey' | 'nonce' | 'enrolBy', unknown>>>,
+): TicketSecret {
+  const secretKey = () => nullOr(fields.secretKey, 'ticket.secretKey', toSecretKey);
+  const nonce = () => nullOr(fields.nonce, 'ticket.nonce', toToken);
+  switch (scheme) {
+    case 'keypair':
+      return { scheme, secretKey: secretKey() };
+    case 'mac':
+      return { scheme, nonce: nonce() };
+    case 'enrol': {
+      const enrolBy = toTimestamp(fields.enrolBy, 'ticket.enrolBy');
+      return { scheme, nonce: nonce(), secretKey: secretKey(), enrolBy };
+    }
+  }
+}
+
 function read(line: string): Ticket {
   if (!line.startsWith(PREFIX)) throw malformed('ticket', `does not start with ${PREFIX}`);
   const bytes = decodeBase64Url(line.slice(PREFIX.length), 'ticket');
-  const fields = closedObject(parseCanonical(bytes, { maxBytes: RECORD_MAX, what: 'ticket' }), 'ticket', [
-    'build',
-    'slot',
-    'project',
-    'version',
-    'depot',
-    'insecureHttp',
-    'log',
-    'scheme',
-    'secretKey',
-    'uploadToken',
-    'source',
-    'artifacts',
-    'notBefore',
-    'expires',
-    'approval',
-  ]);
+  const value = parseCanonical(bytes, { maxBytes: RECORD_MAX, what: 'ticket' });
+  // The scheme decides which fields there are, so it is looked at first.
+  const claimed = typeof value === 'object' && value !== null && 'scheme' in value ? value.scheme : undefined;
+  const scheme = oneOf(claimed, 'ticket.scheme', SCHEMES);
+  const fields = closedObject(value, 'ticket', [...COMMON, ...SECRETS[scheme]]);
   const log = closedObject(fields.log, 'ticket.log', ['origin', 'key']);
   return {
     build: toBuildId(fields.build, 'ticket.build'),
@@ -115,8 +159,7 @@ function read(line: string): Ticket {
     depot: uri(fields.depot, 'ticket.depot'),
     insecureHttp: boolean(fields.insecureHttp, 'ticket.insecureHttp'),
     log: { origin: toOrigin(log.origin, 'ticket.log.origin'), key: text(log.key, 'ticket.log.key', 1024) },
-    scheme: oneOf(fields.scheme, 'ticket.scheme', ['keypair']),
-    secretKey: nullOr(fields.secretKey, 'ticket.secretKey', toSecretKey),
+    secret: toSecret(scheme, fields),
     uploadToken: toToken(fields.uploadToken, 'ticket.uploadToken'),
     source: nullOr(fields.source, 'ticket.source', toSource),
     artifacts: toArtifactLimits(fields.artifacts, 'ticket.artifacts'),

@@ -3,7 +3,7 @@ import { Failure } from '../failure.ts';
 import { elsewhereHint, isExpired, purposeProblems } from '../policy/approval-policy.ts';
 import { judgeApproval } from '../policy/approval-verdict.ts';
 import { attempt } from '../policy/attempt.ts';
-import { builderCertificate, slotsOf } from '../policy/builder-key.ts';
+import { approvedCertificates, slotsOf } from '../policy/builder-key.ts';
 import { loggedApproval } from '../policy/logged.ts';
 import type { Project } from '../policy/project.ts';
 import type { Verified } from '../policy/verified.ts';
@@ -124,7 +124,7 @@ async function logApproval(
     time: timestamp(round.now()),
     ...{ build, project, version },
     records: { [approvalFile]: sha256, ...counted.records },
-    keys: slotsOf(approval).map((slot) => builderCertificate(approval, slot).primary.fingerprint),
+    keys: [...approvedCertificates(approval).values()].map(({ primary }) => primary.fingerprint),
   });
   return { approval, sha256, bytes };
 }

@@ -15,7 +15,7 @@ import { sha256Hex } from '../records/sha256.ts';
 import { parseStatement } from '../records/statement.ts';
 import { subjectDifferences } from './difference.ts';
 import type { Round } from './signer.ts';
-import { shownStatements, signatureVerdict } from './statement.ts';
+import { shownStatements, authenticatorOf } from './statement.ts';
 import type { Signed } from './statement.ts';
 
 /**
@@ -56,8 +56,8 @@ async function isDissent(
   other: Signed,
 ): Promise<boolean> {
   if (intent === null) throw new RangeError('no intent is logged');
-  const signature = await signatureVerdict(round, approval, slot, other);
-  if (authenticatorProblem({ approval, slot, signature, firstSeen: round.now() }) !== null) return false;
+  const authenticator = await authenticatorOf(round, approval, slot, other);
+  if (authenticatorProblem({ slot, authenticator, firstSeen: round.now() }) !== null) return false;
   const statement = attempt(() => parseStatement(other.bytes));
   if (statement instanceof Failure) return false;
   const manifest = parseManifest(await round.state.kept(build, manifestFile, intent.sha256));

@@ -1,10 +1,10 @@
 /** Steps 3 and 4 of protocol §5: the statement that seals a build, and what it may name. */
 import { Failure } from '../failure.ts';
-import type { SignatureVerdict } from '../openpgp/verify.ts';
 import { isExpired } from '../policy/approval-policy.ts';
 import { attempt } from '../policy/attempt.ts';
 import { builderCertificate, slotsOf } from '../policy/builder-key.ts';
 import { authenticatorProblem, judgeStatement } from '../policy/statement-verdict.ts';
+import type { Authenticator } from '../policy/statement-verdict.ts';
 import type { Verified } from '../policy/verified.ts';
 import type { Approval } from '../records/approval.ts';
 import { LARGE_RECORD_MAX, RECORD_MAX } from '../records/canonical.ts';
@@ -64,7 +64,7 @@ export async function sealingStatement(round: Round, approved: Approved): Promis
     approvalDigest: approved.sha256,
     slot,
     bytes: first.bytes,
-    signature: await signatureVerdict(round, approval, slot, first),
+    authenticator: await authenticatorOf(round, approval, slot, first),
     firstSeen: logged ? timestampDate(logged.time) : now,
   });
   if (verdict.verdict === 'void') return spoilt(round, approved, invalid(first, verdict.text));
@@ -76,8 +76,8 @@ export async function sealingStatement(round: Round, approved: Approved): Promis
     present ||= other.bytes.equals(first.bytes);
     if (other.bytes.equals(first.bytes)) continue;
     // A second one with the same subjects is ignored, with others it is a conflict (§2).
-    const signature = await signatureVerdict(round, approval, slot, other);
-    const problem = authenticatorProblem({ approval, slot, signature, firstSeen: now });
+    const authenticator = await authenticatorOf(round, approval, slot, other);
+    const problem = authenticatorProblem({ slot, authenticator, firstSeen: now });
     if (problem !== null) return spoilt(round, approved, invalid(other, problem));
     const reasons = conflictReasons(verdict.statement, other);
     if (reasons.length > 0) return refuse(round, approved, reasons);
@@ -127,13 +127,16 @@ export async function keptStatement(
 }
 
 /** Under the certificate that the approval names for the slot. Throws unable. */
-export const signatureVerdict = (
+export async function authenticatorOf(
   round: Round,
   approval: Approval,
   slot: Slot,
   { signature, bytes }: Signed,
-): Promise<SignatureVerdict> =>
-  authenticate(signature, bytes, builderCertificate(approval, slot), round.now());
+): Promise<Authenticator> {
+  const certificate = builderCertificate(approval, slot);
+  const verdict = await authenticate(signature, bytes, certificate, round.now());
+  return { kind: 'signature', verdict, key: certificate.primary.fingerprint };
+}
 
 const invalid = ({ file }: Signed, text: string) => ({ code: 'statement-invalid', where: file, text });
 

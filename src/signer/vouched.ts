@@ -14,7 +14,7 @@ import { countAgain } from './approval.ts';
 import { subjectDifferences } from './difference.ts';
 import { Stop } from './result.ts';
 import type { Round } from './signer.ts';
-import { keptStatement, signatureVerdict } from './statement.ts';
+import { keptStatement, authenticatorOf } from './statement.ts';
 
 /**
  * Why the release key may not be used for the manifest of this intent; null if approvers and builder signed what it rests
@@ -49,7 +49,7 @@ export async function unvouched(
     const signed = await keptStatement(round, build, slot, logged.sha256);
     const verdict = judgeStatement({
       ...{ policy: project.policy, approval, approvalDigest: bound.sha256, slot, bytes: signed.bytes },
-      signature: await signatureVerdict(round, approval, slot, signed),
+      authenticator: await authenticatorOf(round, approval, slot, signed),
       firstSeen: timestampDate(logged.time),
     });
     if (verdict.verdict === 'void') return stop({ code: 'statement-invalid', where, text: verdict.text });

@@ -144,6 +144,12 @@ function whatOf(entry: LogEntry): string {
     case 'approval':
     case 'intent':
       return `${by}${keys}`;
+    case 'enrolment':
+      return `${slotsOf(entry).join(' ')} enrolled${keys}`;
+    case 'revocation':
+      return `revoked by ${approversOf(entry)
+        .map((key) => key.slice(-16))
+        .join(' ')}`;
     case 'statement':
     case 'conflict':
       return `by ${slotsOf(entry).join(' ')}`;

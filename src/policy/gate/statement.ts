@@ -69,7 +69,7 @@ export async function judgeStatementWrite(write: Write): Promise<GateVerdict> {
     approvalDigest: digest,
     slot,
     bytes,
-    signature: verdict,
+    authenticator: { kind: 'signature', verdict, key: certificate.primary.fingerprint } as const,
     firstSeen: now,
   };
   const unsigned = authenticatorProblem(question);

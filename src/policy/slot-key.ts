@@ -1,0 +1,42 @@
+/** The key of a build's slot, for whoever has no nonce: in the approval, or where the log says that it was introduced. */
+import { Failure, refused } from '../failure.ts';
+import type { Certificate } from '../openpgp/certificate.ts';
+import type { Approval } from '../records/approval.ts';
+import type { Slot } from '../records/names.ts';
+import { VARIANTS, enrolmentFile, enrolmentReceiptFile } from '../records/paths.ts';
+import type { LogTrust } from '../tlog/proof.ts';
+import { attempt } from './attempt.ts';
+import { builderOf, ephemeralCertificate } from './builder-key.ts';
+import { verifyEnrolment } from './release-chain.ts';
+import type { View } from './view.ts';
+
+/**
+ * The certificate that the slot's statement is verified with; null for a slot of scheme `mac`, whose statement convinces
+ * the signer alone. `directory`: the build's, or the `countersign/` of its release.
+ * Throws refused: `enrolment-unproven` where the log has taken no enrolment that is here; `key-unusable`, `slot-unknown`.
+ */
+export async function slotCertificate(
+  approval: Approval,
+  slot: Slot,
+  directory: Pick<View, 'read'>,
+  log: LogTrust,
+): Promise<Certificate | null> {
+  const builder = builderOf(approval, slot);
+  switch (builder.scheme) {
+    case 'keypair':
+      return ephemeralCertificate(builder);
+    case 'mac':
+      return null;
+    case 'enrol': {
+      const receipt = await directory.read(enrolmentReceiptFile(slot));
+      for (const variant of receipt === null ? [] : VARIANTS) {
+        const bytes = await directory.read(enrolmentFile(slot, variant));
+        const proven = receipt && bytes && attempt(() => verifyEnrolment(receipt, bytes, log));
+        if (!proven || proven instanceof Failure) continue;
+        const { build, slot: named } = proven.enrolment;
+        if (build === approval.build && named === slot) return ephemeralCertificate(proven.enrolment);
+      }
+      throw refused('enrolment-unproven', `the log's receipt for a key of builder ${slot} is not here`);
+    }
+  }
+}
