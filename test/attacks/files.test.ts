@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { formatTicket, parseTicket } from '../../src/records/ticket.ts';
 import { HostileDepot } from '../harness/hostile-depot.ts';
 import { expectUntouched, snapshot } from '../harness/invariants.ts';
+import { secretKeyOf, spent } from '../harness/keypair.ts';
 import type { Snapshot } from '../harness/invariants.ts';
 import type { Ran } from '../harness/program.ts';
 import { mustBe, World } from '../harness/world.ts';
@@ -348,7 +349,7 @@ describe('the signed statement that waits to be sent', () => {
     const ran = await made.attest();
     expect(ran.error?.code, ran.stderr).toBe('pending-foreign');
     await expectUntouched(world, made.before, { answers: [ran] });
-    expect(parseTicket(await readFile(made.ticket, 'utf8')).secretKey).not.toBeNull();
+    expect(secretKeyOf(parseTicket(await readFile(made.ticket, 'utf8')))).not.toBeNull();
     await rm(`${made.ticket}.pending`, { recursive: true });
     mustBe(0, await made.attest());
     await expectSigned(world, made.build, made.version, { app: 'app' });
@@ -379,7 +380,7 @@ describe('the signed statement that waits to be sent', () => {
 test('a ticket without its key, with nothing that waits, signs nothing', async () => {
   const made = await site({ app: 'app' });
   const ticket = parseTicket(await readFile(made.ticket, 'utf8'));
-  await writeFile(made.ticket, formatTicket({ ...ticket, secretKey: null }));
+  await writeFile(made.ticket, formatTicket(spent(ticket)));
   const ran = await made.attest();
   expect(ran.error?.code).toBe('ticket-used');
   await expectUntouched(world, made.before, { answers: [ran] });

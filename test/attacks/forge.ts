@@ -17,6 +17,7 @@ import { encodeStatement, sortSubjects } from '../../src/records/statement.ts';
 import type { Statement } from '../../src/records/statement.ts';
 import { parseTicket } from '../../src/records/ticket.ts';
 import { packTar } from '../../src/tree/tar.ts';
+import { secretKeyOf } from '../harness/keypair.ts';
 import { rawRequest } from '../harness/raw-http.ts';
 import type { HttpAnswer } from '../harness/raw-http.ts';
 import type { Approved, Files, World } from '../harness/world.ts';
@@ -46,7 +47,7 @@ export async function steal(
   const ticket = parseTicket(await readFile(path, 'utf8'));
   return {
     ...{ build, bytes, approval: parseApproval(bytes) },
-    secret: parseEphemeralSecret(Buffer.from(ticket.secretKey ?? '', 'base64')),
+    secret: parseEphemeralSecret(Buffer.from(secretKeyOf(ticket) ?? '', 'base64')),
     token: Buffer.from(ticket.uploadToken, 'base64url'),
   };
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { parseTicket } from '../../src/records/ticket.ts';
 import { craftKeyOf } from './craft-keys.ts';
+import { secretKeyOf } from '../harness/keypair.ts';
 import { PROGRAM } from '../harness/program.ts';
 import type { World } from '../harness/world.ts';
 
@@ -25,7 +26,9 @@ export class Secrets {
   /** The private half and the upload token, also as they stand in the ticket: base64 in base64. Returns its line. */
   async addTicket(path: string): Promise<string> {
     const line = (await readFile(path, 'utf8')).trim();
-    const { secretKey, uploadToken } = parseTicket(line);
+    const ticket = parseTicket(line);
+    const { uploadToken } = ticket;
+    const secretKey = secretKeyOf(ticket);
     this.add('upload token', Buffer.from(uploadToken, 'base64url'));
     this.add('upload token', Buffer.from(uploadToken));
     if (secretKey === null) return line;

@@ -5,13 +5,13 @@
 import { cp, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { parseCertificate } from '../../src/openpgp/certificate.ts';
 import { verifyDetached } from '../../src/openpgp/verify.ts';
+import { builderCertificate } from '../../src/policy/builder-key.ts';
 import { expectRefusal } from '../harness/invariants.ts';
 import type { Ran } from '../harness/program.ts';
 import { mustBe, World } from '../harness/world.ts';
 import type { Approved } from '../harness/world.ts';
-import { steal } from './forge.ts';
+import { b1, steal } from './forge.ts';
 import { entries, verdicts } from './outcome.ts';
 
 let world: World;
@@ -46,8 +46,7 @@ async function attestAtOnce(ticket: string, contents: readonly string[]): Promis
 /** Every statement that is there, by its file; each with the signature that is its own. */
 async function statements(approved: Approved): Promise<Map<string, string>> {
   const { approval } = await steal(world, approved);
-  const [builder] = Object.values(approval.builders);
-  const certificate = parseCertificate(Buffer.from(builder?.certificate ?? '', 'base64'));
+  const certificate = builderCertificate(approval, b1);
   const directory = join(depot, 'builds', approved.build, 'statements');
   const found = new Map<string, string>();
   for (const name of (await readdir(directory)).sort()) {

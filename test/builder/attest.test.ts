@@ -4,12 +4,13 @@ import { Readable } from 'node:stream';
 import { verify } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { unable } from '../../src/failure.ts';
-import { parseEphemeralCertificate } from '../../src/openpgp/ephemeral.ts';
 import { verifyDetached } from '../../src/openpgp/verify.ts';
+import { builderCertificate } from '../../src/policy/builder-key.ts';
 import { PAYLOAD_TYPE, paeBytes, parseEnvelope } from '../../src/records/dsse.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
 import { formatTicket } from '../../src/records/ticket.ts';
-import { minutes, now } from '../policy/scene.ts';
+import { secretKeyOf, spent } from '../harness/keypair.ts';
+import { b1, minutes, now } from '../policy/scene.ts';
 import { Site } from './site.ts';
 
 let site: Site;
@@ -55,9 +56,7 @@ describe('attest seals a build', () => {
   test('both signatures are by that key over the same bytes', async () => {
     site.put({ app: 'x' });
     await site.attest();
-    const certificate = parseEphemeralCertificate(
-      Buffer.from(Object.values(site.approval.builders)[0]?.certificate ?? '', 'base64'),
-    );
+    const certificate = builderCertificate(site.approval, b1);
     const bytes = (await site.read('statements/b1.json')) ?? Buffer.alloc(0);
     const signature = (await site.read('statements/b1.json.sig')) ?? Buffer.alloc(0);
     expect(verifyDetached(signature, bytes, certificate, now)).toMatchObject({ ok: true });
@@ -153,7 +152,7 @@ describe('a ticket that is no good here is refused before anything is signed, an
   test.each<[string, (site: Site) => void, string]>([
     ['expired', (site) => (site.now = minutes(211)), 'ticket-expired'],
     ['used too early, by this clock', (site) => (site.now = minutes(-41)), 'ticket-not-yet-valid'],
-    ['used before', (site) => site.putTicket({ ...site.ticket, secretKey: null }), 'ticket-used'],
+    ['used before', (site) => site.putTicket(spent(site.ticket)), 'ticket-used'],
     [
       'of an approval that the depot has in other words',
       (site) => site.putTicket({ ...site.ticket, approval: sha256Hex('x') }),
@@ -170,7 +169,8 @@ describe('a ticket that is no good here is refused before anything is signed, an
     spoil(site);
     const failure = await site.attest().catch((error: unknown) => error);
     expect(failure).toMatchObject({ kind: 'refused', code });
-    const { secretKey, uploadToken } = site.ticket;
+    const secretKey = secretKeyOf(site.ticket);
+    const { uploadToken } = site.ticket;
     const said = JSON.stringify(failure, Object.getOwnPropertyNames(failure)) + JSON.stringify(site.events);
     for (const secret of [secretKey ?? '', uploadToken, formatTicket(site.ticket).slice(30, 60), 'hunter2'])
       expect(said).not.toContain(secret);
@@ -230,6 +230,6 @@ describe('a depot that is away', () => {
       });
     await expect(site.attest()).rejects.toMatchObject({ kind: 'unable', code: 'network' });
     expect(site.warnings).toEqual([expect.stringContaining('the depot does not answer; the work goes on')]);
-    expect(site.readTicket().secretKey).toBeNull();
+    expect(secretKeyOf(site.readTicket())).toBeNull();
   });
 });

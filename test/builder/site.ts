@@ -27,6 +27,7 @@ import type { Ticket } from '../../src/records/ticket.ts';
 import { DirectoryTree } from '../../src/tree/directory.ts';
 import { GatedDepot } from '../../src/tree/gated.ts';
 import type { Depot } from '../../src/tree/tree.ts';
+import { secretKeyOf } from '../harness/keypair.ts';
 import { approval, approvalFiles, b1, build, notBefore, now, project } from '../policy/scene.ts';
 
 export class Site {
@@ -75,8 +76,7 @@ export class Site {
       depot: 'https://depot.example.org',
       insecureHttp: false,
       log: { origin: project.log.origin, key: project.log.key.text },
-      scheme: 'keypair',
-      secretKey: key.secretKey.toString('base64'),
+      secret: { scheme: 'keypair', secretKey: key.secretKey.toString('base64') },
       uploadToken: token.toString('base64url'),
       source: record.source,
       artifacts: record.artifacts,
@@ -152,7 +152,7 @@ export class Site {
 
   /** Whether the private half can be found in any file of this host. */
   holdsSecret(): boolean {
-    const secret = Buffer.from(this.ticket.secretKey ?? '', 'base64');
+    const secret = Buffer.from(secretKeyOf(this.ticket) ?? '', 'base64');
     // the ticket holds it in base64 inside base64url: whatever is there is read as a ticket first
     return readdirSync(this.directory, { recursive: true, encoding: 'utf8' })
       .map((name) => join(this.directory, name))
@@ -169,6 +169,6 @@ export class Site {
 
 function inTicket(bytes: Buffer): Buffer | null {
   if (!bytes.includes('countersign-ticket-')) return null;
-  const { secretKey } = parseTicket(bytes.toString());
+  const secretKey = secretKeyOf(parseTicket(bytes.toString()));
   return secretKey === null ? null : Buffer.from(secretKey, 'base64');
 }

@@ -48,6 +48,8 @@ const RECORDS: Record<BuildEntryType, readonly string[]> = {
   release: ['manifest.json', 'release.json'],
   conflict: ['statements/b1.2.json'],
   refusal: ['refusal.json'],
+  enrolment: ['enrolments/b1.json', 'enrolments/b1.json.mac', 'enrolments/b1.json.sig'],
+  revocation: [`revocations/${ADA}.json`, `revocations/${ADA}.json.sig`],
 };
 
 /** The entry of that type of the build of that number, at that index of the log. */

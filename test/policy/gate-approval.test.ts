@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { encodeApproval } from '../../src/records/approval.ts';
 import { toBuildId, toFingerprint, toProjectName, toTimestamp, toVersion } from '../../src/records/names.ts';
+import { ephemeralCreation } from '../../src/policy/builder-key.ts';
 import { approvalFile, approvalSignatureFile, buildPath } from '../../src/records/paths.ts';
+import { sha256Hex } from '../../src/records/sha256.ts';
 import { MemoryView } from '../harness/memory-view.ts';
 import { ask, messageOf } from './ask.ts';
 import {
@@ -19,6 +21,7 @@ import {
   minutes,
   otherBuild,
   project,
+  person,
   releaseKey,
   without,
 } from './scene.ts';
@@ -122,6 +125,12 @@ describe('a build has one approval, and each approver one signature', () => {
 describe('an approval that the signer could never accept is not kept', () => {
   const stranger = toFingerprint('0'.repeat(40), 'test');
   const artifacts = { ...approval.artifacts, maxCount: 5 };
+  const macEntry = {
+    scheme: 'mac' as const,
+    uploadTokenSha256: sha256Hex('token'),
+    sealedNonce: 'YQ==',
+    nonceSha256: sha256Hex('nonce'),
+  };
   test.each([
     ['for another build', { build: otherBuild }, '422 build-mismatch'],
     ['for another project', { project: toProjectName('other', 'test') }, '422 project'],
@@ -136,11 +145,8 @@ describe('an approval that the signer could never accept is not kept', () => {
       '422 policy-artifacts',
     ],
     ['for too long', { expires: toTimestamp('2026-11-22T20:00:01Z', 'test') }, '422 policy-lifetime'],
-    [
-      'more builders than are supported',
-      { builders: { [b1]: builderEntry('b1'), [b2]: builderEntry('b2') } },
-      '422 builders-unsupported',
-    ],
+    ['too few who agree', { quorum: 1 }, '422 policy-quorum'],
+    ['of a scheme', { builders: { [b1]: builderEntry('b1'), [b2]: macEntry } }, '422 policy-scheme'],
   ])('%s', async (_, change, answer) => {
     const policy = {
       patterns: ['*.gz', 'docs/**'],
@@ -148,10 +154,13 @@ describe('an approval that the signer could never accept is not kept', () => {
       maxBytes: 5000,
       maxTotalBytes: 9000,
       maxLifetime: 8 * 3600,
+      schemes: ['keypair' as const],
+      leastQuorum: 2,
     };
-    const strict = { ...project, policy };
+    const strict = { ...project, policy, encryption: releaseKey.certificate };
     const longest = toTimestamp('2026-11-22T20:00:00Z', 'test');
-    const base = { ...approval, artifacts, expires: longest };
+    const two = { [b1]: builderEntry('b1'), [b2]: builderEntry('b2') };
+    const base = { ...approval, artifacts, expires: longest, builders: two, quorum: 2 };
     expect(await ask(empty(), approvalFiles(base), { rules: strict })).toMatch(/^allow/);
     expect(await ask(empty(), approvalFiles({ ...base, ...change }), { rules: strict })).toBe(answer);
   });
@@ -176,8 +185,14 @@ describe('an approval that the signer could never accept is not kept', () => {
     expect(await ask(empty(), withKey(mallory.certificate.bytes))).toBe('422 key-unusable');
     const dated = approvalFiles({ ...approval, notBefore: toTimestamp('2026-11-22T12:00:01Z', 'test') });
     expect(await ask(empty(), dated)).toBe('422 key-unusable');
-    expect(await messageOf(empty(), withKey(releaseKey.certificate.bytes))).toMatch(/1 more/);
-    expect(await messageOf(empty(), withKey(mallory.certificate.bytes))).not.toMatch(/more/);
+    const hour = new Date(ephemeralCreation(approval.notBefore) * 1000).toISOString();
+    const { certificate } = person('Releases of that hour <release@example.org>', hour);
+    const rules = { ...project, approvers: [ada.certificate, certificate] };
+    expect(await ask(empty(), withKey(certificate.bytes))).toMatch(/^allow/);
+    expect(await ask(empty(), withKey(certificate.bytes), { rules })).toBe('422 key-seen');
+    const elsewhere = { ...rules, name: toProjectName('other', 'test') };
+    expect(await messageOf(empty(), withKey(certificate.bytes), { rules })).not.toMatch(/more/);
+    expect(await messageOf(empty(), withKey(certificate.bytes), { rules: elsewhere })).toMatch(/1 more/);
   });
 });
 

@@ -27,6 +27,8 @@ const RECORDS: Record<BuildEntryType, readonly string[]> = {
   intent: ['manifest.json', `approval.json.${key}.sig`],
   release: ['release.json', 'manifest.json'],
   refusal: ['refusal.json'],
+  enrolment: ['enrolments/b1.json', 'enrolments/b1.json.mac', 'enrolments/b1.json.sig'],
+  revocation: [`revocations/${key}.json`, `revocations/${key}.json.sig`],
 };
 
 const entry = (type: BuildEntryType, of: BuildId = build): BuildEntry => ({

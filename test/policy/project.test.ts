@@ -84,6 +84,8 @@ describe('what init writes is what everybody reads', () => {
       maxBytes: 2 ** 40,
       maxTotalBytes: 2 ** 41,
       maxLifetime: 5400,
+      schemes: ['enrol', 'mac'] as const,
+      leastQuorum: 2,
     };
     const project = read(
       formatProject({

@@ -11,7 +11,7 @@ import { ephemeralCreation } from '../../src/policy/builder-key.ts';
 import { DEFAULT_POLICY } from '../../src/policy/project.ts';
 import type { Project } from '../../src/policy/project.ts';
 import { APPROVAL_TYPE, encodeApproval } from '../../src/records/approval.ts';
-import type { Approval } from '../../src/records/approval.ts';
+import type { Approval, KeypairBuilder } from '../../src/records/approval.ts';
 import { PAYLOAD_TYPE, encodeEnvelope, paeBytes } from '../../src/records/dsse.ts';
 import {
   timestamp,
@@ -98,7 +98,7 @@ const builders = { b1: ephemeral('b1'), b2: ephemeral('b2') };
 export const tokens = { b1: builders.b1.token, b2: builders.b2.token };
 export const builderSecrets = { b1: builders.b1.secret, b2: builders.b2.secret };
 
-export const builderEntry = (slot: 'b1' | 'b2'): Approval['builders'][Slot] => ({
+export const builderEntry = (slot: 'b1' | 'b2'): KeypairBuilder => ({
   scheme: 'keypair',
   uploadTokenSha256: sha256Hex(builders[slot].token),
   certificate: builders[slot].pair.certificate.toString('base64'),

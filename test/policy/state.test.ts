@@ -19,7 +19,15 @@ describe('the state of a build is told by its files', () => {
       time: timestamp(now),
     });
   const stateOf = (files: string[], more: Partial<Parameters<typeof buildState>[0]> = {}) =>
-    buildState({ approval, files: new Set(files), refusal: null, published: false, now, ...more });
+    buildState({
+      approval,
+      files: new Set(files),
+      refusal: null,
+      revoked: false,
+      published: false,
+      now,
+      ...more,
+    });
 
   test('on its way', () => {
     expect(stateOf(approved)).toBe('approved');

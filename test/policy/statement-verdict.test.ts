@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { SignatureVerdict } from '../../src/openpgp/verify.ts';
 import { verifiedRecord } from '../../src/policy/verified.ts';
 import { judgeStatement } from '../../src/policy/statement-verdict.ts';
-import type { StatementQuestion } from '../../src/policy/statement-verdict.ts';
+import type { Authenticator, StatementQuestion } from '../../src/policy/statement-verdict.ts';
 import { encodeApproval } from '../../src/records/approval.ts';
 import type { Approval } from '../../src/records/approval.ts';
 import { toArtifactName } from '../../src/records/names.ts';
@@ -23,14 +23,21 @@ import {
   statement,
 } from './scene.ts';
 
-const signedBy = (fingerprint = builderSecrets.b1.fingerprint, at = now): SignatureVerdict => ({
-  ok: true,
-  primary: fingerprint,
-  signingKey: fingerprint,
-  created: Math.floor(at.getTime() / 1000),
-  hash: 'sha256',
+/** A signature that is looked for under the key of b1. */
+const signature = (verdict: SignatureVerdict): Authenticator => ({
+  kind: 'signature',
+  verdict,
+  key: builderSecrets.b1.fingerprint,
 });
-const bad: SignatureVerdict = { ok: false, code: 'signature-bad', reason: 'it does not verify' };
+const signedBy = (fingerprint = builderSecrets.b1.fingerprint, at = now): Authenticator =>
+  signature({
+    ok: true,
+    primary: fingerprint,
+    signingKey: fingerprint,
+    created: Math.floor(at.getTime() / 1000),
+    hash: 'sha256',
+  });
+const bad = signature({ ok: false, code: 'signature-bad', reason: 'it does not verify' });
 
 const verdictOf = (change: Partial<StatementQuestion>) =>
   judgeStatement({
@@ -39,7 +46,7 @@ const verdictOf = (change: Partial<StatementQuestion>) =>
     approvalDigest: sha256Hex(encodeApproval(approval)),
     slot: b1,
     bytes: encodeStatement(statement),
-    signature: signedBy(),
+    authenticator: signedBy(),
     firstSeen: now,
     ...change,
   });
@@ -73,22 +80,24 @@ test('the builder vouches for it, and may', () => {
 
 describe('what this builder did not sign, the depot may have made: it ends nothing', () => {
   test('why, in the words of whoever verified', () => {
-    expect(verdictOf({ signature: bad })).toEqual({ verdict: 'void', text: 'it does not verify' });
+    expect(verdictOf({ authenticator: bad })).toEqual({ verdict: 'void', text: 'it does not verify' });
   });
   test('a bad signature; one by another builder, or by an approver', () => {
-    expect(line({ signature: bad })).toBe('void');
-    expect(line({ signature: signedBy(builderSecrets.b2.fingerprint) })).toBe('void');
-    expect(line({ signature: signedBy(ada.certificate.primary.fingerprint) })).toBe('void');
+    expect(line({ authenticator: bad })).toBe('void');
+    expect(line({ authenticator: signedBy(builderSecrets.b2.fingerprint) })).toBe('void');
+    expect(line({ authenticator: signedBy(ada.certificate.primary.fingerprint) })).toBe('void');
   });
-  test('for a slot that is not there', () => {
-    expect(line({ slot: b2 })).toBe('void');
+  test('a MAC that another nonce made', () => {
+    expect(line({ authenticator: { kind: 'mac', valid: true } })).toBe('accept');
+    expect(line({ authenticator: { kind: 'mac', valid: false } })).toBe('void');
+    expect(line({ authenticator: { kind: 'mac', valid: false }, bytes: Buffer.from('{}') })).toBe('void');
   });
   test('dated in the future, by more than the clocks may differ', () => {
-    expect(line({ signature: signedBy(undefined, minutes(10)) })).toBe('accept');
-    expect(line({ signature: signedBy(undefined, minutes(11)) })).toBe('void');
+    expect(line({ authenticator: signedBy(undefined, minutes(10)) })).toBe('accept');
+    expect(line({ authenticator: signedBy(undefined, minutes(11)) })).toBe('void');
   });
   test('malformed bytes that nobody signed', () => {
-    expect(line({ signature: bad, bytes: Buffer.from('{}') })).toBe('void');
+    expect(line({ authenticator: bad, bytes: Buffer.from('{}') })).toBe('void');
   });
 });
 
@@ -111,8 +120,8 @@ describe('what it did sign can', () => {
     expect(line({ firstSeen: new Date(new Date(expires).getTime() - 1) })).toBe('accept');
   });
   test('signed before the approval was valid', () => {
-    expect(line({ signature: signedBy(undefined, minutes(-40)) })).toBe('accept');
-    expect(line({ signature: signedBy(undefined, minutes(-41)) })).toBe(
+    expect(line({ authenticator: signedBy(undefined, minutes(-40)) })).toBe('accept');
+    expect(line({ authenticator: signedBy(undefined, minutes(-41)) })).toBe(
       'refuse statement-time:statements/b1.json',
     );
   });

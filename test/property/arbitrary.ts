@@ -1,6 +1,7 @@
 /** Any legal word, name and part of a record, for properties. */
 import fc from 'fast-check';
 import type { Arbitrary } from 'fast-check';
+import type { Builder } from '../../src/records/approval.ts';
 import {
   artifactSetProblems,
   isArtifactName,
@@ -23,6 +24,7 @@ import {
 } from '../../src/records/paths.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
 import { sortSubjects } from '../../src/records/statement.ts';
+import type { TicketSecret } from '../../src/records/ticket.ts';
 
 const bytes = (length: number) =>
   fc.uint8Array({ minLength: length, maxLength: length }).map((all) => Buffer.from(all));
@@ -86,11 +88,21 @@ export const source = fc.record({
   }),
 });
 
-export const builder = fc.record({
-  scheme: fc.constant('keypair' as const),
-  uploadTokenSha256: sha256,
-  certificate: base64,
-});
+const sealed = { uploadTokenSha256: sha256, sealedNonce: base64, nonceSha256: sha256 };
+export const builder: Arbitrary<Builder> = fc.oneof(
+  fc.record({ scheme: fc.constant('keypair' as const), uploadTokenSha256: sha256, certificate: base64 }),
+  fc.record({ scheme: fc.constant('mac' as const), ...sealed }),
+  fc.record({ scheme: fc.constant('enrol' as const), ...sealed, enrolBy: timestamp }),
+);
+
+/** Of 32 bytes: an upload token, a nonce. */
+export const token = bytes(32).map((all) => all.toString('base64url'));
+const spent = { secretKey: fc.option(base64), nonce: fc.option(token) };
+export const ticketSecret: Arbitrary<TicketSecret> = fc.oneof(
+  fc.record({ scheme: fc.constant('keypair' as const), secretKey: spent.secretKey }),
+  fc.record({ scheme: fc.constant('mac' as const), nonce: spent.nonce }),
+  fc.record({ scheme: fc.constant('enrol' as const), ...spent, enrolBy: timestamp }),
+);
 
 export const buildFile = fc.oneof(
   fc.constantFrom('approval.json', 'manifest.json', 'release.json', 'refusal.json'),

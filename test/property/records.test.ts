@@ -99,10 +99,8 @@ describe('records with any legal content come back', () => {
   test('tickets', () => {
     const tickets = fc
       .record({
-        secretKey: fc.option(arbitrary.base64),
-        uploadToken: fc
-          .uint8Array({ minLength: 32, maxLength: 32 })
-          .map((token) => Buffer.from(token).toString('base64url')),
+        secret: arbitrary.ticketSecret,
+        uploadToken: arbitrary.token,
         insecureHttp: fc.boolean(),
         artifacts: arbitrary.artifactLimits,
         slot: arbitrary.slot,

@@ -6,6 +6,7 @@ import { formatDuration } from '../../src/policy/duration.ts';
 import { parseProject } from '../../src/policy/project.ts';
 import { formatProject } from '../../src/policy/project-text.ts';
 import { parseEphemeralCertificate } from '../../src/openpgp/ephemeral.ts';
+import { MAX_BUILDERS, SCHEMES } from '../../src/records/approval.ts';
 import { parseSignerKey } from '../../src/tlog/note.ts';
 import { seed } from '../fuzz/oracle.ts';
 import { ada, builderSecrets, statementFiles } from '../policy/scene.ts';
@@ -37,6 +38,8 @@ test('a project file of any legal facts is read back, and says them', () => {
       maxLifetime: fc
         .integer({ min: 1, max: 365 * 86_400 })
         .filter((seconds) => /^\d{1,9}[dhms]$/.test(formatDuration(seconds))),
+      schemes: fc.subarray([...SCHEMES], { minLength: 1 }),
+      leastQuorum: fc.integer({ min: 1, max: MAX_BUILDERS }),
     }),
   });
   fc.assert(

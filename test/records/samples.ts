@@ -134,8 +134,10 @@ export const ticket: Ticket = {
     origin: 'example.org/hello-signer',
     key: 'example.org/hello-signer+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k',
   },
-  scheme: 'keypair',
-  secretKey: Buffer.from('a secret key, held by this ticket alone').toString('base64'),
+  secret: {
+    scheme: 'keypair',
+    secretKey: Buffer.from('a secret key, held by this ticket alone').toString('base64'),
+  },
   uploadToken: Buffer.alloc(32, 0xa5).toString('base64url'),
   source,
   artifacts,

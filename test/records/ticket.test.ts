@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { canonicalize } from '../../src/records/canonical.ts';
 import { formatTicket, parseTicket } from '../../src/records/ticket.ts';
 import { refusalOf } from '../harness/failure.ts';
+import { secretKeyOf, spent } from '../harness/keypair.ts';
 import { membersOf } from '../harness/json.ts';
 import { ticket } from './samples.ts';
 
@@ -25,19 +26,15 @@ describe('a good ticket', () => {
   );
 
   test('has no private half any more once the statement is signed', () => {
-    const spent = { ...ticket, secretKey: null };
-    expect(parseTicket(formatTicket(spent))).toEqual(spent);
+    expect(parseTicket(formatTicket(spent(ticket)))).toEqual(spent(ticket));
   });
 });
 
 describe('what is said about a bad one', () => {
   const withField = (key: string, value: string | number | null) =>
     lineOf(canonicalize(Object.fromEntries([...membersOf(json), [key, value]])));
-  const secrets = [
-    ticket.secretKey ?? '',
-    ticket.uploadToken,
-    Buffer.from(ticket.secretKey ?? '', 'base64').toString(),
-  ];
+  const secretKey = secretKeyOf(ticket) ?? '';
+  const secrets = [secretKey, ticket.uploadToken, Buffer.from(secretKey, 'base64').toString()];
 
   test.each([
     ['cut short', line.slice(0, -20)],
@@ -50,13 +47,13 @@ describe('what is said about a bad one', () => {
     ['not JSON inside', lineOf(`${json.slice(0, -1)},`)],
     ['JSON in another form', lineOf(` ${json}`)],
     ['only its JSON', json],
-    ['of another scheme', withField('scheme', ticket.secretKey)],
-    ['with a wrong key', withField('secretKey', `${ticket.secretKey}!`)],
+    ['of another scheme', withField('scheme', secretKey)],
+    ['with a wrong key', withField('secretKey', `${secretKey}!`)],
     ['with a short token', withField('uploadToken', ticket.uploadToken.slice(0, -2))],
     ['with a token of 31 bytes', withField('uploadToken', Buffer.alloc(31, 0xa5).toString('base64url'))],
     ['with a token of 33 bytes', withField('uploadToken', Buffer.alloc(33, 0xa5).toString('base64url'))],
-    ['with an unknown field', withField('zzz', ticket.secretKey)],
-    ['with a secret where another field belongs', withField('build', ticket.secretKey)],
+    ['with an unknown field', withField('zzz', secretKey)],
+    ['with a secret where another field belongs', withField('build', secretKey)],
     ['with a secret for a time', withField('expires', ticket.uploadToken)],
     ['nothing', ''],
     ['too long', `countersign-ticket-v1.${'A'.repeat(1_000_000)}`],
