@@ -18,6 +18,7 @@ import { parseTicket } from '../../src/records/ticket.ts';
 import { DirectoryTree } from '../../src/tree/directory.ts';
 import { GatedDepot } from '../../src/tree/gated.ts';
 import { GnupgHome } from '../harness/gnupg.ts';
+import { secretKeyOf } from '../harness/keypair.ts';
 import { project as scene } from '../policy/scene.ts';
 
 let home: GnupgHome;
@@ -115,8 +116,8 @@ describe('approve', () => {
     const [slot] = slotsOf(approval);
     const builder = approval.builders[slot!];
     expect(builder?.uploadTokenSha256).toBe(sha256Hex(Buffer.from(ticket.uploadToken, 'base64url')));
-    const secret = parseEphemeralSecret(Buffer.from(ticket.secretKey ?? '', 'base64'));
-    expect(secret.certificate.toString('base64')).toBe(builder?.certificate);
+    const secret = parseEphemeralSecret(Buffer.from(secretKeyOf(ticket) ?? '', 'base64'));
+    expect(secret.certificate.toString('base64')).toBe(builder?.scheme === 'keypair' && builder.certificate);
   });
 
   test('warns of changes in the checkout that is named as source, but not of files that git does not know', async () => {
