@@ -145,13 +145,13 @@ function speak(verdict: Verdict, quiet: boolean, terminal: Terminal): void {
 }
 
 function speakRelease(release: ReleaseFacts, head: HeadFacts | null, terminal: Terminal): void {
-  const builders = Object.entries(release.builders).map(([slot, scheme]) => `${slot} (${scheme})`);
   const { source } = release;
   const rows: Part[][] = [
     ...keyRows('signed by', release.releaseKey),
     ['at', release.signedAt],
     ...release.approvers.flatMap((key) => keyRows('approved by', key)),
-    ['built by', `${builders.join(', ')}: ${release.assurance}`],
+    ['', `${plural(release.approvers.length, 'approver')}, ${release.threshold} needed`],
+    ['built by', buildersText(release)],
     sourceRow(source && { uri: source.uri, digest: { gitCommit: source.commit } }),
     ['build', release.build],
     [
@@ -167,6 +167,18 @@ function speakRelease(release: ReleaseFacts, head: HeadFacts | null, terminal: T
     `, ${plural(release.artifacts, 'artifact')}`,
   );
   for (const row of alignColumns(rows)) terminal.result('  ', ...row);
+}
+
+/** How many builders say so, and who: `2 of 3 builders agree: b1, b3 (keypair)`. */
+function buildersText({ builders, buildersNeeded, buildersApproved, assurance }: ReleaseFacts): string {
+  const slots = new Map<string, string[]>();
+  for (const [slot, scheme] of Object.entries(builders))
+    slots.set(scheme, [...(slots.get(scheme) ?? []), slot].sort());
+  const who = [...slots].map(([scheme, each]) => `${each.join(', ')} (${scheme})`).join(', ');
+  if (assurance === 'single-builder') return `${assurance}: ${who}`;
+  const agreed = Object.keys(builders).length;
+  const needed = agreed > buildersNeeded ? `, ${buildersNeeded} needed` : '';
+  return `${agreed} of ${buildersApproved} builders agree${needed}: ${who}`;
 }
 
 /** How far the log has come since. */

@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream';
 import { Failure, refused, unable, usage } from '../failure.ts';
 import { diskFailure, orNull, readFileBounded } from '../host/files.ts';
 import { MAX_SIGNATURE_BYTES } from '../openpgp/signature.ts';
+import type { SignatureVerdict } from '../openpgp/verify.ts';
 import type { Sha256 } from '../records/names.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import { HttpDepot } from '../tree/http.ts';
@@ -121,6 +122,22 @@ export async function readRequired(copy: ReleaseCopy, name: string, maxBytes: nu
   const bytes = await copy.read(name, maxBytes);
   if (bytes === null) throw incomplete(copy, name);
   return bytes;
+}
+
+/** In a release the records lie in a directory of their own. */
+export const record = (name: string): string => `countersign/${name}`;
+
+/** As `readRequired`, of a record. */
+export const readRecord = (copy: ReleaseCopy, name: string, maxBytes: number): Promise<Buffer> =>
+  readRequired(copy, record(name), maxBytes);
+
+/** A record whose digest is not the one that counts. */
+export const otherRecord = (name: string): Failure =>
+  refused('chain-broken', `${name} is not the one that the manifest names`);
+
+/** Throws refused, with what is wrong with the signature of that file. */
+export function requireGood(name: string, verdict: SignatureVerdict): void {
+  if (!verdict.ok) throw refused(verdict.code, `${name}: ${verdict.reason}`);
 }
 
 /**

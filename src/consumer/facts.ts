@@ -31,6 +31,8 @@ export function factsOf(
     requester: approval.requester,
     threshold: project.threshold,
     builders: release.builders,
+    buildersNeeded: approval.quorum,
+    buildersApproved: Object.keys(approval.builders).length,
     assurance: release.assurance,
     source: source && { uri: source.uri, commit: source.digest.gitCommit },
     command: statements[0]?.command ?? null,

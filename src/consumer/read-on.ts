@@ -9,6 +9,7 @@ import { attempt } from '../policy/attempt.ts';
 import { formatDuration } from '../policy/duration.ts';
 import type { Project } from '../policy/project.ts';
 import type { ProvenEntry } from '../policy/release-chain.ts';
+import type { BuildEntry } from '../records/log-entry.ts';
 import { timestampDate } from '../records/names.ts';
 import type { Timestamp } from '../records/names.ts';
 import { TILE_WIDTH } from '../tlog/tile.ts';
@@ -19,14 +20,16 @@ import type { Head } from '../tree/log/reader.ts';
 import type { ReleaseCopy } from './copy.ts';
 import type { CheckedRelease } from './release.ts';
 import type { Where } from './target.ts';
-import type { Finding, HeadFacts } from './verdict.ts';
+import type { Finding, HeadFacts, Withdrawal } from './verdict.ts';
+import { withdrawalOf, withdrawn } from './withdrawn.ts';
 
 export interface Reading {
   /** null where there was nothing to read, or it could not be read. */
   readonly head: HeadFacts | null;
   /** Who has cosigned a head that contains the release, if they are as many as are needed. */
   readonly witnessed: readonly Cosignature[] | null;
-  /** The log contradicts the release. */
+  readonly revoked: Withdrawal | null;
+  /** The log contradicts the release, or takes it back. */
   readonly findings: readonly Finding[];
   readonly warnings: readonly Finding[];
   readonly checked: readonly string[];
@@ -73,11 +76,13 @@ export async function readOn(
 const unread = ({ chain }: CheckedRelease, why: string): Reading => ({
   head: null,
   witnessed: null,
+  revoked: null,
   findings: [],
   warnings: [],
   checked: [],
   notChecked: [
     `whether the log still has entry ${chain.index}, and what it says of this build since (${why})`,
+    'whether it was withdrawn since',
   ],
 });
 
@@ -97,13 +102,15 @@ async function read(
     return {
       head: facts,
       witnessed: null,
+      revoked: null,
       findings: [contradiction],
       warnings: [],
       checked: [],
       notChecked: [],
     };
 
-  const { newest, conflicts, unknown } = await laterEntries(reader, head, release, options);
+  const { newest, conflicts, unknown, revocation } = await laterEntries(reader, head, release, options);
+  const revoked = revocation && (await withdrawalOf(revocation, place, release, project));
   const warnings: Finding[] = [];
   if (conflicts.length > 0)
     warnings.push({
@@ -127,7 +134,8 @@ async function read(
   return {
     head: { ...facts, newest },
     witnessed: head.cosignatures.length >= project.log.quorum ? head.cosignatures : null,
-    findings: [],
+    revoked,
+    findings: revoked === null ? [] : [withdrawn(revoked)],
     warnings,
     checked: [`the log at ${place}: entry ${release.chain.index} is in it, read on to its head`],
     notChecked: unwitnessedHead(head, release, project),
@@ -162,6 +170,7 @@ interface Later {
   /** Indexes. */
   readonly conflicts: readonly number[];
   readonly unknown: readonly number[];
+  readonly revocation: { readonly index: number; readonly entry: BuildEntry } | null;
 }
 
 async function laterEntries(
@@ -173,6 +182,7 @@ async function laterEntries(
   let newest = chain.entry.time;
   const conflicts: number[] = [];
   const unknown: number[] = [];
+  let revocation: Later['revocation'] = null;
   const from = await intentOf(reader, head, chain);
   for await (const { index, leaf } of reader.entries(head, from)) {
     const entry = attempt(() => readEntry(leaf));
@@ -180,10 +190,11 @@ async function laterEntries(
     else {
       newest = entry.time;
       if (entry.build === chain.entry.build && entry.type === 'conflict') conflicts.push(index);
+      if (entry.build === chain.entry.build && entry.type === 'revocation') revocation ??= { index, entry };
     }
     readingLog(index + 1 - from, head.checkpoint.size - from);
   }
-  return { newest, conflicts, unknown };
+  return { newest, conflicts, unknown, revocation };
 }
 
 /** Builders may disagree from there on; a release follows it soon. */

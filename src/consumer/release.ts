@@ -3,7 +3,6 @@
  * "check a release offline", and the approvals and statements that it rests on.
  */
 import { refused } from '../failure.ts';
-import type { Failure } from '../failure.ts';
 import type { Certificate } from '../openpgp/certificate.ts';
 import { keyProblem } from '../openpgp/certificate.ts';
 import type { PublicKey } from '../openpgp/public-key.ts';
@@ -11,7 +10,6 @@ import { MAX_SIGNATURE_BYTES } from '../openpgp/signature.ts';
 import { verifyDetached } from '../openpgp/verify.ts';
 import type { SignatureVerdict } from '../openpgp/verify.ts';
 import { countApprovers, missingApprovers } from '../policy/approval-verdict.ts';
-import { builderCertificate, slotsOf } from '../policy/builder-key.ts';
 import type { Project } from '../policy/project.ts';
 import { verifyReleaseChain } from '../policy/release-chain.ts';
 import type { ReleaseFiles, VerifiedRelease } from '../policy/release-chain.ts';
@@ -28,18 +26,15 @@ import {
   releaseFile,
   releaseProofFile,
   signaturesListFile,
-  statementFile,
-  statementSignatureFile,
 } from '../records/paths.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import { CHECKSUMS_FILE, formatChecksums } from '../records/signatures-list.ts';
-import { parseStatement } from '../records/statement.ts';
-import type { Statement } from '../records/statement.ts';
 import { PROOF_MAX, parseProof } from '../tlog/proof.ts';
 import type { LogTrust } from '../tlog/proof.ts';
-import { incomplete, readRequired, readSignature } from './copy.ts';
+import { otherRecord, readRecord, readRequired, readSignature, record, requireGood } from './copy.ts';
 import type { ReleaseCopy } from './copy.ts';
 import { factsOf } from './facts.ts';
+import { checkStatements } from './statements.ts';
 import type { Finding, ReleaseFacts } from './verdict.ts';
 import { timeWarnings } from './witnesses.ts';
 
@@ -59,6 +54,8 @@ export interface CheckedRelease {
   readonly unwitnessed: Finding | null;
   readonly warnings: readonly Finding[];
   readonly checked: readonly string[];
+  /** What nobody but the signer can check. */
+  readonly notChecked: readonly string[];
 }
 
 /** What the caller says the release must be; null: whatever it is. */
@@ -66,9 +63,6 @@ export interface Expected {
   readonly project: string | null;
   readonly version: string | null;
 }
-
-/** In a release the records lie in a directory of their own. */
-export const record = (name: string): string => `countersign/${name}`;
 
 /**
  * Reads and checks the records of the release at `copy`.
@@ -81,8 +75,7 @@ export async function checkRelease(
   now: Date,
 ): Promise<CheckedRelease> {
   const checked: string[] = [];
-  const read = (name: string, maxBytes: number): Promise<Buffer> =>
-    readRequired(copy, record(name), maxBytes);
+  const read = (name: string, maxBytes: number): Promise<Buffer> => readRecord(copy, name, maxBytes);
 
   // 1. From the proof to the list of signatures, under the log key and the witnesses of the project file.
   const proof = await read(releaseProofFile, PROOF_MAX);
@@ -120,16 +113,16 @@ export async function checkRelease(
   // 3. Approvers of the project file allowed it. Keys are judged at the time that the log vouches for.
   const signedBy = timestampDate(entry.time);
   const approvalBytes = await read(approvalFile, RECORD_MAX);
-  if (sha256Hex(approvalBytes) !== manifest.approval) throw other(approvalFile);
+  if (sha256Hex(approvalBytes) !== manifest.approval) throw otherRecord(approvalFile);
   const approval = parseApproval(approvalBytes);
   const approvers = await checkApprovers(copy, project, chain, approval, approvalBytes, signedBy);
   checked.push(
     `the approval, signed by ${approvers.length} of the project's approvers, ${project.threshold} needed`,
   );
 
-  // 4. Each builder signed a statement that names exactly these artifacts.
-  const statements = await checkStatements(copy, chain, approval, signedBy);
-  checked.push(`the statement of ${slotsOf(approval).join(', ')}, signed with the build's own key`);
+  // 4. As many builders as the approval asks for stated exactly these artifacts.
+  const statements = await checkStatements({ copy, chain, approval, log: project.log, at: signedBy });
+  checked.push(...statements.checked);
 
   // 5. SHA256SUMS is what the manifest makes it, and signed.
   const checksums = await readRequired(copy, CHECKSUMS_FILE, LARGE_RECORD_MAX);
@@ -141,11 +134,15 @@ export async function checkRelease(
     `${CHECKSUMS_FILE} and its signature by ${manifest.signingKey}${since(certificate, signingKey, now)}`,
   );
 
-  const facts = factsOf(project, chain, approval, approvers, statements);
+  const facts = factsOf(project, chain, approval, approvers, statements.all);
   const judged = { logged: signedBy, certificate, key: signingKey };
   const warnings = timeWarnings(cosignatures, project.log, judged);
   const { checkpoint: note } = parseProof(proof);
-  return { copy, chain, note, certificate, signingKey, signedBy, facts, unwitnessed, warnings, checked };
+  const { notChecked } = statements;
+  return {
+    ...{ copy, chain, note, certificate, signingKey, signedBy, facts, unwitnessed, warnings },
+    ...{ checked, notChecked },
+  };
 }
 
 /** Too few witnesses may be no fault of the release: a project's witnesses change. */
@@ -191,36 +188,6 @@ async function checkApprovers(
   return approvers;
 }
 
-async function checkStatements(
-  copy: ReleaseCopy,
-  { manifest }: VerifiedRelease,
-  approval: Approval,
-  at: Date,
-): Promise<Statement[]> {
-  const subjects = JSON.stringify(manifest.subjects);
-  const statements: Statement[] = [];
-  for (const slot of slotsOf(approval)) {
-    if (manifest.statements[slot] === undefined) continue;
-    const name = statementFile(slot);
-    const bytes = await readRequired(copy, record(name), LARGE_RECORD_MAX);
-    if (sha256Hex(bytes) !== manifest.statements[slot]) throw other(name);
-    const signature = await readRequired(copy, record(statementSignatureFile(slot)), MAX_SIGNATURE_BYTES);
-    requireGood(name, verifyDetached(signature, bytes, builderCertificate(approval, slot), at));
-    const statement = parseStatement(bytes);
-    if (
-      statement.build !== manifest.build ||
-      statement.approval !== manifest.approval ||
-      statement.slot !== slot
-    )
-      throw refused('statement', `${name} is of another build, approval or slot`);
-    if (JSON.stringify(statement.subjects) !== subjects)
-      throw refused('statement', `${name} names other artifacts than the manifest`);
-    statements.push(statement);
-  }
-  if (statements.length < approval.quorum) throw incomplete(copy, 'statement of its builder');
-  return statements;
-}
-
 /** A signature made in time stays good when its key expires; that it has is said. */
 function since(certificate: Certificate, key: PublicKey, now: Date): string {
   const problem = keyProblem(certificate, key, now);
@@ -231,10 +198,3 @@ function requireSame(what: string, actual: string, expected: string | null): voi
   if (expected === null || actual === expected) return;
   throw refused(`other-${what.replace(' ', '-')}`, `it is signed for ${what} ${actual}, not ${expected}`);
 }
-
-function requireGood(name: string, verdict: SignatureVerdict): void {
-  if (!verdict.ok) throw refused(verdict.code, `${name}: ${verdict.reason}`);
-}
-
-const other = (name: string): Failure =>
-  refused('chain-broken', `${name} is not the one that the manifest names`);

@@ -55,6 +55,7 @@ export async function verifySignatures(
       created: timestamp(new Date(good.created * 1000)),
     },
     head: null,
+    revoked: null,
     findings: [],
     warnings: [],
     checked: judged

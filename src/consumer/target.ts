@@ -7,8 +7,7 @@ import type { Project } from '../policy/project.ts';
 import { isProjectName, isVersion } from '../records/names.ts';
 import { releaseDir, releaseProofFile } from '../records/paths.ts';
 import { PROOF_MAX } from '../tlog/proof.ts';
-import { DirectoryCopy, UrlCopy, holdsRelease, isUrl } from './copy.ts';
-import { record } from './release.ts';
+import { DirectoryCopy, UrlCopy, holdsRelease, isUrl, record } from './copy.ts';
 
 export interface Where {
   /** Files, or directories that each hold a whole release. */

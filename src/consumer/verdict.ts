@@ -1,5 +1,6 @@
 /** What `verify` found, as data: everything that the spoken verdict says. */
 import type { KeyFact } from '../openpgp/key-fact.ts';
+import type { Assurance } from '../records/assurance.ts';
 import type { Fingerprint, Timestamp } from '../records/names.ts';
 
 /** Stable codes of what can be wrong with a file or a release. */
@@ -34,8 +35,12 @@ export interface ReleaseFacts {
   readonly approvers: readonly KeyFact[];
   readonly requester: Fingerprint;
   readonly threshold: number;
+  /** Those that agreed, with their schemes. */
   readonly builders: Readonly<Record<string, string>>;
-  readonly assurance: string;
+  /** How many had to agree, of how many. */
+  readonly buildersNeeded: number;
+  readonly buildersApproved: number;
+  readonly assurance: Assurance;
   readonly source: { readonly uri: string; readonly commit: string } | null;
   readonly command: string | null;
   readonly log: {
@@ -62,6 +67,20 @@ export interface HeadFacts {
   readonly checkpoints: { readonly proof: string; readonly head: string };
 }
 
+/** The release was taken back, after it was made. */
+export interface Withdrawal {
+  /** Index in the log. */
+  readonly entry: number;
+  /** By the signer's clock. */
+  readonly time: Timestamp;
+  /** Who took it back, and why; null: no approver of the project file, or not shown by the depot. */
+  readonly reasons: readonly {
+    readonly approver: Fingerprint;
+    readonly userId: string | null;
+    readonly reason: string | null;
+  }[];
+}
+
 /**
  * `valid`: everything below holds. `signature-only`: the release key signed these bytes, nothing more is known.
  * `not-valid`: a verdict. `incomplete`: the copy lacks files of the release, so no verdict (exit 3).
@@ -81,6 +100,8 @@ export interface Verdict {
   } | null;
   /** null where the log was not read, or could not be. */
   readonly head: HeadFacts | null;
+  /** null where the log does not say so, or was not read. */
+  readonly revoked: Withdrawal | null;
   /** Findings about the release as a whole. */
   readonly findings: readonly Finding[];
   /** What should be known of it, and does not make it less valid. */

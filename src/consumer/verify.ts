@@ -165,6 +165,7 @@ function verdict({ files, findings: own, checked = [], release, reading }: Judge
     release: release?.facts ?? null,
     signature: null,
     head: reading?.head ?? null,
+    revoked: reading?.revoked ?? null,
     findings,
     warnings: [...(release?.warnings ?? []), ...(reading?.warnings ?? [])],
     checked,
@@ -173,7 +174,8 @@ function verdict({ files, findings: own, checked = [], release, reading }: Judge
 }
 
 /** What a reader might take for checked. */
-const notChecked = ({ facts }: CheckedRelease): string[] => [
+const notChecked = ({ facts, notChecked: unchecked }: CheckedRelease): string[] => [
+  ...unchecked,
   ...(facts.quorum === 0 ? ['witnesses of the log: the project asks for none'] : []),
   'the DSSE envelopes, which repeat the statements for other tools',
   ...(facts.assurance === 'single-builder' ? ['whether another builder makes the same bytes'] : []),

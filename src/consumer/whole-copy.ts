@@ -1,5 +1,7 @@
 /** A directory that is a copy of a whole release: every artifact, every signature, and nothing else. */
+import type { Scheme } from '../records/approval.ts';
 import { parseBuildFile } from '../records/paths.ts';
+import type { BuildFile } from '../records/paths.ts';
 import { CHECKSUMS_FILE } from '../records/signatures-list.ts';
 import { checkArtifact } from './artifact.ts';
 import type { FileProgress } from './artifact.ts';
@@ -53,10 +55,27 @@ export async function withFinding(file: string, judged: Promise<FileVerdict>): P
 
 const RECORDS = 'countersign/';
 
-/** Whether the release has a record of this name: a statement only where the manifest names its builder. */
+/** What lies there of a builder, by its scheme. */
+const OF_BUILDERS: Readonly<Record<Scheme, ReadonlySet<BuildFile['kind']>>> = {
+  keypair: new Set(['statement', 'statement-signature', 'statement-envelope']),
+  mac: new Set(['statement', 'statement-mac']),
+  enrol: new Set([
+    ...(['statement', 'statement-signature', 'statement-envelope'] as const),
+    ...(['enrolment', 'enrolment-signature', 'enrolment-mac', 'enrolment-receipt'] as const),
+  ]),
+};
+
+/** What a build has, and its release has not. */
+const OF_BUILDS: ReadonlySet<BuildFile['kind']> = new Set([
+  ...(['blob', 'signature', 'refusal', 'refusal-proof'] as const),
+  ...(['revocation', 'revocation-signature'] as const),
+]);
+
+/** Whether the release has a record of this name: of a builder only where the manifest names it. */
 function isRecord(name: string, { chain }: CheckedRelease): boolean {
   const file = name.startsWith(RECORDS) ? parseBuildFile(name.slice(RECORDS.length)) : null;
   if (file === null) return false;
-  if ('slot' in file) return file.variant === 1 && chain.manifest.statements[file.slot] !== undefined;
-  return !['blob', 'signature', 'refusal', 'refusal-proof'].includes(file.kind);
+  if (!('slot' in file)) return !OF_BUILDS.has(file.kind);
+  const scheme = chain.release.builders[file.slot];
+  return file.variant === 1 && scheme !== undefined && OF_BUILDERS[scheme].has(file.kind);
 }
