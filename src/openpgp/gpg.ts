@@ -118,5 +118,6 @@ function successful(result: RunResult, what: string): RunResult {
   );
 }
 
-const lastLine = (result: RunResult): string =>
+/** What gpg said last, for a person. */
+export const lastLine = (result: RunResult): string =>
   result.stderr.toString().trim().split('\n').at(-1) || (result.killed ?? `exit status ${result.code}`);

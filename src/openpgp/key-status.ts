@@ -9,6 +9,10 @@ import type { SelfSignature } from './self-signature.ts';
 
 /** The key flag (RFC 4880 §5.2.3.21) of a key that may sign data. */
 export const MAY_SIGN = 0x02;
+/** Of communications, or of storage: gpg makes both of one. */
+const MAY_ENCRYPT = 0x0c;
+/** RSA, ElGamal, ECDH: whatever any gpg encrypts to. */
+const ENCRYPTION_ALGORITHMS: ReadonlySet<number> = new Set([1, 16, 18]);
 
 /** One key of a certificate with what the primary key verifiably says about it. */
 export interface KeyStatus {
@@ -71,6 +75,17 @@ export function purposeProblem(status: KeyStatus, now: Date): KeyProblem | null 
     return { code: 'key-cannot-sign', reason: `${name} has not signed its binding to the primary key` };
   }
   return null;
+}
+
+/** Null, or why nothing can be encrypted to this key, whose life is another question. */
+export function encryptionPurposeProblem(status: KeyStatus, now: Date): string | null {
+  const flags = currentStatements(status, now.getTime() / 1000).map((statement) => statement.flags);
+  const isMeant = flags.length > 0 && flags.every((each) => each !== null && (each & MAY_ENCRYPT) !== 0);
+  if (!isMeant) return `${nameOf(status)} is not for encryption`;
+  const { algorithmId } = status.key;
+  return ENCRYPTION_ALGORITHMS.has(algorithmId)
+    ? null
+    : `${nameOf(status)} (algorithm ${algorithmId}) is of a kind not supported`;
 }
 
 export const maySign = (flags: number): boolean => (flags & MAY_SIGN) !== 0;

@@ -12,12 +12,16 @@ export interface Packet {
 }
 
 export const TAG = {
+  /** A session key, encrypted to a public key. */
+  sessionKey: 1,
   signature: 2,
   secretKey: 5,
   publicKey: 6,
   userId: 13,
   publicSubkey: 14,
   userAttribute: 17,
+  /** Symmetrically encrypted, with integrity protection. */
+  protectedData: 18,
 } as const;
 
 /** Makes the failure that a malformed input is refused with; `text` says what is wrong with it. */
