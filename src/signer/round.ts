@@ -4,6 +4,7 @@ import type { BuildId } from '../records/names.ts';
 import { listBuilds } from '../tree/builds.ts';
 import { handleBuild } from './build.ts';
 import { Lost } from './lost.ts';
+import { Nonces } from './nonce.ts';
 import { LogPush } from './push.ts';
 import type { BuildResult, RoundResult } from './result.ts';
 import type { Round, Session, Signer } from './signer.ts';
@@ -42,6 +43,7 @@ export async function runRound(
     return { results, log: await finish(log) };
   } finally {
     session.agent.endRound();
+    session.nonces.endRound();
   }
 }
 
@@ -51,6 +53,7 @@ export function newSession({ connectAgent }: Pick<Signer, 'connectAgent'>): Sess
     agent: new ReleaseAgent(connectAgent),
     verified: null,
     log: { compared: new Set(), witnessed: new Map() },
+    nonces: new Nonces(),
   };
 }
 

@@ -12,6 +12,7 @@ import type {
 import type { Passed } from '../openpgp/pass.ts';
 import type { Project } from '../policy/project.ts';
 import type { Depot } from '../tree/tree.ts';
+import type { Nonces } from './nonce.ts';
 import type { LogMemory, LogPush } from './push.ts';
 import type { ReleaseAgent, SigningAgent } from './release-agent.ts';
 import type { BuildResult } from './result.ts';
@@ -39,6 +40,7 @@ export interface Session {
   /** The artifacts of the build whose signing was broken off last, verified: they need not be read again. */
   verified: { readonly build: BuildId; readonly passed: ReadonlyMap<Sha256, Passed> } | null;
   readonly log: LogMemory;
+  readonly nonces: Nonces;
 }
 
 /** A round of it. */
