@@ -1,7 +1,7 @@
 /** Real Debian packages, through apt, with lists and caches of their own: the machine's apt is not touched. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 
 const ETC = '/etc/apt';
 
@@ -65,13 +65,28 @@ export function downloadPackage(name: string, into: string, scratch: string): st
 }
 
 /**
- * Unpacks a package of another release of Debian into `into`, without installing it; for what needs no more than the C
- * library. Throws with apt's words where that fails.
+ * Unpacks a package of another release of Debian into `into`, made if need be, without installing it; for what needs no
+ * more than the C library. Throws with apt's words where that fails.
  */
 export function unpackPackage(name: string, release: string, into: string, scratch: string): void {
+  mkdirSync(into, { recursive: true });
   const apt = aptWith(new Map([['other.list', sourceOf(release)]]), into, scratch);
   apt('update');
   apt('download', name);
   for (const file of readdirSync(into))
     if (file.endsWith('.deb')) execFileSync('dpkg-deb', ['--extract', file, '.'], { cwd: into });
+}
+
+/**
+ * The directory of a program that a package of Debian 13 brings: where it is installed, or else unpacked below
+ * `scratch`, since Debian 12 can run it and has it not.
+ */
+export function programsOf(name: string, program: string, scratch: string): string {
+  const installed = (process.env['PATH'] ?? '')
+    .split(delimiter)
+    .find((each) => existsSync(join(each, program)));
+  if (installed !== undefined) return installed;
+  const unpacked = join(scratch, name);
+  unpackPackage(name, 'trixie', unpacked, join(scratch, 'apt'));
+  return join(unpacked, 'usr', 'bin');
 }

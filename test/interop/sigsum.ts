@@ -1,14 +1,13 @@
 /** Sigsum's programs, of Debian: another implementation of witnesses and of what relies on them. */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { generateNoteKey, parseSignerKey } from '../../src/tlog/note.ts';
 import type { NoteSigner } from '../../src/tlog/note.ts';
-import { unpackPackage } from '../harness/debian.ts';
+import { programsOf } from '../harness/debian.ts';
 import { until } from '../harness/until.ts';
 import { freePort } from '../harness/world.ts';
 import { ask } from './stranger.ts';
@@ -27,14 +26,7 @@ export class Sigsum {
   /** Those that are installed, or else those of Debian 13, unpacked: Debian 12 has none, and can run them. */
   static async get(): Promise<Sigsum> {
     const directory = await mkdtemp(join(tmpdir(), 'cs-sigsum-'));
-    const installed = (process.env['PATH'] ?? '')
-      .split(delimiter)
-      .find((each) => existsSync(join(each, 'sigsum-witness')));
-    if (installed !== undefined) return new Sigsum(directory, installed);
-    const unpacked = join(directory, 'package');
-    mkdirSync(unpacked);
-    unpackPackage('sigsum-go', 'trixie', unpacked, join(directory, 'apt'));
-    return new Sigsum(directory, join(unpacked, 'usr', 'bin'));
+    return new Sigsum(directory, programsOf('sigsum-go', 'sigsum-witness', directory));
   }
 
   path(name: string): string {

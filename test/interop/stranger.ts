@@ -1,8 +1,8 @@
-/** What others have written for the same formats: Go's sumdb packages, in the program of ours in sumdb/. */
+/** What others have written for the same formats: their Go packages, in programs of ours, that of sumdb among them. */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** How a stranger's program ended. */
@@ -29,6 +29,20 @@ export const ask = (
     child.stdin?.end(input);
   });
 
+/** Compiles the Go program in that folder beside this file, with the compiler and packages of the system alone. */
+export async function compileGo(folder: string, program: string, packages: string): Promise<void> {
+  const env = {
+    PATH: [process.env['PATH'] ?? '', '/usr/bin'].join(delimiter),
+    HOME: dirname(program),
+    // outside of modules, so that nothing is looked for on the network
+    ...{ GO111MODULE: 'off', GOPATH: packages, GOTOOLCHAIN: 'local' },
+    GOCACHE: `${program}.cache`,
+  };
+  const cwd = fileURLToPath(new URL(folder, import.meta.url));
+  const { code, stderr } = await ask('go', ['build', '-o', program, '.'], { cwd, env });
+  if (code !== 0) throw new Error(`${folder} does not compile:\n${stderr}`);
+}
+
 export class Sumdb {
   /** For whatever a test needs files for. */
   readonly directory: string;
@@ -42,16 +56,7 @@ export class Sumdb {
   /** Compiles it, with the compiler and the packages of the system alone. */
   static async build(): Promise<Sumdb> {
     const sumdb = new Sumdb(await mkdtemp(join(tmpdir(), 'cs-sumdb-')));
-    const env = {
-      PATH: [process.env['PATH'] ?? '', '/usr/bin'].join(delimiter),
-      HOME: sumdb.directory,
-      // outside of modules, so that nothing is looked for on the network
-      ...{ GO111MODULE: 'off', GOPATH: '/usr/share/gocode', GOTOOLCHAIN: 'local' },
-      GOCACHE: join(sumdb.directory, 'cache'),
-    };
-    const cwd = fileURLToPath(new URL('sumdb', import.meta.url));
-    const { code, stderr } = await ask('go', ['build', '-o', sumdb.#program, '.'], { cwd, env });
-    if (code !== 0) throw new Error(`sumdb does not compile:\n${stderr}`);
+    await compileGo('sumdb', sumdb.#program, '/usr/share/gocode');
     return sumdb;
   }
 
