@@ -35,7 +35,9 @@ beforeAll(async () => {
   build = approved.build;
   mustBe(0, await world.attest(approved.ticket, { 'hello.tar': 'hello', 'docs/empty.txt': '' }));
   envelope = readFileSync(world.tree('builds', build, 'statements', 'b1.dsse.json'));
-  const { b1 } = parseApproval(readFileSync(world.tree('builds', build, 'approval.json'))).builders;
+  const [b1] = Object.values(
+    parseApproval(readFileSync(world.tree('builds', build, 'approval.json'))).builders,
+  );
   if (b1?.scheme !== 'keypair') throw new Error('no certificate in the approval');
   builder = ed25519(Buffer.from(b1.certificate, 'base64'));
 }, 120_000);
@@ -69,7 +71,7 @@ function cosignSays(
   return ask(cosign, args, { cwd: directory, env: { HOME: directory } });
 }
 
-const refusal = (words: string): unknown => ({ code: 1, stderr: expect.stringContaining(words) });
+const refusal = (words: string): object => ({ code: 1, stderr: expect.stringContaining(words) });
 
 describe('what attest left at the depot', () => {
   test.each(['hello', ''])('is the builder’s word on artifact %j', async (artifact) => {
