@@ -25,6 +25,11 @@ const base64 = [
   ['approval', 'certificate', '=='],
   ['ticket', 'secretKey', '=='],
   ['ticket', 'uploadToken', ''],
+  ['ticket of scheme mac', 'nonce', ''],
+  ['ticket of scheme enrol', 'nonce', ''],
+  ['ticket of scheme enrol', 'secretKey', '=='],
+  ['approval with nonces', 'sealedNonce', '=='],
+  ['enrolment', 'certificate', '=='],
   ['envelope', 'payload', '=='],
   ['envelope', 'sig', '=='],
 ] as const;

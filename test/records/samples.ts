@@ -15,10 +15,16 @@ import {
   toVersion,
 } from '../../src/records/names.ts';
 import { encodeEnvelope, parseEnvelope } from '../../src/records/dsse.ts';
+import { encodeEnrolment, parseEnrolment } from '../../src/records/enrolment.ts';
+import type { Enrolment } from '../../src/records/enrolment.ts';
+import { encodeReadRequest, parseReadRequest } from '../../src/records/read-request.ts';
+import type { ReadRequest } from '../../src/records/read-request.ts';
 import { encodeRefusal, parseRefusal, refusalOf } from '../../src/records/refusal.ts';
 import type { Refusal } from '../../src/records/refusal.ts';
 import { encodeRelease, parseRelease } from '../../src/records/release.ts';
 import type { Release } from '../../src/records/release.ts';
+import { encodeRevocation, parseRevocation } from '../../src/records/revocation.ts';
+import type { Revocation } from '../../src/records/revocation.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
 import { encodeStatement, parseStatement } from '../../src/records/statement.ts';
 import type { Statement } from '../../src/records/statement.ts';
@@ -29,6 +35,7 @@ const build = toBuildId('01jd9v7q3m4n5p6r7s8t9vwxyz', 'sample');
 const project = toProjectName('hello', 'sample');
 const version = toVersion('1.2.3+git~1', 'sample');
 export const b1 = toSlot('b1', 'sample');
+export const b2 = toSlot('b2', 'sample');
 const ada = toFingerprint('A'.repeat(40), 'sample');
 const key = toFingerprint('0123456789ABCDEF0123456789ABCDEF01234567', 'sample');
 const noon = toTimestamp('2026-11-22T12:00:00Z', 'sample');
@@ -63,6 +70,43 @@ export const approval: Approval = {
   notBefore: noon,
   expires: evening,
   requester: ada,
+};
+
+const sealed = {
+  uploadTokenSha256: sha256Hex('token'),
+  sealedNonce: Buffer.from('a nonce, encrypted').toString('base64'),
+  nonceSha256: sha256Hex('nonce'),
+};
+
+/** With a builder of each scheme that has a nonce; both must agree. */
+export const nonceApproval: Approval = {
+  ...approval,
+  builders: {
+    [b1]: { scheme: 'enrol', ...sealed, enrolBy: toTimestamp('2026-11-22T12:30:00Z', 'sample') },
+    [b2]: { scheme: 'mac', ...sealed },
+  },
+  quorum: 2,
+};
+
+export const enrolment: Enrolment = {
+  build,
+  slot: b1,
+  approval: sha256Hex(encodeApproval(nonceApproval)),
+  certificate: Buffer.from('certificate').toString('base64'),
+};
+
+export const revocation: Revocation = {
+  build,
+  approval: sha256Hex(encodeApproval(approval)),
+  reason: 'the build host was compromised: é\n\x1b[2J',
+  time: noon,
+};
+
+export const readRequest: ReadRequest = {
+  signer: 'example.org/hello-signer',
+  build,
+  depot: 'https://depot.example.org',
+  time: noon,
 };
 
 export const statement: Statement = {
@@ -146,6 +190,18 @@ export const ticket: Ticket = {
   approval: sha256Hex('approval'),
 };
 
+const nonce = Buffer.alloc(32, 0x5a).toString('base64url');
+export const macTicket: Ticket = { ...ticket, secret: { scheme: 'mac', nonce } };
+export const enrolTicket: Ticket = {
+  ...ticket,
+  secret: {
+    scheme: 'enrol',
+    nonce,
+    secretKey: Buffer.from('a secret key, introduced by a nonce').toString('base64'),
+    enrolBy: toTimestamp('2026-11-22T12:30:00Z', 'sample'),
+  },
+};
+
 const PREFIX = 'countersign-ticket-v1.';
 
 /** A kind of JSON record: its name, the bytes of the example, and its parser followed by its encoder. */
@@ -163,6 +219,14 @@ const record = <T>(
   parse: (bytes: Buffer) => T,
 ): JsonRecord => ({ name, bytes: encode(value), parse, again: (bytes) => encode(parse(bytes)) });
 
+const ticketRecord = (name: string, value: Ticket): JsonRecord =>
+  record(
+    name,
+    value,
+    (each) => Buffer.from(formatTicket(each).slice(PREFIX.length), 'base64url'),
+    (bytes) => parseTicket(PREFIX + bytes.toString('base64url')),
+  );
+
 export const records: readonly JsonRecord[] = [
   record('approval', approval, encodeApproval, parseApproval),
   record('statement', statement, encodeStatement, parseStatement),
@@ -171,12 +235,13 @@ export const records: readonly JsonRecord[] = [
   record('refusal', refusal, encodeRefusal, parseRefusal),
   record<LogEntry>('log entry', logEntry, encodeLogEntry, parseLogEntry),
   record<LogEntry>('heartbeat', heartbeat(project, noon), encodeLogEntry, parseLogEntry),
-  record(
-    'ticket',
-    ticket,
-    (value) => Buffer.from(formatTicket(value).slice(PREFIX.length), 'base64url'),
-    (bytes) => parseTicket(PREFIX + bytes.toString('base64url')),
-  ),
+  ticketRecord('ticket', ticket),
+  ticketRecord('ticket of scheme mac', macTicket),
+  ticketRecord('ticket of scheme enrol', enrolTicket),
+  record('approval with nonces', nonceApproval, encodeApproval, parseApproval),
+  record('enrolment', enrolment, encodeEnrolment, parseEnrolment),
+  record('revocation', revocation, encodeRevocation, parseRevocation),
+  record('read request', readRequest, encodeReadRequest, parseReadRequest),
   record(
     'envelope',
     { payload: encodeStatement(statement), keyid: 'key', sig: Buffer.from('signature') },

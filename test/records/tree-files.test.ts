@@ -13,12 +13,20 @@ import {
   approvalSignatureFile,
   blobFile,
   buildPath,
+  enrolmentFile,
+  enrolmentMacFile,
+  enrolmentReceiptFile,
+  enrolmentSignatureFile,
   isTreePath,
   parseBuildFile,
   releaseDir,
+  revocationFile,
+  revocationSignatureFile,
   signatureFile,
+  statementAuthenticatorFile,
   statementEnvelopeFile,
   statementFile,
+  statementMacFile,
   statementSignatureFile,
 } from '../../src/records/paths.ts';
 
@@ -38,6 +46,15 @@ describe('files of a build', () => {
     [statementSignatureFile(slot, 3), { kind: 'statement-signature', slot, variant: 3 }],
     [statementEnvelopeFile(slot, 4), { kind: 'statement-envelope', slot, variant: 4 }],
     [statementFile(toSlot('2', 'test'), 2), { kind: 'statement', slot: '2', variant: 2 }],
+    [statementMacFile(slot), { kind: 'statement-mac', slot, variant: 1 }],
+    [statementMacFile(slot, 4), { kind: 'statement-mac', slot, variant: 4 }],
+    [enrolmentFile(slot), { kind: 'enrolment', slot, variant: 1 }],
+    [enrolmentFile(slot, 4), { kind: 'enrolment', slot, variant: 4 }],
+    [enrolmentSignatureFile(slot, 2), { kind: 'enrolment-signature', slot, variant: 2 }],
+    [enrolmentMacFile(slot, 3), { kind: 'enrolment-mac', slot, variant: 3 }],
+    [enrolmentReceiptFile(slot), { kind: 'enrolment-receipt', slot, variant: 1 }],
+    [revocationFile(approver), { kind: 'revocation', approver }],
+    [revocationSignatureFile(approver), { kind: 'revocation-signature', approver }],
     [blobFile(sha256), { kind: 'blob', sha256 }],
     [signatureFile(name), { kind: 'signature', signed: name }],
     [signatureFile('SHA256SUMS'), { kind: 'signature', signed: 'SHA256SUMS' }],
@@ -57,6 +74,16 @@ describe('files of a build', () => {
     expect(statementFile(slot)).toBe('statements/b1.json');
     expect(statementSignatureFile(slot, 2)).toBe('statements/b1.2.json.sig');
     expect(statementEnvelopeFile(slot, 2)).toBe('statements/b1.2.dsse.json');
+    expect(statementMacFile(slot, 2)).toBe('statements/b1.2.json.mac');
+    expect(statementAuthenticatorFile('mac', slot)).toBe('statements/b1.json.mac');
+    expect(statementAuthenticatorFile('keypair', slot)).toBe('statements/b1.json.sig');
+    expect(statementAuthenticatorFile('enrol', slot, 3)).toBe('statements/b1.3.json.sig');
+    expect(enrolmentFile(slot)).toBe('enrolments/b1.json');
+    expect(enrolmentSignatureFile(slot)).toBe('enrolments/b1.json.sig');
+    expect(enrolmentMacFile(slot, 2)).toBe('enrolments/b1.2.json.mac');
+    expect(enrolmentReceiptFile(slot)).toBe('enrolments/b1.json.receipt');
+    expect(revocationFile(approver)).toBe(`revocations/${approver}.json`);
+    expect(revocationSignatureFile(approver)).toBe(`revocations/${approver}.json.sig`);
     expect(signatureFile(name)).toBe('signatures/dist/a.deb.asc');
     expect(approvalSignatureFile(approver)).toBe(`approval.json.${approver}.sig`);
   });
@@ -82,6 +109,24 @@ describe('files of a build', () => {
     'statements/.json',
     'statements/../approval.json',
     'statements/b1.json.dsse.json',
+    'statements/b1.mac',
+    'statements/b1.json.receipt',
+    'enrolments/',
+    'enrolments/b1',
+    'enrolments/b1.dsse.json',
+    'enrolments/b1.1.json',
+    'enrolments/b1.5.json.mac',
+    'enrolments/b1.2.json.receipt',
+    'enrolments/b1.json.receipt.sig',
+    `enrolments/${approver}.json`,
+    'revocations/',
+    'revocations/b1.json',
+    `revocations/${approver}`,
+    `revocations/${approver}.sig`,
+    `revocations/${approver}.2.json`,
+    `revocations/${approver}.json.mac`,
+    `revocations/${approver}.json.sig.sig`,
+    `revocations/${'a'.repeat(40)}.json`,
     'blobs/',
     `blobs/${'0'.repeat(63)}`,
     `blobs/${'A'.repeat(64)}`,
