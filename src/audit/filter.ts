@@ -12,9 +12,9 @@ export interface Filter {
   readonly version: string | null;
   /** An ephemeral key, or that of an approver: all of its fingerprint, or the end. */
   readonly key: string | null;
-  /** An approver whose signature an entry names, likewise. */
+  /** An approver whose signature or revocation an entry names, likewise. */
   readonly approver: string | null;
-  /** Whose statement an entry names. */
+  /** Whose statement or enrolment an entry names. */
   readonly builder: Slot | null;
   readonly type: LogEntry['type'] | null;
   /** Both are included. */
@@ -71,13 +71,17 @@ export function namesOf({ build, project, version, key, approver, builder }: Fil
 /** Every key that the entry names: ephemeral ones, approvers. */
 export const keysOf = (entry: LogEntry): Fingerprint[] => [...entry.keys, ...approversOf(entry)];
 
-/** The approvers whose signatures it names. */
+/** The approvers whose signatures, or revocations, it names. */
 export const approversOf = (entry: LogEntry): Fingerprint[] =>
-  filesOf(entry).flatMap((file) => (file.kind === 'approval-signature' ? [file.approver] : []));
+  filesOf(entry).flatMap((file) =>
+    file.kind === 'approval-signature' || file.kind === 'revocation' ? [file.approver] : [],
+  );
 
-/** The builders whose statements it names. */
+/** The builders whose statements, or enrolments, it names. */
 export const slotsOf = (entry: LogEntry): Slot[] =>
-  filesOf(entry).flatMap((file) => (file.kind === 'statement' ? [file.slot] : []));
+  filesOf(entry).flatMap((file) =>
+    file.kind === 'statement' || file.kind === 'enrolment' ? [file.slot] : [],
+  );
 
 const filesOf = (entry: LogEntry) => Object.keys(entry.records).flatMap((path) => parseBuildFile(path) ?? []);
 

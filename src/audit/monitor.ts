@@ -187,7 +187,7 @@ class Looking {
         const findings = new Findings();
         const said = this.#alerts.length;
         content.take(leaf, index, findings, (entry) => {
-          this.#judge(entry, index);
+          this.#judge(entry, index, content.order);
           // what is said again is read again, and so what came before it must be kept as it was
           if (this.#alerts.length > said || findings.count > 0)
             quiet ??= { seen: index, order: content.order.copy() };
@@ -203,7 +203,7 @@ class Looking {
     return this.#watch.seen ? all : (quiet ?? all);
   }
 
-  #judge(entry: LogEntry, index: number): void {
+  #judge(entry: LogEntry, index: number, before: Order): void {
     const { expected, project: ours } = this.#watch;
     if (entry.project !== ours) {
       // H refuses what its own approvers meant for another project, and writes nothing else of one
@@ -213,13 +213,16 @@ class Looking {
       this.#alerts.push({ code: 'foreign', text, index, ...named });
       return;
     }
-    if (entry.type !== 'release' && entry.type !== 'conflict') return;
+    if (entry.type !== 'release' && entry.type !== 'conflict' && entry.type !== 'revocation') return;
     const { build, project, version, time } = entry;
-    if (entry.type === 'conflict') {
+    const named = { index, time, build, project, version };
+    if (entry.type === 'revocation') {
+      this.#news.push({ news: before.isReleased(build) ? 'withdrawal' : 'revocation', ...named });
+    } else if (entry.type === 'conflict') {
       const text = `builders of ${version}, build ${build}, disagreed after it was decided to sign (entry ${index})`;
       this.#alerts.push({ code: 'conflict', text, index, build, version });
     } else if (expected === null || expected.has(entry)) {
-      this.#news.push({ index, time, build, project, version });
+      this.#news.push({ news: 'release', ...named });
     } else {
       const text = `nobody expected the release of ${version}, build ${build}, at ${time} (entry ${index})`;
       this.#alerts.push({ code: 'unexpected-release', text, index, build, version });

@@ -4,7 +4,7 @@ import type { BuildId, ProjectName, Timestamp, Version } from '../records/names.
 import type { Condition } from './filter.ts';
 
 /** How far a build came: the log says no more of it. */
-export type Outcome = 'released' | 'refused' | 'intended' | 'approved';
+export type Outcome = 'released' | 'refused' | 'revoked' | 'intended' | 'approved';
 
 export interface Course {
   readonly build: BuildId;
@@ -16,11 +16,14 @@ export interface Course {
   readonly time: Timestamp;
   /** Builders disagreed after it was decided to sign. */
   readonly conflict: boolean;
+  /** When its release was taken back. */
+  readonly withdrawn: Timestamp | null;
 }
 
 const OUTCOMES: Partial<Record<BuildEntry['type'], Outcome>> = {
   release: 'released',
   refusal: 'refused',
+  revocation: 'revoked',
   intent: 'intended',
   approval: 'approved',
 };
@@ -39,7 +42,9 @@ export class Courses {
     if (entry.type === 'heartbeat') return;
     const { build, project, version, time, type } = entry;
     const before = this.#builds.get(build);
-    const outcome = OUTCOMES[type];
+    // what is released stays so, and is not to be used
+    const withdrawn = type === 'revocation' && before?.outcome === 'released' ? time : null;
+    const outcome = withdrawn === null ? OUTCOMES[type] : undefined;
     const met = this.#conditions.reduce(
       (bits, holds, at) => (holds(entry) ? bits | (1 << at) : bits),
       before?.met ?? 0,
@@ -48,6 +53,7 @@ export class Courses {
       ...(before ?? { build, project, version, outcome: 'approved', index, time }),
       ...(outcome && { outcome, index, time }),
       conflict: type === 'conflict' || before?.conflict === true,
+      withdrawn: withdrawn ?? before?.withdrawn ?? null,
       met,
     });
   }

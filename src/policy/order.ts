@@ -64,6 +64,11 @@ export class Order {
     return timestampDate(this.#newest).getTime() - timestampDate(time).getTime() > SET_BACK_MS;
   }
 
+  /** Whether the build's release was logged. */
+  isReleased(build: BuildId): boolean {
+    return ((this.#builds.get(build)?.steps ?? 0) & STEP.released) !== 0;
+  }
+
   /** As it was dated; null before the first entry. */
   get newest(): Timestamp | null {
     return this.#newest;

@@ -34,8 +34,9 @@ export interface Alert {
   readonly evidence?: readonly string[];
 }
 
-/** A release that is as it should be, as far as anybody said. */
+/** What is as it should be, as far as anybody said: a release; that one was withdrawn, or a build revoked before. */
 export interface News {
+  readonly news: 'release' | 'withdrawal' | 'revocation';
   readonly index: number;
   readonly time: string;
   readonly build: string;

@@ -134,9 +134,9 @@ function statusOf({ alerts, blinded }: Pass): ExitStatus {
 
 function report(pass: Pass, terminal: Terminal): void {
   for (const each of pass.news) {
-    terminal.record({ news: 'release', ...each });
+    terminal.record({ ...each });
     terminal.result(
-      'release ',
+      `${each.news} `,
       `${each.project} ${each.version}, build ${each.build}, at ${each.time} (entry ${each.index})`,
     );
   }

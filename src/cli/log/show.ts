@@ -147,9 +147,7 @@ function whatOf(entry: LogEntry): string {
     case 'enrolment':
       return `${slotsOf(entry).join(' ')} enrolled${keys}`;
     case 'revocation':
-      return `revoked by ${approversOf(entry)
-        .map((key) => key.slice(-16))
-        .join(' ')}`;
+      return `revoked by ${approvers.join(' ')}`;
     case 'statement':
     case 'conflict':
       return `by ${slotsOf(entry).join(' ')}`;
@@ -171,12 +169,15 @@ async function showCourses(
   const rows = new Rows(terminal);
   let [builds, releases] = [0, 0];
   for (const course of courses.met()) {
-    const { build, project, version, outcome, index, time, conflict } = course;
+    const { build, project, version, outcome, index, time, conflict, withdrawn } = course;
     builds += 1;
     if (outcome === 'released') releases += 1;
     terminal.record({ ...course });
-    const later = conflict ? red('then builders disagreed') : '';
-    rows.add([`${project} ${version}`, COLOURS[outcome](outcome), time, `entry ${index}`, build, later]);
+    const later = [
+      ...(conflict ? ['then builders disagreed'] : []),
+      ...(withdrawn === null ? [] : [`withdrawn at ${withdrawn}`]),
+    ].join(', ');
+    rows.add([`${project} ${version}`, COLOURS[outcome](outcome), time, `entry ${index}`, build, red(later)]);
   }
   rows.end();
   terminal.say(`${plural(releases, 'release')} of ${plural(builds, 'build')}`);
@@ -185,6 +186,7 @@ async function showCourses(
 const COLOURS = {
   released: green,
   refused: yellow,
+  revoked: yellow,
   // the release key may have been used: nothing says that it was not
   intended: red,
   approved: yellow,
