@@ -1,6 +1,8 @@
 /** How much a record may hold: at the limit it is taken, in good time; beyond it is refused before it costs. */
 import { describe, expect, test } from 'vitest';
 import { encodeApproval, parseApproval, terms } from '../../src/records/approval.ts';
+import type { Approval } from '../../src/records/approval.ts';
+import { assuranceOf, toAssurance } from '../../src/records/assurance.ts';
 import { encodeCanonical, LARGE_RECORD_MAX, MAX_SUBJECTS, RECORD_MAX } from '../../src/records/canonical.ts';
 import { encodeLogEntry, LOG_ENTRY_MAX, parseLogEntry } from '../../src/records/log-entry.ts';
 import { toArtifactName, toSlot, toTimestamp } from '../../src/records/names.ts';
@@ -13,10 +15,21 @@ import {
   formatSignaturesList,
   parseSignaturesList,
 } from '../../src/records/signatures-list.ts';
+import { encodeRevocation, parseRevocation, REASON_MAX } from '../../src/records/revocation.ts';
 import { encodeStatement, parseStatement, sortSubjects } from '../../src/records/statement.ts';
 import type { Subject } from '../../src/records/statement.ts';
 import { refusalOf } from '../harness/failure.ts';
-import { approval, b1, logEntry, refusal, release, statement } from './samples.ts';
+import {
+  approval,
+  b1,
+  b2,
+  logEntry,
+  nonceApproval,
+  refusal,
+  release,
+  revocation,
+  statement,
+} from './samples.ts';
 
 /** So many subjects with names of 231 characters: some 35 MB of statement for 100,000. */
 function subjects(count: number): Subject[] {
@@ -147,6 +160,24 @@ describe('an approval', () => {
     expect(Object.getPrototypeOf(parsed.builders)).toBeNull();
   });
 
+  test('has the same terms with other nonces, and another time to enrol', () => {
+    const sealed = { uploadTokenSha256: sha256Hex('b'), sealedNonce: 'Yg==', nonceSha256: sha256Hex('c') };
+    const enrolBy = toTimestamp('2026-11-22T13:00:00Z', 'test');
+    const again: Approval = {
+      ...nonceApproval,
+      builders: { [b1]: { scheme: 'enrol', ...sealed, enrolBy }, [b2]: { scheme: 'mac', ...sealed } },
+    };
+    expect(terms(again)).toBe(terms(nonceApproval));
+    for (const builders of [
+      { [b1]: { scheme: 'mac', ...sealed }, [b2]: { scheme: 'mac', ...sealed } },
+      { [b1]: { scheme: 'mac', ...sealed }, [b2]: { scheme: 'enrol', ...sealed, enrolBy } },
+      { [b1]: { scheme: 'enrol', ...sealed, enrolBy } },
+      { [b1]: { scheme: 'enrol', ...sealed, enrolBy }, [toSlot('b3', 'test')]: { scheme: 'mac', ...sealed } },
+    ] satisfies Approval['builders'][])
+      expect(terms({ ...again, builders })).not.toBe(terms(again));
+    expect(terms({ ...again, quorum: 1 })).not.toBe(terms(again));
+  });
+
   test('has the same terms with other ids, times and keys, and other terms with anything else', () => {
     const same = {
       ...approval,
@@ -219,6 +250,62 @@ test('a release names each approver once, ascending, and at least two signatures
   // An artifact and SHA256SUMS.
   expect(refuses({ signatures: { ...release.signatures, count: 1 } })).toContain('count');
   expect(parseRelease(encodeRelease(release))).toEqual(release);
+});
+
+describe('what a release is called', () => {
+  const { [b1]: builder } = nonceApproval.builders;
+  if (builder === undefined) throw new Error('no builder');
+  const of = (quorum: number, count: number) =>
+    assuranceOf({
+      quorum,
+      builders: Object.fromEntries(
+        Array.from({ length: count }, (_, at) => [toSlot(`b${at}`, 'test'), builder]),
+      ),
+    });
+
+  test('after how many had to agree, not how many there were', () => {
+    expect(of(1, 1)).toBe('single-builder');
+    expect(of(1, 16)).toBe('single-builder');
+    expect(of(2, 2)).toBe('2-of-2');
+    expect(of(2, 3)).toBe('2-of-3');
+    expect(of(16, 16)).toBe('16-of-16');
+    for (let count = 1; count <= 16; count++)
+      for (let quorum = 1; quorum <= count; quorum++)
+        expect(toAssurance(of(quorum, count), 'test')).toBe(of(quorum, count));
+  });
+
+  test.each([
+    '',
+    'single',
+    '1-of-1',
+    '1-of-3',
+    '0-of-2',
+    '3-of-2',
+    '2-of-17',
+    '02-of-3',
+    '2-of-03',
+    '2-of-3 ',
+    ' 2-of-3',
+    '2-OF-3',
+    '2.0-of-3',
+    '2-of-3\n',
+    '2/3',
+    '-2-of-3',
+    '2-of-Infinity',
+  ])('not %j', (word) => {
+    refusalOf(() => toAssurance(word, 'test'));
+    const bytes = encodeRelease(release).toString().replace('single-builder', word);
+    refusalOf(() => parseRelease(Buffer.from(bytes)));
+  });
+});
+
+test('a reason to take a build back is some text, and not much of it', () => {
+  const of = (reason: string) => parseRevocation(encodeRevocation({ ...revocation, reason })).reason;
+  for (const reason of ['x', 'é'.repeat(REASON_MAX / 2), '😀'.repeat(REASON_MAX / 4)]) {
+    expect(of(reason)).toBe(reason);
+    expect(refusalOf(() => of(`${reason}${'é'.repeat(REASON_MAX / 2)}`)).message).toContain('reason');
+  }
+  refusalOf(() => of(''));
 });
 
 test('a log entry names files of its build, and stays under 64 KiB', () => {

@@ -6,7 +6,7 @@ import { formatTicket, parseTicket } from '../../src/records/ticket.ts';
 import { refusalOf } from '../harness/failure.ts';
 import { secretKeyOf, spent } from '../harness/keypair.ts';
 import { membersOf } from '../harness/json.ts';
-import { ticket } from './samples.ts';
+import { enrolTicket, macTicket, ticket } from './samples.ts';
 
 const line = formatTicket(ticket);
 const json = Buffer.from(line.slice('countersign-ticket-v1.'.length), 'base64url').toString();
@@ -64,5 +64,50 @@ describe('what is said about a bad one', () => {
     const shown = inspect(error, { depth: null, showHidden: true });
     for (const secret of secrets) expect(shown).not.toContain(secret);
     for (let at = 30; at + 24 < text.length; at += 24) expect(shown).not.toContain(text.slice(at, at + 24));
+  });
+});
+
+describe('a ticket with a nonce', () => {
+  const opened = (text: string) =>
+    Buffer.from(text.slice('countersign-ticket-v1.'.length), 'base64url').toString();
+  const bent = (of: typeof ticket, change: object) =>
+    lineOf(
+      canonicalize(Object.fromEntries([...membersOf(opened(formatTicket(of))), ...Object.entries(change)])),
+    );
+
+  test('has none any more once it was used; one that enrols has then a key instead', () => {
+    const { secret } = enrolTicket;
+    if (secret.scheme !== 'enrol') throw new Error('not of scheme enrol');
+    for (const spent of [
+      { ...macTicket, secret: { scheme: 'mac' as const, nonce: null } },
+      { ...enrolTicket, secret: { ...secret, secretKey: null } },
+      { ...enrolTicket, secret: { ...secret, nonce: null } },
+      { ...enrolTicket, secret: { ...secret, nonce: null, secretKey: null } },
+    ])
+      expect(parseTicket(formatTicket(spent))).toEqual(spent);
+  });
+
+  test.each([
+    ['of 31 bytes', { nonce: Buffer.alloc(31, 0x5a).toString('base64url') }],
+    ['of 33 bytes', { nonce: Buffer.alloc(33, 0x5a).toString('base64url') }],
+    ['in ordinary base64', { nonce: Buffer.alloc(32, 0xff).toString('base64') }],
+    ['of a ticket that says it has a key pair', { scheme: 'keypair' }],
+    ['and a key, as one that does not enrol', { secretKey: 'YQ==' }],
+    ['under another name', { secret: 'YQ==' }],
+  ])('not one %s', (_, change) => {
+    const hostile = bent(macTicket, change);
+    const error = refusalOf(() => parseTicket(hostile));
+    expect(error.code).toBe('ticket-malformed');
+    const shown = inspect(error, { depth: null, showHidden: true });
+    for (const fill of [0x5a, 0xff]) {
+      const nonce = Buffer.alloc(33, fill);
+      for (const text of [nonce.toString('base64url'), nonce.toString('base64'), nonce.toString('hex')])
+        expect(shown).not.toContain(text.slice(0, 24));
+    }
+  });
+
+  test('that enrols says until when', () => {
+    for (const enrolBy of [null, '', '2026-11-22T12:30:00', 'noon'])
+      refusalOf(() => parseTicket(bent(enrolTicket, { enrolBy })));
   });
 });
