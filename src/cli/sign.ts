@@ -1,7 +1,7 @@
 /** `countersign sign`: the signer's one command, on the host that holds the release key. */
 import { join, resolve } from 'node:path';
 import type { Failure } from '../failure.ts';
-import { now } from '../host/clock.ts';
+import { SteadyClock } from '../host/clock.ts';
 import { Agent } from '../openpgp/agent.ts';
 import { recover } from '../signer/recover.ts';
 import type { Recovered } from '../signer/recover.ts';
@@ -48,6 +48,7 @@ only. Whatever the depot or the network spoilt is tried again on the next run.`,
       throw wrongUse('sign', '--once and --watch exclude each other');
     if (flags.watch === true && operands.length > 0)
       throw wrongUse('sign', '--watch takes no BUILD: it handles all of them');
+    const clock = new SteadyClock();
     const named = operands.map(parseBuildId);
 
     const { project, directory } = loadProject(globals, readGuardedFile);
@@ -66,7 +67,7 @@ only. Whatever the depot or the network spoilt is tried again on the next run.`,
       connectAgent: () => Agent.connect(),
       ask: (question) => ask(question, flags.yes === true, terminal),
       report: reporter(terminal),
-      now,
+      now: clock.now,
     };
     try {
       if (flags.recover === true) showRecovered(await recover(signer), terminal);

@@ -13,7 +13,7 @@ import { loggedPlan, newPlan } from './plan.ts';
 import type { Plan } from './plan.ts';
 import { decidedQuestion, signingQuestion, totalSize } from './question.ts';
 import { settleRefusal } from './refuse.ts';
-import { Lost } from './lost.ts';
+import { endsRound } from './lost.ts';
 import { readReleased } from './released.ts';
 import { Stop } from './result.ts';
 import type { BuildResult, Standing, Tally } from './result.ts';
@@ -146,7 +146,7 @@ function countArtifacts(tally: Counting, { subjects }: Manifest): void {
 /** What could not be done now: tried again. A depot that says no to what the log holds is no verdict of ours. */
 function faultOf(thrown: unknown, logged: BuildHistory | null): Standing {
   const error = diskFailure(thrown, 'read the depot');
-  if (!(error instanceof Failure) || error.kind === 'usage' || error instanceof Lost) throw error;
+  if (!(error instanceof Failure) || error.kind === 'usage' || endsRound(error)) throw error;
   const { code, message, hint } = error;
   // Larger than any such file may be: the depot's doing, like any other wrong bytes (§1 rule 7).
   const outcome = code === 'too-large' ? 'bad' : 'unfinished';

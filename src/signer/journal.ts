@@ -3,10 +3,12 @@
  * and over them the tree of protocol §7.
  */
 import { refused, unable } from '../failure.ts';
+import { ClockFault } from '../host/clock.ts';
 import { LineFile } from '../host/line-file.ts';
 import { word } from '../host/shell.ts';
 import { encodeLogEntry, LOG_ENTRY_MAX, parseLogEntry } from '../records/log-entry.ts';
 import type { LogEntry } from '../records/log-entry.ts';
+import type { Timestamp } from '../records/names.ts';
 import { formatCheckpoint } from '../tlog/checkpoint.ts';
 import { leafHash, MerkleTree } from '../tlog/merkle.ts';
 import { signNote } from '../tlog/note.ts';
@@ -69,15 +71,23 @@ export class Journal {
 
   /**
    * Logs the entry; when it returns, the disk has it. Throws, before anything is written, refused(`entry-impossible`)
-   * for one that would repeat another or cannot come here: of that build's, not the end of all others'; unable(`disk`).
+   * for one that would repeat another or cannot come here: of that build's, not the end of all others';
+   * unable: `clock-behind` for one that is dated before the newest, `disk`.
    */
   async append(entry: LogEntry): Promise<void> {
     const leaf = encodeLogEntry(entry);
+    this.requireTime(entry.time);
     this.#check(entry, leaf);
     await this.#file.write(leaf);
     await this.#file.sync();
     // Only now: no checkpoint may cover what a power cut could take back.
     this.#take(entry, leaf);
+  }
+
+  /** Whether the log may go on at this time. Throws unable(`clock-behind`) if the newest entry is dated later. */
+  requireTime(time: Timestamp): void {
+    const { newest } = this.history;
+    if (newest !== null && time < newest) throw ClockFault.behind(time, newest);
   }
 
   /** The exact bytes of the entry at `index`. Throws RangeError, unable(`disk`). */

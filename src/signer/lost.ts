@@ -3,6 +3,7 @@
  * own, because a depot may name any code in its answers.
  */
 import { Failure } from '../failure.ts';
+import { ClockFault } from '../host/clock.ts';
 
 export class Lost extends Failure {
   private constructor(code: string, message: string, hint: string) {
@@ -26,3 +27,6 @@ export class Lost extends Failure {
     );
   }
 }
+
+/** What no build's fault is, and no depot's: a round ends, and nothing more is done in it. */
+export const endsRound = (error: unknown): boolean => error instanceof Lost || error instanceof ClockFault;

@@ -10,7 +10,7 @@ import type { Reason, Refusal } from '../records/refusal.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import type { Logged } from '../policy/history.ts';
 import { wayOn } from './holder.ts';
-import { Lost } from './lost.ts';
+import { endsRound } from './lost.ts';
 import { Stop } from './result.ts';
 import type { Round } from './signer.ts';
 
@@ -34,7 +34,7 @@ export async function refuse(
   try {
     await settleRefusal(round, build);
   } catch (error) {
-    if (!(error instanceof Failure) || error instanceof Lost) throw error;
+    if (!(error instanceof Failure) || endsRound(error)) throw error;
     round.report({ kind: 'note', build, text: `the depot could not be told yet: ${error.message}` });
   }
   return stop;

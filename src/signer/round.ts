@@ -1,9 +1,10 @@
 /** One round of `sign`: every build that waits, each on its own. Protocol §5. */
 import { Failure } from '../failure.ts';
+import { timestamp } from '../records/names.ts';
 import type { BuildId } from '../records/names.ts';
 import { listBuilds } from '../tree/builds.ts';
 import { handleBuild } from './build.ts';
-import { Lost } from './lost.ts';
+import { endsRound } from './lost.ts';
 import { Nonces } from './nonce.ts';
 import { LogPush } from './push.ts';
 import type { BuildResult, RoundResult } from './result.ts';
@@ -18,16 +19,17 @@ const BUILDS_MAX = 1_000_000;
  * and that are not settled. A build's fault is its result and stops no other build. One that has expired without
  * a statement is a result only for whoever named it: nobody wants to be told of it for ever.
  * At the end what the log has grown by goes out. `session`: of the rounds before, if there were any.
- * Throws usage (no usable release key, configuration), unable (the depot can't be listed), refused (`log-behind`,
- * `log-fork`: then nothing more is done).
+ * Throws usage (no usable release key, configuration), unable (the depot can't be listed), and, when nothing more is
+ * done, refused (`log-behind`, `log-fork`), unable (`clock-behind`, `clock-jumped`).
  */
 export async function runRound(
   signer: Signer,
   named: readonly BuildId[] = [],
   session: Session = newSession(signer),
 ): Promise<RoundResult> {
-  const project = await signer.loadProject();
   const { depot, publicDepot, state, report } = signer;
+  state.journal.requireTime(timestamp(signer.now()));
+  const project = await signer.loadProject();
   const note = (text: string) => report({ kind: 'note', build: null, text });
   const log = new LogPush({ depot, publicDepot, state, project, memory: session.log, note });
   const round: Round = { ...signer, project, session, log };
@@ -63,7 +65,7 @@ async function finish(log: LogPush): Promise<Failure | null> {
     await log.finish();
     return null;
   } catch (error) {
-    if (!(error instanceof Failure) || error.kind === 'usage' || error instanceof Lost) throw error;
+    if (!(error instanceof Failure) || error.kind === 'usage' || endsRound(error)) throw error;
     return error;
   }
 }

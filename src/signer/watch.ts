@@ -1,6 +1,7 @@
 /** `sign --watch`: rounds without end. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure, unable } from '../failure.ts';
+import { ClockFault } from '../host/clock.ts';
 import { heartbeat } from '../records/log-entry.ts';
 import { timestamp, timestampDate } from '../records/names.ts';
 import type { BuildId } from '../records/names.ts';
@@ -20,8 +21,8 @@ const HEARTBEAT_MS = 24 * HOUR_MS;
  * A round every `interval` seconds until `stop`; what can't be done now is reported, once while it lasts (`News`),
  * and tried in the next one.
  * Releases of the last day are read back again every hour, and a log whose newest entry is a day old gets a
- * heartbeat. Throws what a round throws as usage, refused (`log-behind`, `log-fork`), and unable(`disk`)
- * when the journal has failed: a new start can go on, this one never.
+ * heartbeat. Throws what a round throws as usage, refused (`log-behind`, `log-fork`), unable(`disk`)
+ * when the journal has failed: a new start can go on, this one never; and unable(`clock-jumped`).
  */
 export async function watch(
   loud: Signer,
@@ -60,6 +61,8 @@ async function attempt(signer: Signer, round: () => Promise<unknown>): Promise<v
     await round();
   } catch (error) {
     if (!(error instanceof Failure) || error.kind === 'usage' || error instanceof Lost) throw error;
+    // A clock that is behind catches up; one that was set while we went by it is for a person to look at.
+    if (error instanceof ClockFault && error.code === 'clock-jumped') throw error;
     signer.report({ kind: 'note', build: null, text: `${error.message}; tried again in the next round` });
   }
 }
