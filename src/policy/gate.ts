@@ -4,7 +4,9 @@
  *
  *     approval, endorsement     an approver's signature                                    gate/approval.ts
  *     blob                      upload token of a slot, within counts and sizes, in time   gate/blob.ts
- *     statement                 upload token and the ephemeral key's signature             gate/statement.ts
+ *     statement, enrolment      upload token, and the ephemeral key's signature if any     gate/statement.ts, enrolment.ts
+ *     receipt                   a log proof of type `enrolment` that names it              gate/enrolment.ts
+ *     revocation                an approver's signature                                    gate/revocation.ts
  *     refusal                   a log proof of type `refusal` that names it                gate/proven.ts
  *     release and signatures    a log proof of type `release`, then digest by digest       gate/proven.ts
  *     the log                   a checkpoint under the log key that goes on from the last  gate/log.ts
@@ -25,7 +27,9 @@ import type { BuildFile } from '../records/paths.ts';
 import { PROOF_MAX } from '../tlog/proof.ts';
 import { judgeApprovalWrite } from './gate/approval.ts';
 import type { Decided } from './gate/decided.ts';
+import { judgeEnrolmentWrite, judgeReceiptWrite } from './gate/enrolment.ts';
 import { judgeRefusalWrite, judgeReleaseWrite } from './gate/proven.ts';
+import { judgeRevocationWrite } from './gate/revocation.ts';
 import type { GateRules } from './gate/rules.ts';
 import { judgeStatementWrite } from './gate/statement.ts';
 import type { Bearer } from './gate/token.ts';
@@ -88,8 +92,6 @@ type Rule = (write: Write) => Promise<GateVerdict>;
 /** Detached signatures, armored or not (§6). */
 const SIGNATURE_MAX = 4 * 1024;
 
-const notYet: Rule = () => Promise.resolve(denied(422, 'name-not-allowed', 'not yet'));
-
 /** Each kind of file: the most bytes it may have, and the rule that judges it, together with all others of that rule. */
 const KINDS: Readonly<
   Record<Exclude<BuildFile['kind'], 'blob'>, { readonly maxBytes: number; readonly rule: Rule }>
@@ -100,12 +102,12 @@ const KINDS: Readonly<
   'statement-signature': { maxBytes: SIGNATURE_MAX, rule: judgeStatementWrite },
   'statement-envelope': { maxBytes: ENVELOPE_MAX, rule: judgeStatementWrite },
   'statement-mac': { maxBytes: MAC_FILE_BYTES, rule: judgeStatementWrite },
-  enrolment: { maxBytes: RECORD_MAX, rule: notYet },
-  'enrolment-signature': { maxBytes: SIGNATURE_MAX, rule: notYet },
-  'enrolment-mac': { maxBytes: MAC_FILE_BYTES, rule: notYet },
-  'enrolment-receipt': { maxBytes: PROOF_MAX, rule: notYet },
-  revocation: { maxBytes: RECORD_MAX, rule: notYet },
-  'revocation-signature': { maxBytes: SIGNATURE_MAX, rule: notYet },
+  enrolment: { maxBytes: RECORD_MAX, rule: judgeEnrolmentWrite },
+  'enrolment-signature': { maxBytes: SIGNATURE_MAX, rule: judgeEnrolmentWrite },
+  'enrolment-mac': { maxBytes: MAC_FILE_BYTES, rule: judgeEnrolmentWrite },
+  'enrolment-receipt': { maxBytes: PROOF_MAX, rule: judgeReceiptWrite },
+  revocation: { maxBytes: RECORD_MAX, rule: judgeRevocationWrite },
+  'revocation-signature': { maxBytes: SIGNATURE_MAX, rule: judgeRevocationWrite },
   refusal: { maxBytes: RECORD_MAX, rule: judgeRefusalWrite },
   'refusal-proof': { maxBytes: PROOF_MAX, rule: judgeRefusalWrite },
   'log-entry': { maxBytes: LOG_ENTRY_MAX, rule: judgeReleaseWrite },
@@ -121,7 +123,7 @@ function sortOut(files: RecordsWrite['files']): Map<Rule, Map<string, Buffer>> |
   const groups = new Map<Rule, Map<string, Buffer>>();
   for (const [name, bytes] of files) {
     const file = parseBuildFile(name);
-    // Blobs are no records, and the gate itself numbers the variants of a statement.
+    // Blobs are no records, and the gate itself numbers the variants of statements and enrolments.
     if (file === null || file.kind === 'blob' || ('variant' in file && file.variant !== 1))
       return denied(422, 'name-not-allowed', `no record of a build is written as '${name.slice(0, 300)}'`);
     const { maxBytes, rule } = KINDS[file.kind];

@@ -4,6 +4,7 @@
  * they could have made it.
  */
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { decodeBase64 } from './base64.ts';
 import type { BuildId, Slot } from './names.ts';
 
 /** What a MAC is of; one made for the one is none of the other. */
@@ -32,6 +33,12 @@ export function isMac(file: Buffer, key: MacKey, bytes: Buffer): boolean {
   const expected = macOf(key, bytes);
   return file.length === expected.length && timingSafeEqual(file, expected);
 }
+
+/** Whether the file has the form of a MAC: all that can be said of it without the nonce. */
+export const isMacFile = (file: Buffer): boolean => {
+  const text = file.toString('latin1');
+  return text.endsWith('\n') && decodeBase64(text.slice(0, -1))?.length === 32;
+};
 
 function digest({ purpose, nonce, build, slot }: MacKey, bytes: Buffer): Buffer {
   if (nonce.length !== NONCE_BYTES) throw new RangeError(`a nonce of ${nonce.length} bytes`);

@@ -116,5 +116,6 @@ async function isSigned(
 const unknownBuild = (build: BuildId): Denied =>
   denied(404, 'build-unknown', `there is no approval of build ${build}`);
 
-const approverCertificate = (project: Project, approver: Fingerprint): Certificate | undefined =>
+/** The certificate of an approver of the project file; undefined for anybody else. */
+export const approverCertificate = (project: Project, approver: Fingerprint): Certificate | undefined =>
   project.approvers.find(({ primary }) => primary.fingerprint === approver);

@@ -122,7 +122,7 @@ const tooEarly = (name: string): Denied =>
   denied(403, 'write-needs-authenticator', `there is no ${name} yet`);
 
 /** A proof of one build authorises nothing in another. */
-function otherBuild({ build, rules }: Write, entry: BuildEntry): Denied | null {
+export function otherBuild({ build, rules }: Write, entry: BuildEntry): Denied | null {
   if (entry.build === build && entry.project === rules.name) return null;
   const text = `the log entry is of ${entry.project} build ${entry.build}`;
   return denied(403, 'build-mismatch', `${text}, not of ${rules.name} build ${build}`);
@@ -132,8 +132,8 @@ function otherBuild({ build, rules }: Write, entry: BuildEntry): Denied | null {
  * What is left to write: of two proofs of one record either will do, and the first that came stays. Else whoever sends
  * one before the signer does would keep the signer's out, and the release with it.
  */
-async function unlessProven(
-  { files, before }: Write,
+export async function unlessProven(
+  { files, before }: Pick<Write, 'files' | 'before'>,
   name: string,
   verify: (proof: Buffer) => unknown,
 ): Promise<ReadonlyMap<string, Buffer>> {
@@ -143,6 +143,10 @@ async function unlessProven(
   if ([present, brought].some((proof) => attempt(() => verify(proof)) instanceof Failure)) return files;
   return new Map([...files].filter(([other]) => other !== name));
 }
+
+/** A proof as it is kept: what strangers signed of it is left out. */
+export const ownProof = (bytes: Buffer, log: LogTrust): Buffer =>
+  formatProof(withoutStrangers(parseProof(bytes), log));
 
 /** What each file rests on is written before it. */
 const ORDER = [
@@ -155,7 +159,7 @@ function inOrder(files: ReadonlyMap<string, Buffer>, log: LogTrust): GateVerdict
     const bytes = files.get(name);
     if (bytes === undefined) return [];
     const isProof = name === releaseProofFile || name === refusalProofFile;
-    return [[name, isProof ? formatProof(withoutStrangers(parseProof(bytes), log)) : bytes]];
+    return [[name, isProof ? ownProof(bytes, log) : bytes]];
   });
   const listed = new Set(ORDER);
   return allowed([...chain, ...[...files].filter(([name]) => !listed.has(name))]);

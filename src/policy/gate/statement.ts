@@ -1,35 +1,41 @@
 /**
- * Who may write a statement: the builder, by its upload token and by the signature of its ephemeral key
- * (protocol §4); and anybody one that a logged release rests on.
+ * Who may write a statement: the builder, by its upload token and, where there is one to check, by the signature of its
+ * ephemeral key (protocol §4); and anybody one that a logged release rests on.
  */
 import { Failure } from '../../failure.ts';
+import type { Certificate } from '../../openpgp/certificate.ts';
 import { verifyDetached } from '../../openpgp/verify.ts';
+import type { Approval, Scheme } from '../../records/approval.ts';
+import { isMacFile } from '../../records/mac.ts';
 import type { Slot } from '../../records/names.ts';
-import {
-  VARIANTS,
-  blobFile,
-  parseBuildFile,
-  statementEnvelopeFile,
-  statementFile,
-  statementSignatureFile,
-} from '../../records/paths.ts';
-import type { Variant } from '../../records/paths.ts';
+import { blobFile, parseBuildFile, statementAuthenticatorFile } from '../../records/paths.ts';
+import { statementEnvelopeFile, statementFile, statementMacFile } from '../../records/paths.ts';
+import { statementSignatureFile } from '../../records/paths.ts';
 import { sha256Hex } from '../../records/sha256.ts';
 import { parseStatement } from '../../records/statement.ts';
 import type { Subject } from '../../records/statement.ts';
 import { isExpired } from '../approval-policy.ts';
 import { attempt } from '../attempt.ts';
-import { builderCertificate } from '../builder-key.ts';
+import { builderCertificate, builderOf } from '../builder-key.ts';
 import { envelopeProblem } from '../envelope.ts';
 import { authenticatorProblem, judgeStatement } from '../statement-verdict.ts';
-import type { StatementQuestion } from '../statement-verdict.ts';
+import type { Authenticator, StatementQuestion } from '../statement-verdict.ts';
+import type { Verified } from '../verified.ts';
 import { signedApproval } from './approval.ts';
 import type { Decided } from './decided.ts';
-import { CARRIER, tokenSlot } from './token.ts';
+import { enrolledKeys } from './enrolment.ts';
+import { filesAs, findVariant, slotOfWrite } from './variants.ts';
+import type { SlotFiles } from './variants.ts';
 import { allowed, denied, deniedBy, deniedFor } from './verdict.ts';
 import type { Denied, GateVerdict } from './verdict.ts';
 import { decidedFor, otherBytes } from './write.ts';
 import type { Write } from './write.ts';
+
+/** What a builder of the scheme sends; a MAC has no envelope, which is signed. */
+const namesOf = (scheme: Scheme): SlotFiles => ({
+  record: statementFile,
+  beside: scheme === 'mac' ? [statementMacFile] : [statementEnvelopeFile, statementSignatureFile],
+});
 
 /** Whether the write's statement is taken, and as which variant. */
 export async function judgeStatementWrite(write: Write): Promise<GateVerdict> {
@@ -43,53 +49,85 @@ export async function judgeStatementWrite(write: Write): Promise<GateVerdict> {
   const { approval, digest } = signed;
 
   // 2. Upload token: of the slot that is written, not merely of this build. The log needs none, nor the carrier.
-  const slot = logged || write.bearer === CARRIER ? slotOfFiles(files) : tokenSlot(approval, write.bearer);
+  const slot = slotOfWrite(write, approval, logged !== null);
   if (typeof slot !== 'string') return slot;
-  for (const name of files.keys())
-    if (slotOfFile(name) !== slot)
-      return denied(
-        403,
-        'token-of-another-slot',
-        `the token is that of builder ${slot}, it writes no ${name}`,
-      );
+  const builder = attempt(() => builderOf(approval, slot));
+  if (builder instanceof Failure) return deniedBy(builder, 422);
 
-  // 3. Record and authenticator in one write.
+  // 3. Record and the authenticator of its scheme, in one write.
+  const names = namesOf(builder.scheme);
+  const expected = filesAs(write, names, slot, 1);
+  const stranger = [...files.keys()].find((name) => !expected.some(([other]) => other === name));
+  if (stranger !== undefined)
+    return denied(
+      422,
+      'name-not-allowed',
+      `builder ${slot} is of scheme ${builder.scheme}: it has no ${stranger}`,
+    );
   const bytes = files.get(statementFile(slot));
-  const signature = files.get(statementSignatureFile(slot));
-  if (bytes === undefined || signature === undefined)
+  const authenticator = files.get(statementAuthenticatorFile(builder.scheme, slot));
+  if (bytes === undefined || authenticator === undefined)
     return (await otherBytes(write, files)) ?? incomplete(slot, bytes === undefined);
 
   // 4. Signed by the slot's ephemeral key, at a time that §6 allows; the envelope says the same.
-  const certificate = attempt(() => builderCertificate(approval, slot));
-  if (certificate instanceof Failure) return deniedBy(certificate, 422);
-  const verdict = verifyDetached(signature, bytes, certificate, now);
-  const question = {
-    policy: rules.policy,
-    approval,
-    approvalDigest: digest,
-    slot,
-    bytes,
-    authenticator: { kind: 'signature', verdict, key: certificate.primary.fingerprint } as const,
-    firstSeen: now,
-  };
-  const unsigned = authenticatorProblem(question);
-  if (unsigned !== null)
-    return denied(403, 'signature-invalid', `${statementSignatureFile(slot)}: ${unsigned}`);
-  const envelope = files.get(statementEnvelopeFile(slot));
-  const mismatch = envelope === undefined ? null : envelopeProblem(envelope, bytes, certificate.primary);
-  if (mismatch !== null)
-    return denied(422, 'envelope-mismatch', `${statementEnvelopeFile(slot)}: ${mismatch}`);
+  const vouched = await vouch(write, { approval, slot, bytes, authenticator, now });
+  if ('allow' in vouched) return vouched;
 
   // 5. Before `expires`.
   if (!logged && isExpired(approval, now))
     return denied(403, 'expired', `build ${build} ended at ${approval.expires}`);
 
   // 6. The first is one that the signer could accept, with all its blobs. A second, different one is kept
-  //    beside it, whatever it says, for the signer to decide: two signatures of one ephemeral key are news.
-  const variant = await findVariant(write, slot, bytes);
+  //    beside it, whatever it says, for the signer to decide: two of one builder are news.
+  const variant = await findVariant(write, names, slot);
   if (typeof variant !== 'number') return variant;
+  const { policy } = rules;
+  const question = {
+    ...{ policy, approval, approvalDigest: digest, slot, bytes },
+    ...{ authenticator: vouched, firstSeen: now },
+  };
   const problem = variant === 1 && !logged ? await firstProblem(write, question) : readProblem(bytes);
-  return problem ?? allowed(filesAs(write, slot, variant));
+  return problem ?? allowed(filesAs(write, names, slot, variant));
+}
+
+interface Sent {
+  readonly approval: Verified<Approval>;
+  readonly slot: Slot;
+  readonly bytes: Buffer;
+  readonly authenticator: Buffer;
+  readonly now: Date;
+}
+
+/** What stands behind a statement: its signature; of a MAC, which nobody without the nonce can check, its form alone. */
+async function vouch(write: Write, sent: Sent): Promise<Authenticator | Denied> {
+  const { approval, slot, bytes, authenticator, now } = sent;
+  const { scheme } = builderOf(approval, slot);
+  const name = statementAuthenticatorFile(scheme, slot);
+  if (scheme === 'mac') {
+    if (isMacFile(authenticator)) return { kind: 'unchecked' };
+    return denied(422, 'mac-malformed', `${name} is not 44 characters of base64 and a line feed`);
+  }
+  const keys =
+    scheme === 'enrol'
+      ? await enrolledKeys(write.after, approval, slot)
+      : attempt(() => [builderCertificate(approval, slot)]);
+  if (keys instanceof Failure) return deniedBy(keys, 422);
+  let unsigned = `builder ${slot} has not enrolled here`;
+  for (const certificate of keys) {
+    const verdict = verifyDetached(authenticator, bytes, certificate, now);
+    const vouched = { kind: 'signature', verdict, key: certificate.primary.fingerprint } as const;
+    const problem = authenticatorProblem({ slot, authenticator: vouched, firstSeen: now });
+    if (problem === null) return envelopeOf(write, slot, bytes, certificate) ?? vouched;
+    unsigned = problem;
+  }
+  return denied(403, 'signature-invalid', `${name}: ${unsigned}`);
+}
+
+function envelopeOf({ files }: Write, slot: Slot, bytes: Buffer, { primary }: Certificate): Denied | null {
+  const name = statementEnvelopeFile(slot);
+  const envelope = files.get(name);
+  const mismatch = envelope === undefined ? null : envelopeProblem(envelope, bytes, primary);
+  return mismatch === null ? null : denied(422, 'envelope-mismatch', `${name}: ${mismatch}`);
 }
 
 /** What the log decided, if the write's statement is one that the signer believed; else null. */
@@ -101,19 +139,10 @@ function loggedBy(files: Write['files'], decided: Decided | null): Decided | nul
   return null;
 }
 
-/** The slot that all of the write is of, if it is one. */
-const slotOfFiles = (files: Write['files']): Slot | Denied =>
-  [...files.keys()].map(slotOfFile)[0] ?? denied(422, 'write-empty', 'there is nothing in the write');
-
-function slotOfFile(name: string): Slot | null {
-  const file = parseBuildFile(name);
-  return file !== null && 'slot' in file ? file.slot : null;
-}
-
 const incomplete = (slot: Slot, recordMissing: boolean): Denied =>
   recordMissing
     ? denied(422, 'record-missing', `an authenticator came without ${statementFile(slot)}`)
-    : denied(403, 'write-needs-authenticator', `${statementFile(slot)} came without its signature`);
+    : denied(403, 'write-needs-authenticator', `${statementFile(slot)} came without its authenticator`);
 
 /** What keeps the first statement of a slot from being kept; null for nothing. */
 async function firstProblem(write: Write, question: StatementQuestion): Promise<Denied | null> {
@@ -154,27 +183,4 @@ async function missingBlobs({ before }: Write, subjects: readonly Subject[]): Pr
 function readProblem(bytes: Buffer): Denied | null {
   const statement = attempt(() => parseStatement(bytes));
   return statement instanceof Failure ? deniedBy(statement, 422) : null;
-}
-
-/** Where the statement goes: where these bytes are, else the first free place; 409 when there is none. */
-async function findVariant(write: Write, slot: Slot, bytes: Buffer): Promise<Variant | Denied> {
-  for (const variant of VARIANTS) {
-    const existing = await write.before.read(statementFile(slot, variant));
-    if (existing !== null && !existing.equals(bytes)) continue;
-    // Without its record an authenticator of another one is what a crash left: that place is not free.
-    const conflict = await otherBytes(write, filesAs(write, slot, variant));
-    if (conflict === null) return variant;
-    if (existing !== null) return conflict;
-  }
-  const text = `builder ${slot} has sent ${VARIANTS.length} different statements already`;
-  return denied(409, 'variants-full', text);
-}
-
-/** The write's files under the names of a variant: authenticators first, whoever sees the record finds them. */
-function filesAs({ files }: Write, slot: Slot, variant: Variant): [string, Buffer][] {
-  const names = [statementEnvelopeFile, statementSignatureFile, statementFile];
-  return names.flatMap((name): [string, Buffer][] => {
-    const bytes = files.get(name(slot));
-    return bytes === undefined ? [] : [[name(slot, variant), bytes]];
-  });
 }
