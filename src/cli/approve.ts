@@ -3,13 +3,15 @@ import { now } from '../host/clock.ts';
 import { Failure, refused } from '../failure.ts';
 import { prepareApproval } from '../operator/approve.ts';
 import type { ApprovalSummary, PreparedApproval } from '../operator/approve.ts';
+import { changesSinceLast } from '../operator/changes.ts';
+import type { Changes } from '../operator/changes.ts';
+import { keyFact } from '../openpgp/key-fact.ts';
 import { requireNoTickets, submitApproval } from '../operator/submit.ts';
 import { versionTaken } from '../operator/version-taken.ts';
 import { logSize, waitForLog } from '../operator/wait.ts';
-import { formatDuration, parseDuration } from '../policy/duration.ts';
+import { parseDuration } from '../policy/duration.ts';
 import type { Project } from '../policy/project.ts';
 import type { Approval } from '../records/approval.ts';
-import { timestampDate } from '../records/names.ts';
 import { locationUrl } from '../tree/location.ts';
 import type { Depot } from '../tree/tree.ts';
 import { parseCount, parseSize } from './values.ts';
@@ -18,9 +20,9 @@ import { depotLocation, loadProject, makeDepot, openDepot, rulesOf } from './con
 import { EXIT } from './exit-status.ts';
 import { stopSignal } from './listen.ts';
 import { requireAnswer } from './question.ts';
-import { keyRows, sourceRow } from './rows.ts';
+import { approvalRows, changeRows } from './approval-rows.ts';
 import type { Terminal } from './terminal.ts';
-import { alignColumns, bold, formatSize, plural } from './text.ts';
+import { alignColumns, bold, spaced } from './text.ts';
 
 const optional = <T>(
   text: string | undefined,
@@ -33,11 +35,11 @@ export { approve as command };
 const approve = command({
   name: 'approve',
   synopsis: 'VERSION --tickets DIR [flags]',
-  about: `Allows one build of VERSION: makes the build's own key, signs an approval that names it with your key
-(gpg asks as usual), sends it to the depot and writes the ticket that the builder needs to DIR/b1.ticket.
-The ticket is secret: hand it to the builder and to nobody else.`,
+  about: `Allows one build of VERSION: makes a key or a nonce for each of its builders, signs an approval that names
+them with your key (gpg asks as usual), sends it to the depot and writes the ticket that each builder needs to
+DIR/b1.ticket, DIR/b2.ticket and so on. A ticket is secret: hand it to its builder and to nobody else.`,
   flags: {
-    tickets: { value: 'DIR', help: 'where the ticket is written, mode 0600' },
+    tickets: { value: 'DIR', help: 'where the tickets are written, mode 0600' },
     source: { value: 'URI@COMMIT', help: 'what is built; else origin and HEAD of the checkout here' },
     artifact: {
       value: 'PATTERN',
@@ -47,9 +49,13 @@ The ticket is secret: hand it to the builder and to nobody else.`,
     'max-count': { value: 'N', help: 'artifacts at most' },
     'max-size': { value: 'BYTES', help: 'bytes of each artifact at most (64M, 2GiB)' },
     'max-total': { value: 'BYTES', help: 'bytes of all artifacts at most' },
-    builders: { value: 'N', help: 'how many builders build it; only 1 in this version' },
-    quorum: { value: 'K', help: 'how many of them must agree; only 1 in this version' },
-    scheme: { value: 'SCHEME', help: 'how the builder proves itself; only keypair in this version' },
+    builders: { value: 'N', help: 'how many builders build it, 1 to 16; 1' },
+    quorum: { value: 'K', help: 'how many of them must agree; all' },
+    scheme: {
+      value: 'SCHEME',
+      help: 'how builders prove themselves: keypair (a key in the ticket), mac (convinces the signer alone) or enrol (a key of their own); keypair',
+    },
+    'enrol-by': { value: 'TIME', help: 'how long builders may enrol; the signer signs nothing before; 10m' },
     mode: { value: 'MODE', help: 'how the signer gets the artifacts; only fetch in this version' },
     expires: {
       value: 'TIME',
@@ -57,7 +63,7 @@ The ticket is secret: hand it to the builder and to nobody else.`,
     },
     approver: { value: 'FPR', help: 'which key signs; else the one whose secret key is here' },
     expect: { value: 'DIGEST', help: 'refuse if the terms are not these' },
-    wait: { help: 'write the ticket only when the signer has logged the approval, for all to see' },
+    wait: { help: 'write the tickets only when the signer has logged the approval, for all to see' },
     yes: { help: 'do not ask' },
   },
   operands: { min: 1, max: 1 },
@@ -65,6 +71,8 @@ The ticket is secret: hand it to the builder and to nobody else.`,
     "countersign approve 1.4.0 --artifact 'app-*.tgz' --tickets ./tickets",
     'scp -p tickets/b1.ticket builder:',
     'ssh builder countersign attest --ticket b1.ticket app-1.4.0.tgz',
+    '# three builders, two of which must agree, each with a key of its own',
+    'countersign approve 1.4.0 --builders 3 --quorum 2 --scheme enrol --tickets ./tickets',
     '# the ticket only once the approval is in the log; a short time while trying',
     'countersign approve 1.4.1 --wait --expires 10m --tickets ./tickets',
   ],
@@ -83,6 +91,7 @@ The ticket is secret: hand it to the builder and to nobody else.`,
       builders: optional(flags.builders, '--builders', parseCount),
       quorum: optional(flags.quorum, '--quorum', parseCount),
       scheme: flags.scheme ?? null,
+      enrolBy: optional(flags['enrol-by'], '--enrol-by', parseDuration),
       mode: flags.mode ?? null,
       lifetime: optional(flags.expires, '--expires', parseDuration),
       approver: flags.approver ?? null,
@@ -96,7 +105,9 @@ The ticket is secret: hand it to the builder and to nobody else.`,
     try {
       requireAnswer(terminal, flags.yes);
       const taken = await takenWarning(project, depot, prepared.summary.approval);
-      showSummary(prepared.summary, flags.yes === true, terminal);
+      const { approval } = prepared.summary;
+      const changes = await changesSinceLast(project, depot, approval, now());
+      showSummary(project, { summary: prepared.summary, changes, yes: flags.yes === true }, terminal);
       for (const warning of prepared.summary.warnings) terminal.warn(warning);
       if (taken !== null) terminal.warn(taken);
       if (flags.yes !== true && !(await terminal.confirm('allow this build?')))
@@ -110,17 +121,27 @@ The ticket is secret: hand it to the builder and to nobody else.`,
       terminal.result(submitted.build);
       for (const [slot, path] of Object.entries(submitted.tickets))
         terminal.show(`ticket of ${slot}: `, bold(path));
-      terminal.hint(
-        taken === null
-          ? 'hand the ticket to the builder, there: countersign attest --ticket FILE PATH...'
-          : 'mind the warning above before the ticket goes to the builder: a build that the signer refuses is in vain',
-      );
+      sayWhoIsAwaited(project, approval, terminal);
+      terminal.hint(taken === null ? handOn(prepared.tickets.size) : MIND);
       return EXIT.done;
     } finally {
       depot.close();
     }
   },
 });
+
+const handOn = (tickets: number): string =>
+  tickets === 1
+    ? 'hand the ticket to the builder, there: countersign attest --ticket FILE PATH...'
+    : 'hand each ticket to its own builder, there: countersign attest --ticket FILE PATH...';
+const MIND =
+  'mind the warning above before a ticket goes to its builder: a build that the signer refuses is in vain';
+
+interface Shown {
+  readonly summary: ApprovalSummary;
+  readonly changes: Changes;
+  readonly yes: boolean;
+}
 
 /** What `--wait` does once the approval is sent; called before, as it looks how far the log is. */
 async function patience(
@@ -152,30 +173,31 @@ async function takenWarning(project: Project, depot: Depot, { version }: Approva
   }
 }
 
-function showSummary(summary: ApprovalSummary, yes: boolean, terminal: Terminal): void {
+function showSummary(project: Project, { summary, changes, yes }: Shown, terminal: Terminal): void {
   const show = yes ? terminal.say.bind(terminal) : terminal.show.bind(terminal);
   const { approval } = summary;
-  const { artifacts } = approval;
-  const more = summary.furtherApprovers;
+  const more = project.threshold - 1;
   show('about to allow a build of ', bold(`${approval.project} ${approval.version}`));
   const rows = [
-    ['build', approval.build],
-    sourceRow(approval.source),
-    ['artifacts', `named ${artifacts.patterns.join('  ')}`],
-    [
-      'limits',
-      `${plural(artifacts.maxCount, 'artifact')}, ${formatSize(artifacts.maxBytes)} each, ${formatSize(artifacts.maxTotalBytes)} in all`,
-    ],
-    ['builders', `${Object.keys(approval.builders).join(', ')}: ${summary.assurance}`],
-    ['time', `until ${approval.expires}, in ${lifetimeOf(approval)}`],
+    ...approvalRows(project, approval),
     ['depot', summary.depot],
-    ...keyRows('signs it', summary.releaseKey),
-    ...keyRows('you', summary.approver),
-    ['approvers', `${summary.threshold} needed${more > 0 ? `, ${more} more after you` : ''}`],
-    ['terms', summary.terms],
+    ['approvers', `${project.threshold} needed${more > 0 ? `, ${more} more after you` : ''}`],
+    ...changeRows(changes),
   ];
   for (const row of alignColumns(rows)) show('  ', ...row);
 }
 
-const lifetimeOf = ({ notBefore, expires }: Approval): string =>
-  formatDuration((timestampDate(expires).getTime() - timestampDate(notBefore).getTime()) / 1000);
+/** Whom the build waits for, with the line that each of them types. */
+function sayWhoIsAwaited(
+  { approvers, threshold }: Project,
+  { build, requester }: Approval,
+  terminal: Terminal,
+): void {
+  if (threshold === 1) return;
+  const others = approvers.map(keyFact).filter(({ fingerprint }) => fingerprint !== requester);
+  terminal.say(
+    `it waits for ${threshold - 1} of these to endorse it, each with countersign endorse ${build}`,
+  );
+  for (const row of alignColumns(others.map(({ fingerprint, userId }) => [spaced(fingerprint), userId])))
+    terminal.say('  ', ...row);
+}

@@ -1,25 +1,31 @@
 /**
- * `approve`, first half: makes a build's ephemeral key and the approval that names it. Protocol §2 (approval, ticket).
+ * `approve`, first half: makes the secrets of a build's builders and the approval that names them. Protocol §2 (approval, ticket).
  *
  * A person can look before the second half, `submitApproval`, has it signed.
  */
 import { randomBytes } from 'node:crypto';
 import { refused, usage } from '../failure.ts';
-import type { Failure } from '../failure.ts';
-import { makeEphemeral } from '../openpgp/ephemeral.ts';
 import { keyFact } from '../openpgp/key-fact.ts';
 import type { KeyFact } from '../openpgp/key-fact.ts';
 import { approvalProblems } from '../policy/approval-policy.ts';
-import { ephemeralCreation } from '../policy/builder-key.ts';
+import { formatDuration } from '../policy/duration.ts';
 import type { Project } from '../policy/project.ts';
-import { APPROVAL_TYPE, encodeApproval, parseApproval, terms } from '../records/approval.ts';
-import type { Approval, KeypairBuilder, Source } from '../records/approval.ts';
-import { isVersion, newBuildId, timestamp, timestampDate, toSlot } from '../records/names.ts';
-import type { BuildId, ProjectName, Sha256, Slot, Timestamp, Version } from '../records/names.ts';
+import {
+  APPROVAL_TYPE,
+  encodeApproval,
+  MAX_BUILDERS,
+  parseApproval,
+  SCHEMES,
+  terms,
+} from '../records/approval.ts';
+import type { Approval, Scheme, Source } from '../records/approval.ts';
+import { isVersion, newBuildId, timestamp, timestampDate } from '../records/names.ts';
+import type { Sha256, Slot, Timestamp, Version } from '../records/names.ts';
 import { isPattern } from '../records/pattern.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import type { Ticket } from '../records/ticket.ts';
 import { chooseApprover } from './approver.ts';
+import { makeBuilders } from './builders.ts';
 import { isChanged, parseSourceFlag, sourceOfCheckout } from './source.ts';
 
 /** What the command line says; null where it says nothing. */
@@ -35,6 +41,8 @@ export interface ApprovalRequest {
   readonly builders: number | null;
   readonly quorum: number | null;
   readonly scheme: string | null;
+  /** `--enrol-by`, seconds. */
+  readonly enrolBy: number | null;
   readonly mode: string | null;
   /** `--expires`, seconds. */
   readonly lifetime: number | null;
@@ -47,18 +55,13 @@ export interface ApprovalRequest {
   readonly now: Date;
 }
 
-/** What a person must see before saying yes. */
+/** What a person must see before saying yes, beside the project file. */
 export interface ApprovalSummary {
   readonly approval: Approval;
   /** Digest of the approval less ids, times and keys. */
   readonly terms: Sha256;
   readonly depot: string;
   readonly approver: KeyFact;
-  readonly releaseKey: KeyFact;
-  readonly threshold: number;
-  /** How many further approvers the project file asks for after this one. */
-  readonly furtherApprovers: number;
-  readonly assurance: 'single-builder';
   /** What may be other than the person thinks; a sentence each. */
   readonly warnings: readonly string[];
 }
@@ -72,13 +75,14 @@ export interface PreparedApproval {
 }
 
 const DEFAULT_LIFETIME = 4 * 3600;
+const DEFAULT_ENROL_BY = 600;
 
 /**
  * Builds the approval. Nothing is signed, written or sent.
- * Throws usage (wrong or not yet supported options, no approver key here), refused (`--expect`, policy).
+ * Throws usage (wrong or not yet supported options, no approver key here, nobody to seal a nonce to), refused (`--expect`, policy).
  */
 export async function prepareApproval(project: Project, request: ApprovalRequest): Promise<PreparedApproval> {
-  const version = checkRequest(request);
+  const { version, scheme, builders: count, quorum, enrolBy, lifetime } = checkRequest(project, request);
   const { depot } = request;
   const approver = await chooseApprover(project, request.approver);
   const source =
@@ -86,10 +90,17 @@ export async function prepareApproval(project: Project, request: ApprovalRequest
 
   const { policy } = project;
   const notBefore = timestamp(request.now);
-  const lifetime = request.lifetime ?? Math.min(DEFAULT_LIFETIME, policy.maxLifetime);
+  const after = (seconds: number): Timestamp =>
+    timestamp(new Date(timestampDate(notBefore).getTime() + seconds * 1000));
   const build = newBuildId(request.now, randomBytes(10));
-  const slot = toSlot('b1', 'slot');
-  const key = makeKey(project.name, version, build, slot, notBefore);
+  const builders = await makeBuilders(project, {
+    version,
+    build,
+    count,
+    scheme,
+    notBefore,
+    enrolBy: after(enrolBy),
+  });
   const approval: Approval = {
     type: APPROVAL_TYPE,
     signer: project.log.origin,
@@ -103,69 +114,68 @@ export async function prepareApproval(project: Project, request: ApprovalRequest
       maxBytes: request.maxBytes ?? policy.maxBytes,
       maxTotalBytes: request.maxTotalBytes ?? policy.maxTotalBytes,
     },
-    builders: { [slot]: key.builder },
-    quorum: 1,
+    builders: Object.fromEntries([...builders].map(([slot, { builder }]) => [slot, builder])),
+    quorum,
     mode: 'fetch',
     releaseKey: project.release.certificate.primary.fingerprint,
     notBefore,
-    expires: timestamp(new Date(timestampDate(notBefore).getTime() + lifetime * 1000)),
+    expires: after(lifetime),
     requester: approver.primary.fingerprint,
   };
   const bytes = encodeApproval(approval);
   checkApproval(project, parseApproval(bytes), request);
 
-  const ticket: Ticket = {
-    build,
-    slot,
-    project: project.name,
-    version,
-    depot,
-    insecureHttp: project.insecureHttp,
-    log: { origin: project.log.origin, key: project.log.key.text },
-    secret: { scheme: 'keypair', secretKey: key.secretKey },
-    uploadToken: key.uploadToken,
-    source,
-    artifacts: approval.artifacts,
-    notBefore,
-    expires: approval.expires,
-    approval: sha256Hex(bytes),
-  };
+  const tickets = new Map<Slot, Ticket>();
+  for (const [slot, { secret, uploadToken }] of builders)
+    tickets.set(slot, {
+      build,
+      slot,
+      project: project.name,
+      version,
+      depot,
+      insecureHttp: project.insecureHttp,
+      log: { origin: project.log.origin, key: project.log.key.text },
+      secret,
+      uploadToken,
+      source,
+      artifacts: approval.artifacts,
+      notBefore,
+      expires: approval.expires,
+      approval: sha256Hex(bytes),
+    });
   const summary: ApprovalSummary = {
     approval,
     terms: terms(approval),
     depot,
     approver: keyFact(approver),
-    releaseKey: keyFact(project.release.certificate),
-    threshold: project.threshold,
-    furtherApprovers: project.threshold - 1,
-    assurance: 'single-builder',
-    warnings: await warningsOf(project, request, source),
+    warnings: await warningsOf(request, source),
   };
-  return { summary, bytes, tickets: new Map([[slot, ticket]]) };
+  return { summary, bytes, tickets };
 }
 
 async function warningsOf(
-  { threshold }: Project,
   { source: named, directory }: ApprovalRequest,
   source: Source | null,
 ): Promise<string[]> {
-  const warnings: string[] = [];
-  if (named === null && source !== null && (await isChanged(directory)))
-    warnings.push('the checkout here has changes that are not in the commit named as source');
-  if (threshold > 1)
-    warnings.push(
-      `the project asks for ${threshold} approvers, and this version has no countersign endorse: the build will wait until it expires`,
-    );
-  return warnings;
+  if (named !== null || source === null || !(await isChanged(directory))) return [];
+  return ['the checkout here has changes that are not in the commit named as source'];
 }
 
-/** What this version can do, and what a name must look like. Returns the version. */
-function checkRequest(request: ApprovalRequest): Version {
-  const { version, builders, quorum, scheme, mode, patterns } = request;
-  if (builders !== null && builders !== 1) throw notYet(`--builders ${builders}`, '--builders 1');
-  if (quorum !== null && quorum !== 1) throw notYet(`--quorum ${quorum}`, '--quorum 1');
-  if (scheme !== null && scheme !== 'keypair') throw notYet(`--scheme ${scheme}`, '--scheme keypair');
-  if (mode !== null && mode !== 'fetch') throw notYet(`--mode ${mode}`, '--mode fetch');
+interface Checked {
+  readonly version: Version;
+  readonly scheme: Scheme;
+  readonly builders: number;
+  readonly quorum: number;
+  /** Seconds from `notBefore` on, as `lifetime`. */
+  readonly enrolBy: number;
+  readonly lifetime: number;
+}
+
+/** What this version can do, what a name must look like, and numbers that go together. */
+function checkRequest({ policy }: Project, request: ApprovalRequest): Checked {
+  const { version, mode, patterns } = request;
+  if (mode !== null && mode !== 'fetch')
+    throw usage('not-yet', `--mode ${mode} is not supported yet`, 'this version does --mode fetch');
   const bad = patterns?.find((pattern) => !isPattern(pattern));
   if (bad !== undefined)
     throw usage(
@@ -179,11 +189,36 @@ function checkRequest(request: ApprovalRequest): Version {
       `'${version}' is no version`,
       '1 to 64 of A-Z a-z 0-9 . + ~ _ -, first a letter or digit',
     );
-  return version;
+  const wanted = request.scheme ?? 'keypair';
+  const scheme = SCHEMES.find((each) => each === wanted);
+  if (scheme === undefined)
+    throw usage('scheme-unknown', `'${wanted}' is no scheme`, `one of ${SCHEMES.join(', ')}`);
+  const builders = request.builders ?? 1;
+  if (builders > MAX_BUILDERS)
+    throw usage('wrong-usage', `--builders ${builders}: a build has 1 to ${MAX_BUILDERS} builders`);
+  const quorum = request.quorum ?? builders;
+  if (quorum > builders)
+    throw usage(
+      'wrong-usage',
+      `--quorum ${quorum}: there are ${builders} builders to agree`,
+      `--builders ${quorum} or more, or a lower --quorum`,
+    );
+  const lifetime = request.lifetime ?? Math.min(DEFAULT_LIFETIME, policy.maxLifetime);
+  return { version, scheme, builders, quorum, enrolBy: enrolTime(request, scheme, lifetime), lifetime };
 }
 
-const notYet = (asked: string, supported: string): Failure =>
-  usage('not-yet', `${asked} is not supported yet`, `this version does ${supported}`);
+/** Until when builders may enrol, in seconds. Throws usage where that is too late, or nobody enrols. */
+function enrolTime({ enrolBy }: ApprovalRequest, scheme: Scheme, lifetime: number): number {
+  if (enrolBy !== null && scheme !== 'enrol')
+    throw usage('wrong-usage', `--enrol-by says nothing to scheme ${scheme}`, 'add --scheme enrol');
+  const time = enrolBy ?? DEFAULT_ENROL_BY;
+  if (scheme !== 'enrol' || time < lifetime) return time;
+  throw usage(
+    'wrong-usage',
+    `builders may enrol for ${formatDuration(time)}, and the approval ends after ${formatDuration(lifetime)}`,
+    'a shorter --enrol-by, or a longer --expires',
+  );
+}
 
 /** What the project file or `--expect` does not allow: said before anybody signs. */
 function checkApproval(project: Project, approval: Approval, request: ApprovalRequest): void {
@@ -203,35 +238,4 @@ function checkApproval(project: Project, approval: Approval, request: ApprovalRe
       `the terms are ${agreed}, not those of --expect`,
       'nothing was signed or sent',
     );
-}
-
-interface BuilderKey {
-  readonly builder: KeypairBuilder;
-  readonly secretKey: string;
-  readonly uploadToken: string;
-}
-
-/** The slot's own key and token: public halves for the approval, secret ones for the ticket. */
-function makeKey(
-  project: ProjectName,
-  version: Version,
-  build: BuildId,
-  slot: Slot,
-  notBefore: Timestamp,
-): BuilderKey {
-  const userId = `${project} ${version} build ${build} slot ${slot}`;
-  const { certificate, secretKey } = makeEphemeral({ userId, created: ephemeralCreation(notBefore) });
-  const token = randomBytes(32);
-  const key: BuilderKey = {
-    builder: {
-      scheme: 'keypair',
-      uploadTokenSha256: sha256Hex(token),
-      certificate: certificate.toString('base64'),
-    },
-    secretKey: secretKey.toString('base64'),
-    uploadToken: token.toString('base64url'),
-  };
-  secretKey.fill(0);
-  token.fill(0);
-  return key;
 }

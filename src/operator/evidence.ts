@@ -8,15 +8,18 @@ import { verifyDetached } from '../openpgp/verify.ts';
 import type { SignatureVerdict } from '../openpgp/verify.ts';
 import { countApprovers } from '../policy/approval-verdict.ts';
 import { attempt } from '../policy/attempt.ts';
-import { slotsOf } from '../policy/builder-key.ts';
+import { builderOf, slotsOf } from '../policy/builder-key.ts';
 import type { Project } from '../policy/project.ts';
 import { verifyRefusal, verifyReleaseEntry } from '../policy/release-chain.ts';
+import { readRevocation } from '../policy/revocation-verdict.ts';
+import { slotCertificate } from '../policy/slot-key.ts';
 import type { Approval } from '../records/approval.ts';
 import { RECORD_MAX } from '../records/canonical.ts';
-import type { Fingerprint } from '../records/names.ts';
+import type { Fingerprint, Slot, Timestamp } from '../records/names.ts';
 import {
   approvalSignatureFile,
   buildPath,
+  enrolmentReceiptFile,
   logEntryFile,
   manifestFile,
   refusalFile,
@@ -24,13 +27,24 @@ import {
   releaseDir,
   releaseFile,
   releaseProofFile,
+  revocationFile,
+  revocationSignatureFile,
   signaturesListFile,
+  statementAuthenticatorFile,
   statementFile,
-  statementSignatureFile,
 } from '../records/paths.ts';
 import type { Refusal } from '../records/refusal.ts';
+import { sha256Hex } from '../records/sha256.ts';
 import { PROOF_MAX, unwitnessed } from '../tlog/proof.ts';
 import type { Depot } from '../tree/tree.ts';
+
+/** A revocation that counts: an approver's, of this build. */
+export interface CountedRevocation {
+  readonly approver: Fingerprint;
+  /** Foreign text. */
+  readonly reason: string;
+  readonly time: Timestamp;
+}
 
 export interface Evidence {
   /** Approvers whose signature over the approval verifies. */
@@ -38,6 +52,8 @@ export interface Evidence {
   /** Files that count for the state: those with a proof only if it holds. */
   readonly files: ReadonlySet<string>;
   readonly refusal: Refusal | null;
+  /** The oldest first. In force when the log has it, which is not asked here. */
+  readonly revocations: readonly CountedRevocation[];
   readonly published: boolean;
   /** Of the entry that ended the build. */
   readonly logIndex: number | null;
@@ -53,17 +69,22 @@ export async function gatherEvidence(
 ): Promise<Evidence> {
   const at = (name: string): string => buildPath(approval.build, name);
   const files = new Set<string>();
-  for (const slot of slotsOf(approval))
-    for (const name of [statementFile(slot), statementSignatureFile(slot)])
+  for (const slot of slotsOf(approval)) {
+    const { scheme } = builderOf(approval, slot);
+    for (const name of [statementFile(slot), statementAuthenticatorFile(scheme, slot)])
       if (await isThere(depot, at(name))) files.add(name);
+    if (scheme === 'enrol' && (await isEnrolled(project, depot, approval, slot)))
+      files.add(enrolmentReceiptFile(slot));
+  }
 
   const approvers = await approversOf(project, depot, approval, approvalBytes, now);
+  const revocations = await revocationsOf(project, depot, approval, approvalBytes, now);
   const release = await provenRelease(project, depot, approval);
   if (release !== null) {
     files.add(releaseProofFile).add(logEntryFile);
     for (const name of [releaseFile, manifestFile, signaturesListFile])
       if (await isThere(depot, at(name))) files.add(name);
-    return { approvers, files, refusal: null, ...release };
+    return { approvers, files, refusal: null, revocations, ...release };
   }
   const refusal = await provenRefusal(project, depot, approval);
   if (refusal !== null) files.add(refusalFile).add(refusalProofFile);
@@ -71,12 +92,14 @@ export async function gatherEvidence(
     approvers,
     files,
     refusal: refusal?.refusal ?? null,
+    revocations,
     published: false,
     logIndex: refusal?.logIndex ?? null,
   };
 }
 
-async function approversOf(
+/** Approvers of the project file whose signature over the approval's bytes verifies. Throws unable. */
+export async function approversOf(
   project: Project,
   depot: Depot,
   { build }: Approval,
@@ -93,6 +116,41 @@ async function approversOf(
     if (signature !== null) verdicts.set(fingerprint, verifyDetached(signature, bytes, certificate, now));
   }
   return countApprovers(project, verdicts);
+}
+
+/** The revocations of this approval that count. Throws unable. */
+async function revocationsOf(
+  project: Project,
+  depot: Depot,
+  { build }: Approval,
+  approvalBytes: Buffer,
+  now: Date,
+): Promise<CountedRevocation[]> {
+  const revocable = { build, approval: sha256Hex(approvalBytes) };
+  const counted: CountedRevocation[] = [];
+  for (const certificate of project.approvers) {
+    const approver = certificate.primary.fingerprint;
+    const bytes = await depot.read(buildPath(build, revocationFile(approver)), RECORD_MAX);
+    const signature =
+      bytes && (await depot.read(buildPath(build, revocationSignatureFile(approver)), MAX_SIGNATURE_BYTES));
+    if (bytes === null || signature === null) continue;
+    const verdict = verifyDetached(signature, bytes, certificate, now);
+    const read = readRevocation(project, revocable, { approver, bytes, signature: verdict });
+    if (typeof read !== 'string') counted.push({ approver, reason: read.reason, time: read.time });
+  }
+  return counted.sort((a, b) => (a.time < b.time ? -1 : 1));
+}
+
+/** Whether the log's receipt names a key that the slot has introduced. Throws unable. */
+async function isEnrolled(project: Project, depot: Depot, approval: Approval, slot: Slot): Promise<boolean> {
+  const read = (name: string): Promise<Buffer | null> =>
+    depot.read(buildPath(approval.build, name), Math.max(RECORD_MAX, PROOF_MAX));
+  try {
+    return (await slotCertificate(approval, slot, { read }, unwitnessed(project.log))) !== null;
+  } catch (error) {
+    if (!(error instanceof Failure) || error.kind !== 'refused') throw error;
+    return false;
+  }
 }
 
 /** The release that the log proves for this build, and whether it is visible; null if there is none. */

@@ -1,13 +1,13 @@
 /**
  * `approve`, second half: has an approver's key sign the approval through gpg, submits it, and hands out the tickets.
  */
-import { Failure, unable } from '../failure.ts';
 import type { Project } from '../policy/project.ts';
 import type { BuildId, Sha256, Timestamp } from '../records/names.ts';
-import { approvalFile, approvalSignatureFile, buildPath } from '../records/paths.ts';
+import { approvalFile, approvalSignatureFile } from '../records/paths.ts';
 import type { Depot } from '../tree/tree.ts';
 import type { PreparedApproval } from './approve.ts';
 import { signAsApprover } from './approver.ts';
+import { sendRecords } from './send.ts';
 import { removeTickets, requireFree, writeTickets } from './tickets.ts';
 
 export interface SubmittedApproval {
@@ -44,7 +44,15 @@ export async function submitApproval(
   const { build, requester, expires } = summary.approval;
   const signature = await signAsApprover(project, requester, bytes);
   const send = (): Promise<void> =>
-    submit(depot, build, bytes, [approvalSignatureFile(requester), signature]);
+    sendRecords(
+      depot,
+      build,
+      new Map([
+        [approvalFile, bytes],
+        [approvalSignatureFile(requester), signature],
+      ]),
+      'approval-not-shown',
+    );
   if (wait !== undefined) {
     await send();
     await wait();
@@ -59,44 +67,4 @@ export async function submitApproval(
     throw error;
   }
   return { build, terms: summary.terms, expires, tickets };
-}
-
-/**
- * The answer may be lost and not the approval: without its ticket it would block the version until it expires. Or it
- * says yes and comes from something that is no depot. So what counts is what the depot shows.
- */
-async function submit(
-  depot: Depot,
-  build: BuildId,
-  bytes: Buffer,
-  signature: readonly [string, Buffer],
-): Promise<void> {
-  const failure = await failureOf(depot.submit(build, new Map([[approvalFile, bytes], signature])));
-  const shown = await shows(depot, buildPath(build, approvalFile), bytes);
-  if (shown ?? failure === null) return;
-  throw (
-    failure ??
-    unable('approval-not-shown', 'the depot does not show the approval that it took', 'is this the depot?')
-  );
-}
-
-/** What the work failed with; null if it did not. */
-async function failureOf(work: Promise<unknown>): Promise<Failure | null> {
-  try {
-    await work;
-    return null;
-  } catch (error) {
-    if (error instanceof Failure) return error;
-    throw error;
-  }
-}
-
-/** Whether it has these bytes there; null where the depot can't be reached. */
-async function shows(depot: Depot, path: string, bytes: Buffer): Promise<boolean | null> {
-  try {
-    return (await depot.read(path, bytes.length))?.equals(bytes) ?? false;
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    return error.code === 'network' ? null : false;
-  }
 }

@@ -91,7 +91,11 @@ export async function initProject(options: InitOptions): Promise<NewProject> {
     project: parseProject(toml, readKey),
     file,
     state,
-    warnings: [...(await keyWarnings(certificates.release)), ...factWarnings(options)],
+    warnings: [
+      ...(await keyWarnings(certificates.release)),
+      ...(await encryptionWarnings(certificates.encryption)),
+      ...factWarnings(options),
+    ],
   };
 }
 
@@ -120,15 +124,9 @@ function checkFacts(check: () => void): void {
   }
 }
 
-function factWarnings({ depot, threshold }: InitOptions): string[] {
-  return [
-    ...(depot === null
-      ? ['no depot is written down: give every command --depot, or add it to countersign.toml']
-      : []),
-    ...(threshold > 1
-      ? [`this version has no endorse yet: with threshold ${threshold} every build waits for ever`]
-      : []),
-  ];
+function factWarnings({ depot }: InitOptions): string[] {
+  if (depot !== null) return [];
+  return ['no depot is written down: give every command --depot, or add it to countersign.toml'];
 }
 
 async function refuseExisting(path: string, hint: string): Promise<void> {
@@ -160,7 +158,7 @@ async function loadCertificates(options: InitOptions): Promise<ProjectCertificat
   }
   const encryption =
     options.signerKey === null ? null : await loadCertificate(options.signerKey, 'signer key');
-  if (encryption !== null) await checkCanEncrypt(encryption, 'signer key');
+  if (encryption !== null) checkCanEncrypt(encryption, options.now);
   const files = new Map([
     [RELEASE_FILE, release],
     ...approvers.map((approver) => [approverFile(approver), approver] as const),
@@ -199,5 +197,18 @@ async function keyWarnings(release: Certificate): Promise<string[]> {
   return [
     `release key ${fingerprint} can certify, and its primary secret is on this host: ` +
       'give the host a subkey that can only sign, and keep the primary offline',
+  ];
+}
+
+/** Whether the signer, here, will be able to open what is sealed to it. */
+async function encryptionWarnings(encryption: Certificate | null): Promise<string[]> {
+  if (encryption === null) return [];
+  const { fingerprint } = encryption.primary;
+  const here = (await secretKeys(fingerprint)).some(
+    ({ capabilities, secretElsewhere }) => capabilities.includes('e') && !secretElsewhere,
+  );
+  if (here) return [];
+  return [
+    `no secret half of signer key ${fingerprint} that decrypts is here: sign needs it for schemes mac and enrol`,
   ];
 }

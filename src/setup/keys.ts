@@ -11,6 +11,7 @@ import type { Certificate } from '../openpgp/certificate.ts';
 import { parseColons } from '../openpgp/colons.ts';
 import type { ListedKey } from '../openpgp/colons.ts';
 import { exportCertificate } from '../openpgp/gpg.ts';
+import { encryptionProblem } from '../openpgp/sealed.ts';
 
 /** Armor makes a certificate a third longer. */
 const MAX_KEY_FILE = 2 * MAX_CERTIFICATE_BYTES;
@@ -65,14 +66,15 @@ export async function checkCanSign(certificate: Certificate, role: string, now: 
   throw usage('key-unusable', `${role} ${fingerprint}: gpg would not sign with it`, 'see gpg --list-keys');
 }
 
-/** Checks that a certificate has a key that can be encrypted to. Throws usage `key-unusable`. */
-export async function checkCanEncrypt(certificate: Certificate, role: string): Promise<void> {
-  const keys = await showKeys(certificate);
-  if (keys.some((key) => key.capabilities.includes('e'))) return;
+/** Checks that nonces can be sealed to the certificate now. Throws usage `key-unusable`, which says why. */
+export function checkCanEncrypt(certificate: Certificate, now: Date): void {
+  const problem = encryptionProblem(certificate, now);
+  if (problem === null) return;
+  const { fingerprint } = certificate.primary;
   throw usage(
     'key-unusable',
-    `${role} ${certificate.primary.fingerprint} has no encryption key`,
-    'use another key',
+    `signer key ${fingerprint}: ${problem}`,
+    `give it a subkey that encrypts: gpg --quick-add-key ${fingerprint} cv25519 encr 2y; or name another key`,
   );
 }
 

@@ -56,6 +56,7 @@ const request = (more: Partial<ApprovalRequest> = {}): ApprovalRequest => ({
   builders: null,
   quorum: null,
   scheme: null,
+  enrolBy: null,
   mode: null,
   lifetime: null,
   approver: null,
@@ -74,10 +75,6 @@ describe('approve', () => {
     expect(summary).toMatchObject({
       depot: 'https://depot.example.org',
       approver: { userId: 'Ada <ada@example.org>' },
-      releaseKey: { userId: 'Releases <release@example.org>' },
-      threshold: 1,
-      furtherApprovers: 0,
-      assurance: 'single-builder',
       approval: { version: '1.4.0', signer: project.log.origin, source: null, quorum: 1, mode: 'fetch' },
     });
     const { artifacts, notBefore, expires } = summary.approval;
@@ -224,13 +221,6 @@ describe('the approver', () => {
     const chosen = await prepareApproval(both, request({ approver: bob.primary.fingerprint }));
     expect(chosen.summary).toMatchObject({ approver: { userId: 'Bob <bob@example.org>' } });
   });
-
-  test('under threshold 2 a further one is needed', async () => {
-    const two = { ...project, threshold: 2, approvers: [...project.approvers, ...scene.approvers] };
-    const { summary } = await prepareApproval(two, request());
-    expect(summary.furtherApprovers).toBe(1);
-    expect(summary.warnings).toEqual([expect.stringContaining('no countersign endorse')]);
-  });
 });
 
 describe('--expect', () => {
@@ -255,10 +245,13 @@ describe('what can not be approved is said before anybody signs', () => {
   test.each<[string, Partial<ApprovalRequest>, string, string]>([
     ['a version that is none', { version: '../1' }, 'usage', 'version-malformed'],
     ['a pattern that is none', { patterns: ['[a-z]'] }, 'usage', 'pattern-malformed'],
-    ['two builders', { builders: 2 }, 'usage', 'not-yet'],
-    ['another scheme', { scheme: 'mac' }, 'usage', 'not-yet'],
+    ['seventeen builders', { builders: 17 }, 'usage', 'wrong-usage'],
+    ['a scheme that is none', { scheme: 'hmac' }, 'usage', 'scheme-unknown'],
     ['digest mode', { mode: 'digest' }, 'usage', 'not-yet'],
-    ['a quorum', { quorum: 2 }, 'usage', 'not-yet'],
+    ['more that agree than build', { builders: 2, quorum: 3 }, 'usage', 'wrong-usage'],
+    ['a time to enrol where nobody does', { enrolBy: 60 }, 'usage', 'wrong-usage'],
+    ['enrolling until the end', { scheme: 'enrol', enrolBy: 600, lifetime: 600 }, 'usage', 'wrong-usage'],
+    ['a nonce that nobody could open', { scheme: 'mac' }, 'usage', 'no-encryption-key'],
     ['more than the policy has', { maxBytes: 2 ** 40 }, 'refused', 'policy-limits'],
     ['longer than the policy has', { lifetime: 86_401 }, 'refused', 'policy-lifetime'],
     [

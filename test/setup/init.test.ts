@@ -182,6 +182,55 @@ describe('init refuses, and writes nothing,', () => {
   });
 });
 
+describe('--signer-key', () => {
+  const keys = (...more: string[]): string[] => named('--release-key', release, '--approver', ada, ...more);
+
+  test('its certificate is written, and named where sealed nonces go to', async () => {
+    const sealed = home.generate({ userId: 'H <h@example.org>', usage: 'cert' });
+    home.addSubkey(sealed, 'cv25519', 'encr');
+    const made = await init(keys('--signer-key', sealed));
+    expect(made.code, made.stderr).toBe(0);
+    expect(readFileSync(join(made.directory, 'keys', 'signer.pgp')).equals(home.export(sealed))).toBe(true);
+    const toml = readFileSync(join(made.directory, 'countersign.toml'), 'utf8');
+    expect(toml).toMatch(/^encryption-certificate = "keys\/signer.pgp"$/m);
+    expect(made.stderr).not.toContain('decrypts');
+
+    // a file, and its secret half is elsewhere
+    const elsewhere = new GnupgHome();
+    try {
+      const away = elsewhere.generate({ userId: 'Away <w@example.org>', usage: 'cert' });
+      elsewhere.addSubkey(away, 'rsa3072', 'encr');
+      const { json } = await init(keys('--signer-key', file('away.pgp', elsewhere.export(away))));
+      expect(json[0]?.['warnings']).toContainEqual(
+        expect.stringContaining(`no secret half of signer key ${away} that decrypts is here`),
+      );
+    } finally {
+      elsewhere.close();
+    }
+  });
+
+  test('may be the release certificate, which then has a subkey for it', async () => {
+    const other = home.generate({ userId: 'Both <b@example.org>', usage: 'cert' });
+    home.addSubkey(other, 'ed25519', 'sign');
+    home.addSubkey(other, 'cv25519', 'encr');
+    const made = await init(named('--release-key', other, '--approver', ada, '--signer-key', other));
+    expect(made.code, made.stderr).toBe(0);
+  });
+
+  test('without a key that encrypts: what to do about it', async () => {
+    const ran = await init(keys('--signer-key', release));
+    expect(ran).toMatchObject({
+      code: 2,
+      error: {
+        code: 'key-unusable',
+        message: expect.stringContaining('no subkey for encryption'),
+        hint: expect.stringContaining(`gpg --quick-add-key ${release} cv25519 encr`),
+      },
+    });
+    expect(existsSync(ran.directory)).toBe(false);
+  });
+});
+
 test('on a terminal init asks for what is missing', async () => {
   const directory = join(cwd, 'asked');
   const { code, screen } = await atTerminal(
@@ -210,13 +259,11 @@ test('on a terminal a key that is not there is said at once', async () => {
   expect(screen).toContain('neither a fingerprint');
 });
 
-test('what will not work is said: no depot, a threshold that nobody can reach or that needs endorse', async () => {
+test('what will not work is said: no depot, a threshold that nobody can reach', async () => {
   const keys = ['--release-key', release, '--approver', ada, '--approver', grace];
   const { json, stderr, code } = await init(named(...keys, '--threshold', '2'));
   expect(code, stderr).toBe(0);
-  expect(json[0]?.['warnings']).toEqual(
-    expect.arrayContaining([expect.stringContaining('no depot'), expect.stringContaining('no endorse yet')]),
-  );
+  expect(json[0]?.['warnings']).toEqual([expect.any(String), expect.stringContaining('no depot')]);
   const three = await init(named(...keys, '--threshold', '3'));
   expect(three).toMatchObject({ code: 2, error: { code: 'threshold' } });
   const url = await init(named(...keys, '--depot', 'https://ada:secret@depot.example.org'));
