@@ -1,6 +1,6 @@
 /**
- * `attest`, the whole of the builder's work: run the build if asked, hash what it made, sign one statement
- * that seals it, send it, forget the key. Protocol §1 and §2 (statement).
+ * `attest`, the whole of the builder's work: enrol a key where the scheme says so, run the build if asked, hash what it
+ * made, sign one statement that seals it, send it, forget the secret. Protocol §1 and §2 (statement, enrolment).
  */
 import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -16,16 +16,18 @@ import type { Ticket } from '../records/ticket.ts';
 import { parseVerifierKey } from '../tlog/note.ts';
 import { unwitnessed } from '../tlog/proof.ts';
 import type { Depot } from '../tree/tree.ts';
+import { dropKey, ownKey, withOwnKey } from './enrolment.ts';
 import { hashAll } from './hash.ts';
 import { dropPending, readPending, savePending } from './pending.ts';
 import { requireOutOfReach } from './reach.ts';
+import { introduce } from './receipt.ts';
 import { findUser, interruptible, runCommand } from './run-command.ts';
 import type { User } from './run-command.ts';
 import { seal } from './seal.ts';
 import type { Sealed } from './seal.ts';
 import type { AttestEvent, AttestResult, Report } from './events.ts';
 import { findTicket } from './ticket-source.ts';
-import type { TicketSource } from './ticket-source.ts';
+import type { TicketFile, TicketSource } from './ticket-source.ts';
 import { compareWithSigned } from './repeat.ts';
 import { send, sentBefore, sentResult } from './send.ts';
 import { findArtifacts } from './walk.ts';
@@ -42,6 +44,8 @@ export interface AttestOptions {
   readonly run: string | null;
   /** `--run-as`: the user it runs as. */
   readonly runAs: string | null;
+  /** `--timeout`, in milliseconds: how long a builder that enrols waits for the log's receipt. */
+  readonly timeout: number;
   /** Where `COUNTERSIGN_TICKET`, `CREDENTIALS_DIRECTORY`, `STATE_DIRECTORY` and the like are looked up. */
   readonly environment: Readonly<NodeJS.ProcessEnv>;
   readonly stdin: Readable;
@@ -88,7 +92,7 @@ export async function attest(options: AttestOptions, report: Report): Promise<At
   const { depot: url, insecureHttp } = ticket;
   const depot = await options.connect({ url, insecureHttp, token, rules: rulesOf(ticket) });
   try {
-    const pending = await readPending(source.pending, ticket);
+    const pending = await readPending(source.pending, await withOwnKey(source));
     if (pending.kind === 'sent') {
       const statement = await sentBefore(depot, ticket, pending.statement);
       const [gone, ...more] = await compareWithSigned(options, source, statement, report);
@@ -100,8 +104,9 @@ export async function attest(options: AttestOptions, report: Report): Promise<At
     }
     const resumed = pending.kind === 'ready';
     const sealed = resumed ? pending.sealed : await buildAndSeal(options, source, user, depot, report);
-    // also after a crash between the two: the private half has signed, so it goes
+    // also after a crash between the two: the secret has done its act, so it goes
     await source.file?.blank(source.pending);
+    if (ticket.secret.scheme === 'enrol') await dropKey(source);
     if (resumed) {
       const { finishedOn } = sealed.statement;
       report({ kind: 'resuming', statement: sha256Hex(sealed.bytes), signedOn: finishedOn });
@@ -114,7 +119,7 @@ export async function attest(options: AttestOptions, report: Report): Promise<At
   }
 }
 
-/** From the files to the pending statement. Until that is on disk the ticket stays good, also if the build fails. */
+/** From the files to the pending statement. Until that is on disk the secret stays good, also if the build fails. */
 async function buildAndSeal(
   options: AttestOptions,
   source: TicketSource,
@@ -123,38 +128,80 @@ async function buildAndSeal(
   report: Report,
 ): Promise<Sealed> {
   const { ticket } = source;
-  const startedOn = options.now();
-  checkTime(ticket, startedOn);
-  if (ticket.secret.scheme !== 'keypair' || ticket.secret.secretKey === null)
-    throw refused(
-      'ticket-used',
-      `the ticket for ${ticket.build} has signed already, and its statement is not in ${source.pending}`,
-      'ask for a new approval',
-    );
+  checkTime(ticket, options.now());
+  if (ticket.secret.scheme !== 'enrol') requireSecret(source, ticket);
   await checkApproval(depot, ticket, report);
+  const enrolled = await enrol(options, source, depot, report);
+  const startedOn = options.now();
 
   const work = async (signal: AbortSignal): Promise<Sealed> => {
     try {
-      await runBuild(options, source, user, signal, report);
+      await runBuild(options, source, enrolled, user, signal, report);
       const subjects = await hashFound(options, source, signal, report);
       const now = options.now();
       checkTime(ticket, now);
-      const sealed = seal(ticket, { subjects, command: options.run, startedOn }, now);
+      const sealed = seal(enrolled?.ticket ?? ticket, { subjects, command: options.run, startedOn }, now);
       await savePending(source.pending, sealed);
-      await requireUnused(source);
-      report({ kind: 'signed', statement: sha256Hex(sealed.bytes), artifacts: subjects.length });
+      await requireUnused(source, enrolled);
+      const { scheme } = ticket.secret;
+      report({ kind: 'signed', statement: sha256Hex(sealed.bytes), artifacts: subjects.length, scheme });
       return sealed;
     } catch (error) {
       await source.file?.restore();
+      await enrolled?.restore();
       throw error;
     }
   };
   return options.run === null ? work(new AbortController().signal) : interruptible(work);
 }
 
+function requireSecret({ pending }: TicketSource, { build, secret }: Ticket): void {
+  if ((secret.scheme === 'keypair' ? secret.secretKey : secret.nonce) !== null) return;
+  throw refused(
+    'ticket-used',
+    `the ticket for ${build} has signed already, and its statement is not in ${pending}`,
+    'ask for a new approval',
+  );
+}
+
+/** The key of a builder that enrols, once the signer has taken it; null for builders of other schemes. */
+async function enrol(
+  { now, timeout }: AttestOptions,
+  source: TicketSource,
+  depot: Depot,
+  report: Report,
+): Promise<TicketFile | null> {
+  const { ticket, enrolment: directory } = source;
+  const { secret } = ticket;
+  if (secret.scheme !== 'enrol') return null;
+  const enrolled = await ownKey(source, now());
+  // also after a crash between the two: the nonce has introduced a key, so it goes
+  await source.file?.blank(directory);
+  report({ kind: 'enrolling', key: enrolled.fingerprint, directory });
+  await introduce(
+    {
+      depot,
+      ticket,
+      enrolled,
+      log: rulesOf(ticket).log,
+      enrolBy: secret.enrolBy,
+      stop: AbortSignal.timeout(timeout),
+      now,
+      checkTime: () => checkTime(ticket, now()),
+    },
+    report,
+  );
+  report({ kind: 'enrolled', key: enrolled.fingerprint });
+  return enrolled.key;
+}
+
 /** Of two runs with one ticket at once, what one has signed leaves. Throws refused `ticket-used` in the other. */
-async function requireUnused({ file, pending, ticket }: TicketSource): Promise<void> {
-  if (file === null || (await file.isUnused())) return;
+async function requireUnused(
+  { file, pending, ticket }: TicketSource,
+  enrolled: TicketFile | null,
+): Promise<void> {
+  const holder = enrolled ?? file;
+  if (holder === null || (await holder.isUnused())) return;
   await dropPending(pending, null);
   throw refused(
     'ticket-used',
@@ -176,6 +223,7 @@ function rulesOf({ project, approval, log }: Ticket): TicketRules {
 async function runBuild(
   { run, environment }: AttestOptions,
   source: TicketSource,
+  enrolled: TicketFile | null,
   user: User | null,
   signal: AbortSignal,
   report: Report,
@@ -188,6 +236,7 @@ async function runBuild(
   }
   report({ kind: 'running', command: run });
   await source.file?.withdraw(user);
+  await enrolled?.withdraw(user);
   await runCommand(run, user, environment, signal);
 }
 
@@ -198,7 +247,7 @@ async function hashFound(
   report: Report,
 ): Promise<Subject[]> {
   const found = await findArtifacts(options, source.ticket.artifacts);
-  const own = found.find(({ path }) => path === source.file?.path);
+  const own = found.find(({ path }) => path === source.file?.path || path.startsWith(`${source.enrolment}/`));
   if (own !== undefined)
     throw refused(
       'artifacts-refused',

@@ -1,5 +1,6 @@
 /** What `attest` tells as it goes, and what it returns: the whole of what a person sees of it. */
-import type { ArtifactName, BuildId, Sha256, Slot } from '../records/names.ts';
+import type { Scheme } from '../records/approval.ts';
+import type { ArtifactName, BuildId, Fingerprint, Sha256, Slot, Timestamp } from '../records/names.ts';
 
 export type AttestEvent =
   | {
@@ -10,11 +11,22 @@ export type AttestEvent =
       readonly version: string;
     }
   | { readonly kind: 'warning'; readonly text: string }
+  /** A key of this builder's own is kept, in `directory`. */
+  | { readonly kind: 'enrolling'; readonly key: Fingerprint; readonly directory: string }
+  /** The enrolment is on the depot; the signer takes it until then. */
+  | { readonly kind: 'waiting'; readonly key: Fingerprint; readonly until: Timestamp }
+  /** The signer has taken the key, and the log says so. */
+  | { readonly kind: 'enrolled'; readonly key: Fingerprint }
   | { readonly kind: 'running'; readonly command: string }
   | { readonly kind: 'found'; readonly artifacts: number; readonly bytes: number }
   /** `done` of `bytes` read so far; many a second. */
   | { readonly kind: 'hashing'; readonly name: ArtifactName; readonly done: number; readonly bytes: number }
-  | { readonly kind: 'signed'; readonly statement: Sha256; readonly artifacts: number }
+  | {
+      readonly kind: 'signed';
+      readonly statement: Sha256;
+      readonly artifacts: number;
+      readonly scheme: Scheme;
+    }
   /** A statement of an earlier run is sent; nothing is signed again. */
   | { readonly kind: 'resuming'; readonly statement: Sha256; readonly signedOn: string }
   | { readonly kind: 'uploading'; readonly name: ArtifactName; readonly done: number; readonly bytes: number }
@@ -25,6 +37,7 @@ export interface AttestResult {
   readonly slot: Slot;
   readonly project: string;
   readonly version: string;
+  readonly scheme: Scheme;
   readonly statement: Sha256;
   readonly artifacts: number;
   readonly bytes: number;
@@ -32,7 +45,7 @@ export interface AttestResult {
   readonly uploaded: number;
   /** True if the statement was signed by an earlier run. */
   readonly resumed: boolean;
-  /** False if the ticket stays where it came from, its key with it: a variable, standard input, a credential. */
+  /** False if the ticket stays where it came from, its secret with it: a variable, standard input, a credential. */
   readonly ticketRemoved: boolean;
 }
 

@@ -1,8 +1,9 @@
-/** Makes the statement and signs it: the one act of the ephemeral key. Protocol §2 (statement). */
+/** Makes the statement and authenticates it: the one act of the ticket's secret. Protocol §2 (statement). */
 import { randomUUID } from 'node:crypto';
 import { refused } from '../failure.ts';
 import { parseEphemeralSecret } from '../openpgp/ephemeral.ts';
-import { decodeBase64Strict, timestamp } from '../records/names.ts';
+import { macOf } from '../records/mac.ts';
+import { decodeBase64Strict, decodeBase64Url, timestamp } from '../records/names.ts';
 import { PAYLOAD_TYPE, encodeEnvelope, paeBytes } from '../records/dsse.ts';
 import { encodeStatement } from '../records/statement.ts';
 import type { Statement, Subject } from '../records/statement.ts';
@@ -12,18 +13,26 @@ import type { Ticket } from '../records/ticket.ts';
 export interface Sealed {
   readonly statement: Statement;
   readonly bytes: Buffer;
-  /** OpenPGP, detached, binary, over `bytes`. */
-  readonly signature: Buffer;
-  /** DSSE over the same bytes by the same key. */
-  readonly envelope: Buffer;
+  readonly authenticators: Authenticators;
 }
 
+export type Authenticators =
+  | {
+      /** OpenPGP, detached, binary, over the statement's bytes. */
+      readonly signature: Buffer;
+      /** DSSE over the same bytes by the same key. */
+      readonly envelope: Buffer;
+    }
+  | {
+      /** Keyed with the nonce; it convinces the signer alone. */
+      readonly mac: Buffer;
+    };
+
 /**
- * The statement over all of `subjects`, signed twice in one act.
+ * The statement over all of `subjects`, with its authenticators.
  *
- * The key's bytes are overwritten afterwards; copies that the runtime made of them, and of the ticket's text,
- * stay in memory until the process ends (docs: THREATS). Throws refused `ticket-used` when the private half is
- * gone.
+ * The secret's bytes are overwritten afterwards; copies that the runtime made of them, and of the ticket's text,
+ * stay in memory until the process ends (docs: THREATS). Throws refused `ticket-used` when the secret is gone.
  */
 export function seal(
   ticket: Ticket,
@@ -43,19 +52,39 @@ export function seal(
     finishedOn: timestamp(now),
   };
   const bytes = encodeStatement(statement);
-  if (ticket.secret.scheme !== 'keypair' || ticket.secret.secretKey === null)
+  return { statement, bytes, authenticators: authenticate(ticket, bytes, now) };
+}
+
+function authenticate(ticket: Ticket, bytes: Buffer, now: Date): Authenticators {
+  const { secret } = ticket;
+  const left = secret.scheme === 'mac' ? secret.nonce : secret.secretKey;
+  if (left === null)
     throw refused(
       'ticket-used',
       `the ticket for ${ticket.build} has signed already`,
       'ask for a new approval',
     );
-  const material = decodeBase64Strict(ticket.secret.secretKey, 'ticket: secretKey');
+  return secret.scheme === 'mac' ? { mac: statementMac(ticket, left, bytes) } : signed(left, bytes, now);
+}
+
+function signed(secretKey: string, bytes: Buffer, now: Date): Authenticators {
+  const material = decodeBase64Strict(secretKey, 'ticket: secretKey');
   try {
     const key = parseEphemeralSecret(material);
     const signature = key.sign(bytes, Math.floor(now.getTime() / 1000));
     const envelope = encodeEnvelope(bytes, key.fingerprint, key.signRaw(paeBytes(PAYLOAD_TYPE, bytes)));
-    return { statement, bytes, signature, envelope };
+    return { signature, envelope };
   } finally {
     material.fill(0);
+  }
+}
+
+/** The MAC of a statement's bytes with the nonce of a ticket. */
+export function statementMac({ build, slot }: Ticket, nonce: string, bytes: Buffer): Buffer {
+  const key = decodeBase64Url(nonce, 'ticket: nonce');
+  try {
+    return macOf({ purpose: 'statement', nonce: key, build, slot }, bytes);
+  } finally {
+    key.fill(0);
   }
 }

@@ -8,6 +8,7 @@ import {
   buildPath,
   statementEnvelopeFile,
   statementFile,
+  statementMacFile,
   statementSignatureFile,
 } from '../records/paths.ts';
 import type { Variant } from '../records/paths.ts';
@@ -47,14 +48,7 @@ export async function send(
   }
   if (first === null || !first.equals(sealed.bytes)) {
     // where another was first, the depot keeps ours as a variant, for H to judge
-    await depot.submit(
-      build,
-      new Map([
-        [statementFile(slot), sealed.bytes],
-        [statementSignatureFile(slot), sealed.signature],
-        [statementEnvelopeFile(slot), sealed.envelope],
-      ]),
-    );
+    await depot.submit(build, filesOf(sealed));
   }
   // a proxy that says yes to everything has not taken it: what only we have is not thrown away for a status
   const shown = await shownAs(depot, source.ticket, sealed.bytes);
@@ -69,6 +63,16 @@ export async function send(
   if (shown !== 1) throw notFirst(source.ticket);
   report({ kind: 'sealed', statement });
   return result(source, sealed.statement, statement, uploaded, resumed);
+}
+
+/** The statement and its authenticators, as the depot has them. */
+function filesOf({ statement: { slot }, bytes, authenticators }: Sealed): Map<string, Buffer> {
+  const files = new Map([[statementFile(slot), bytes]]);
+  return 'mac' in authenticators
+    ? files.set(statementMacFile(slot), authenticators.mac)
+    : files
+        .set(statementSignatureFile(slot), authenticators.signature)
+        .set(statementEnvelopeFile(slot), authenticators.envelope);
 }
 
 /**
@@ -112,13 +116,14 @@ function result(
   uploaded: number,
   resumed: boolean,
 ): AttestResult {
-  const { build, slot, project, version } = ticket;
+  const { build, slot, project, version, secret } = ticket;
   const artifacts = statement.subjects.length;
   return {
     build,
     slot,
     project,
     version,
+    scheme: secret.scheme,
     statement: digest,
     artifacts,
     bytes: totalSize(statement),

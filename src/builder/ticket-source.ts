@@ -2,7 +2,7 @@
  * Where the ticket comes from, where the signed statement waits beside it, and how both go.
  *
  * A ticket in a file of our own is taken away step by step: out of reach while the build runs, without its
- * private half once that has signed, gone once the depot has the statement. What we cannot replace (standard
+ * secret once that has done its one act, gone once the depot has the statement. What we cannot replace (standard
  * input, a variable, a credential, a read-only mount) only whoever provided it can take away.
  */
 import { constants } from 'node:fs';
@@ -14,7 +14,7 @@ import { refused, usage } from '../failure.ts';
 import { orNull, readFileBounded, syncDirectory, writeFileDurably } from '../host/files.ts';
 import { RECORD_MAX } from '../records/canonical.ts';
 import { formatTicket, parseTicket } from '../records/ticket.ts';
-import type { Ticket } from '../records/ticket.ts';
+import type { Ticket, TicketSecret } from '../records/ticket.ts';
 
 export const TICKET_VARIABLE = 'COUNTERSIGN_TICKET';
 export const CREDENTIALS_VARIABLE = 'CREDENTIALS_DIRECTORY';
@@ -23,6 +23,8 @@ export interface TicketSource {
   readonly ticket: Ticket;
   /** Directory of the pending statement. */
   readonly pending: string;
+  /** Directory of the key that a builder of scheme `enrol` has made, and of its enrolment. */
+  readonly enrolment: string;
   /** The file that is ours to replace and remove; null if there is none. */
   readonly file: TicketFile | null;
   /** What a person should know of how the ticket lies there. */
@@ -84,14 +86,15 @@ async function fromFile(path: string, environment: Environment): Promise<TicketS
     };
   }
   const ticket = parseTicket(text);
-  return { ticket, pending: `${real}.pending`, file: new TicketFile(real, ticket), warnings };
+  const file = new TicketFile(real, ticket);
+  return { ticket, pending: `${real}.pending`, enrolment: `${real}.enrolment`, file, warnings };
 }
 
 /** A ticket that stays where it is: its statement waits in the state directory. */
 function standing(text: string, environment: Environment): TicketSource {
   const ticket = parseTicket(text);
   const pending = join(stateDirectory(environment), `${ticket.build}-${ticket.slot}`);
-  return { ticket, pending, file: null, warnings: [] };
+  return { ticket, pending, enrolment: `${pending}.enrolment`, file: null, warnings: [] };
 }
 
 function stateDirectory(environment: Environment): string {
@@ -118,18 +121,38 @@ async function readAll(stream: Readable): Promise<string> {
   return Buffer.concat(pieces).toString('utf8');
 }
 
-const isFresh = ({ secret }: Ticket): boolean => secret.scheme === 'keypair' && secret.secretKey !== null;
+/** Whether its secret still has its act to do. */
+function isFresh({ secret }: Ticket): boolean {
+  if (secret.scheme === 'keypair') return secret.secretKey !== null;
+  return secret.nonce !== null || (secret.scheme === 'enrol' && secret.secretKey !== null);
+}
+
+function spent(secret: TicketSecret): TicketSecret {
+  switch (secret.scheme) {
+    case 'keypair':
+      return { ...secret, secretKey: null };
+    case 'mac':
+      return { ...secret, nonce: null };
+    case 'enrol':
+      return { ...secret, nonce: null, secretKey: null };
+  }
+}
 
 /** A ticket file that is ours: what happens to it, in order. */
 export class TicketFile {
   /** Absolute, without symlinks. */
   readonly path: string;
-  readonly #ticket: Ticket;
+  #ticket: Ticket;
   #withdrawn = false;
 
   constructor(path: string, ticket: Ticket) {
     this.path = path;
     this.#ticket = ticket;
+  }
+
+  /** As it is now. Secret. */
+  get ticket(): Ticket {
+    return this.#ticket;
   }
 
   /**
@@ -150,23 +173,24 @@ export class TicketFile {
     this.#withdrawn = false;
   }
 
-  /** Whether no other run that was given this ticket has signed with it meanwhile: it is here, with its private half. */
+  /** Whether no other run that was given this ticket has used it meanwhile: it is here, with its secret. */
   async isUnused(): Promise<boolean> {
     if (this.#withdrawn) return true;
     const text = await readTicketFile(this.path);
     return text !== null && isFresh(parseTicket(text));
   }
 
-  /** Replaces it by one without the private half, which has signed; `scratch` goes with the ticket. */
+  /** Replaces it by one without its secret, which has done its one act; `scratch` goes with the ticket. */
   async blank(scratch: string): Promise<void> {
-    await this.#write({ ...this.#ticket, secret: { scheme: 'keypair', secretKey: null } }, scratch);
+    this.#ticket = { ...this.#ticket, secret: spent(this.#ticket.secret) };
+    await this.#write(this.#ticket, scratch);
     this.#withdrawn = false;
   }
 
   /** The depot has the statement: nothing is left for the ticket to do. */
   async remove(): Promise<void> {
     await orNull(unlink(this.path), `remove ${this.path}`);
-    // should a power cut bring it back, it is without its private half
+    // should a power cut bring it back, it is without its secret
     await syncDirectory(dirname(this.path)).catch(() => {});
   }
 

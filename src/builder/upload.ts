@@ -5,9 +5,16 @@
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
+import { Failure } from '../failure.ts';
 import { orNull } from '../host/files.ts';
+import { slotsOf } from '../policy/builder-key.ts';
+import { parseApproval } from '../records/approval.ts';
+import { LARGE_RECORD_MAX, RECORD_MAX } from '../records/canonical.ts';
 import { timestampDate } from '../records/names.ts';
-import type { BuildId } from '../records/names.ts';
+import type { BuildId, Sha256 } from '../records/names.ts';
+import { approvalFile, buildPath, statementFile } from '../records/paths.ts';
+import { parseStatement } from '../records/statement.ts';
+import type { Statement } from '../records/statement.ts';
 import type { Subject } from '../records/statement.ts';
 import { BATCH } from '../tree/tree.ts';
 import type { Blob, Depot } from '../tree/tree.ts';
@@ -31,20 +38,23 @@ export interface UploadReport {
  */
 export async function uploadArtifacts(
   depot: Depot,
-  sealed: Sealed,
+  { statement }: Sealed,
   base: string,
   resumed: boolean,
   report: UploadReport,
 ): Promise<number> {
-  const { build, subjects, finishedOn } = sealed.statement;
+  const { build, subjects, finishedOn } = statement;
   const batch = new Batch(depot, build);
+  // an earlier run was told what the depot lacks: then it is asked for each
+  const sealed = resumed ? new Set<Sha256>() : await sealedByOthers(depot, statement);
   let sent = 0;
   let bytes = 0;
   for (const subject of once(subjects)) {
     const path = join(base, subject.name);
     const small = subject.size <= SMALL;
     // asking costs as much as sending a small file: worth it only where the answer may be yes
-    const present = (resumed || !small) && (await depot.hasBlob(build, subject.sha256));
+    const present =
+      sealed.has(subject.sha256) || ((resumed || !small) && (await depot.hasBlob(build, subject.sha256)));
     if (resumed && (await hasChanged(path, subject, timestampDate(finishedOn)))) {
       if (!present) throw changed(subject.name);
       report.warn(
@@ -67,6 +77,25 @@ export async function uploadArtifacts(
   }
   await batch.flush();
   return sent;
+}
+
+/**
+ * What other builders of this build have sealed: the depot took their statements with every file in place. No more than a
+ * hint: what it lacks all the same it says when our statement comes.
+ */
+async function sealedByOthers(depot: Depot, { build, slot }: Statement): Promise<Set<Sha256>> {
+  const found = new Set<Sha256>();
+  try {
+    const approval = await depot.read(buildPath(build, approvalFile), RECORD_MAX);
+    for (const other of approval === null ? [] : slotsOf(parseApproval(approval))) {
+      if (other === slot) continue;
+      const bytes = await depot.read(buildPath(build, statementFile(other)), LARGE_RECORD_MAX);
+      for (const { sha256 } of bytes === null ? [] : parseStatement(bytes).subjects) found.add(sha256);
+    }
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+  }
+  return found;
 }
 
 /** Small files, gathered until a request is worth it. */

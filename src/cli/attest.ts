@@ -2,6 +2,7 @@
 import { now } from '../host/clock.ts';
 import { attest } from '../builder/attest.ts';
 import type { AttestEvent } from '../builder/attest.ts';
+import { parseDuration } from '../policy/duration.ts';
 import { parseLocation } from '../tree/location.ts';
 import { command } from './command.ts';
 import { openDepot } from './config.ts';
@@ -15,8 +16,10 @@ export { attestCommand as command };
 const attestCommand = command({
   name: 'attest',
   synopsis: '--ticket FILE|- [--run CMD] PATH...',
-  about: `Seals one build: hashes every artifact, signs one statement that names all of them with the key in the
-ticket, sends both to the depot, and destroys key and ticket. Needs nothing but the ticket. Directories are
+  about: `Seals one build: hashes every artifact, signs one statement that names all of them with the secret in the
+ticket, sends both to the depot, and destroys secret and ticket. Needs nothing but the ticket, which says how:
+with a key (keypair), with a MAC that convinces the signer alone (mac), or with a key that is made here (enrol):
+then nothing is built or signed before the signer has taken the key. Directories are
 walked; names hold letters, digits and . _ + ~ @ = - only, and each part starts with a letter, digit or _.
 A ticket signs once: run again after a failure, it sends the same statement for the same files.`,
   flags: {
@@ -28,11 +31,13 @@ A ticket signs once: run again after a failure, it sends the same statement for 
     exclude: { value: 'PATTERN', many: true, help: 'names that a walk leaves out' },
     run: { value: 'CMD', help: 'a shell command that makes the artifacts; run first, without the ticket' },
     'run-as': { value: 'USER', help: 'the user it runs as' },
+    timeout: { value: 'TIME', help: 'how long a builder that enrols waits for the signer; 30m' },
   },
   operands: { min: 1, max: 10_000 },
   example: [
     'countersign attest --ticket b1.ticket --base dist dist',
     "countersign attest --ticket b1.ticket --run 'npm ci && npm pack' app-1.4.0.tgz",
+    "countersign attest --ticket /root/b1.ticket --run-as build --run 'make dist' --timeout 10m dist",
   ],
   async run({ flags, globals, operands, terminal }) {
     const report = reporter(terminal);
@@ -44,6 +49,7 @@ A ticket signs once: run again after a failure, it sends the same statement for 
         exclude: flags.exclude ?? [],
         run: flags.run ?? null,
         runAs: flags['run-as'] ?? null,
+        timeout: parseDuration(flags.timeout ?? '30m', '--timeout') * 1000,
         environment: process.env,
         stdin: process.stdin,
         now,
@@ -63,8 +69,8 @@ A ticket signs once: run again after a failure, it sends the same statement for 
     terminal.result(`statement ${result.statement}`);
     terminal.say(
       result.ticketRemoved
-        ? 'key and ticket are destroyed; the signer does the rest'
-        : 'the signer does the rest; the ticket, with its key, is still where it came from: delete it there (a CI secret, a credential)',
+        ? 'ticket and secret are destroyed; the signer does the rest'
+        : 'the signer does the rest; the ticket is still where it came from: delete it there (a CI secret, a credential)',
     );
     return EXIT.done;
   },
@@ -80,6 +86,12 @@ function reporter(terminal: Terminal): (event: AttestEvent) => void {
         return terminal.say(`build ${event.build} of ${event.project} ${event.version}, slot ${event.slot}`);
       case 'warning':
         return terminal.warn(event.text);
+      case 'enrolling':
+        return terminal.say(`made key ${event.key}: it waits in ${event.directory}, and only there`);
+      case 'waiting':
+        return terminal.say(`waiting for the signer to take it, until ${event.until}`);
+      case 'enrolled':
+        return terminal.say(`the signer has taken key ${event.key}, and the log says so`);
       case 'running':
         return terminal.say('running ', bold(event.command));
       case 'found':
@@ -88,9 +100,12 @@ function reporter(terminal: Terminal): (event: AttestEvent) => void {
       case 'hashing':
         return progress.update(event.done, event.bytes, event.name);
       case 'signed':
-        return terminal.say(
-          `statement ${event.statement} signed: it seals ${plural(event.artifacts, 'artifact')}`,
-        );
+        terminal.say(`statement ${event.statement} signed: it seals ${plural(event.artifacts, 'artifact')}`);
+        if (event.scheme === 'mac')
+          terminal.say(
+            'this MAC convinces the signer alone: who has the nonce can make it, and nobody else check it',
+          );
+        return;
       case 'resuming':
         return terminal.say(`sending statement ${event.statement}, signed at ${event.signedOn}`);
       case 'uploading':

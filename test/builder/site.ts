@@ -117,6 +117,7 @@ export class Site {
       exclude: [],
       run: null,
       runAs: null,
+      timeout: 30_000,
       environment: { PATH: process.env['PATH'], HOME: this.directory },
       stdin: Readable.from([]),
       now: () => this.now,
