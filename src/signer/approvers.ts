@@ -79,8 +79,8 @@ export async function countSigned(
 export const verdictsOf = (signatures: ApprovalSignatures): Map<Fingerprint, SignatureVerdict> =>
   new Map([...signatures].map(([approver, { verdict }]) => [approver, verdict]));
 
-/** A signature that is too large is a bad one, not a fault: it must not stand in the way of the good ones. */
-async function readSmall({ depot }: Round, path: string): Promise<Buffer | null> {
+/** A small file that is too large is a bad one, not a fault: it must not stand in the way of the good ones. Throws unable. */
+export async function readSmall({ depot }: Round, path: string): Promise<Buffer | null> {
   try {
     return await depot.read(path, RECORD_MAX);
   } catch (error) {

@@ -18,6 +18,7 @@ import { readReleased } from './released.ts';
 import { Stop } from './result.ts';
 import type { BuildResult, Standing, Tally } from './result.ts';
 import { declareIntent, signRelease } from './sign.ts';
+import { settleRevocation, takenBack, withdrawal } from './revocation.ts';
 import type { Round } from './signer.ts';
 import { TRIED_AGAIN, spoilt } from './spoilt.ts';
 import { sealingStatement } from './statement.ts';
@@ -46,11 +47,14 @@ async function proceed(round: Round, build: BuildId, tally: Counting): Promise<S
   const refused = await settleRefusal(round, build);
   if (refused) return refused;
 
+  let logged = history.build(build);
+  const revoked = logged?.release ? null : await settleRevocation(round, build);
+  if (revoked) return revoked;
+
   const lost = await round.state.lost(build);
   if (lost !== null) return closed(round, build, lost);
 
   // An entry found at restart is used, never repeated (§5.6): with an intent the decision is made.
-  let logged = history.build(build);
   if (!logged?.release) {
     const stop = logged?.intent ? await resume(round, logged, tally) : await decide(round, build, tally);
     if (stop) return stop;
@@ -58,6 +62,9 @@ async function proceed(round: Round, build: BuildId, tally: Counting): Promise<S
   }
   if (!logged?.release) throw new RangeError('signed, and not logged');
   await logConflicts(round, logged);
+  // One that was withdrawn before it left does not leave; of one that is out nothing else changes.
+  const withdrawn = await withdrawal(round, logged);
+  if (withdrawn) return withdrawn;
   // 8. Its signatures leave, now that the log has them all; a release that is out is only read back.
   const released = await readReleased(round, logged);
   countArtifacts(tally, released.manifest);
@@ -78,9 +85,11 @@ function closed(round: Round, build: BuildId, lost: string): Stop {
 
 /** Steps 1 to 7. Null when the release is logged. */
 async function decide(round: Round, build: BuildId, tally: Counting): Promise<Stop | null> {
-  // 1. The approval. (2, revocations, is for later.)
+  // 1. The approval. 2. Whether it was taken back.
   const approved = await bindApproval(round, build);
   if (approved instanceof Stop) return approved;
+  const revoked = await takenBack(round, { ...approved.approval, approval: approved.sha256 });
+  if (revoked) return revoked;
   // 3. and 4. The statement.
   const sealed = await sealingStatement(round, approved);
   if (sealed instanceof Stop) return sealed;
@@ -101,13 +110,16 @@ async function decide(round: Round, build: BuildId, tally: Counting): Promise<St
   // 6. and 7.
   const stop = await declareIntent(round, approved, plan);
   if (stop) return stop;
-  await signRelease(round, plan, passed);
+  const unsigned = await signRelease(round, plan, passed);
   tally.signSeconds = seconds();
-  return null;
+  return unsigned;
 }
 
 /** Steps 5 and 7 for a build whose intent is logged: the artifacts are read again, what is missing is signed. */
 async function resume(round: Round, logged: BuildHistory, tally: Counting): Promise<Stop | null> {
+  if (logged.approval === null) throw new RangeError('no approval is logged');
+  const revoked = await takenBack(round, { ...logged, approval: logged.approval.sha256 });
+  if (revoked) return revoked;
   const plan = await loggedPlan(round, logged);
   countArtifacts(tally, plan.manifest);
   const stop = await unvouched(round, logged, plan.manifest);
@@ -120,9 +132,9 @@ async function resume(round: Round, logged: BuildHistory, tally: Counting): Prom
   const problem = firstProblem(problems);
   if (problem)
     return new Stop('bad', 'verified', problem.code, `${problem.where}: ${problem.text}`, TRIED_AGAIN);
-  await signRelease(round, plan, passed);
+  const unsigned = await signRelease(round, plan, passed);
   tally.signSeconds = seconds();
-  return null;
+  return unsigned;
 }
 
 /** Every artifact, once; those whose signing was broken off in a round before are verified already. */
@@ -157,6 +169,7 @@ function faultOf(thrown: unknown, logged: BuildHistory | null): Standing {
 function stateOf(logged: BuildHistory | null): string {
   if (!logged?.approval) return logged?.refusal ? 'refused' : 'unknown';
   if (logged.refusal) return 'refused';
+  if (logged.revocation) return 'revoked';
   if (logged.release) return 'signed';
   if (logged.intent) return 'verified';
   return logged.statements.size > 0 ? 'built' : 'approved';

@@ -27,8 +27,10 @@ export async function versionHolder(
 /** What a person can do about a build that is over: nothing is gained by an approval that is refused too. Throws unable. */
 export async function wayOn(round: Round, { build, project, version }: Named): Promise<string> {
   const holder = await versionHolder(round, project, version);
-  if (holder === null || holder.build === build)
+  if (holder === null || (holder.build === build && holder.intent === null))
     return `the way on is a new approval: countersign approve ${version} --tickets DIR`;
+  if (holder.revocation !== null)
+    return `build ${holder.build} has ${project} ${version} for good: approve another version`;
   if (holder.release !== null) return `${project} ${version} is released: approve another version`;
   if (holder.statements.size > 0)
     return `build ${holder.build} is sealed: countersign sign goes on with it, or approve another version`;

@@ -9,7 +9,8 @@ import type { BuildId } from '../records/names.ts';
  * - `waiting`: for approvals, its time, its statement; nobody did wrong
  * - `void`: its approval is nobody's word; a verdict for whoever named it, nothing to everybody else
  * - `declined`: the person at the signer said no to the question
- * - `decided`: refused, frozen or expired by an earlier run, or expired without a statement
+ * - `decided`: refused, frozen or expired by an earlier run, expired without a statement, or taken back: what approvers
+ *   may do at any time is nobody's wrong
  * - `refused`: refused or frozen for good by this run
  * - `bad`: wrong or missing bytes or a bad authenticator; rule 7: tried again on every run
  * - `unfinished`: network, disk, agent; tried again
@@ -20,7 +21,7 @@ export type Outcome =
 /** Where a build stands when this run is done with it. */
 export interface Standing {
   readonly outcome: Outcome;
-  /** approved, built, verified, signed, published; or refused, frozen, expired (protocol §3). */
+  /** approved, built, verified, signed, published; or refused, frozen, revoked, expired (protocol §3). */
   readonly state: string;
   /** Stable, kebab-case; null where all is well. */
   readonly code: string | null;

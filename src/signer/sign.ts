@@ -15,6 +15,7 @@ import type { Plan } from './plan.ts';
 import { refuse } from './refuse.ts';
 import { findReleaseKey, requireReleaseKey } from './release-key.ts';
 import { Stop } from './result.ts';
+import { takenBack } from './revocation.ts';
 import { Signatures } from './signatures.ts';
 import type { Round } from './signer.ts';
 
@@ -36,6 +37,8 @@ export async function declareIntent(round: Round, approved: Approved, plan: Plan
     const text = `${project} ${version} is bound to build ${holder.build}`;
     return refuse(round, approved, [{ code: 'version-taken', where: 'approval.json: version', text }]);
   }
+  const revoked = await takenBack(round, plan.manifest);
+  if (revoked) return revoked;
   const manifest = encodeManifest(plan.manifest);
   await round.state.write(build, manifestFile, manifest);
   await Signatures.discard(round.state, build);
@@ -51,14 +54,15 @@ export async function declareIntent(round: Round, approved: Approved, plan: Plan
 
 /**
  * Step 7. Signs what is not signed yet, artifacts and SHA256SUMS, and logs the release when every signature is
- * on the disk. `passed` holds every artifact of the manifest, verified; the session has it while signing goes on,
- * and for the next round if it is broken off. Throws unable.
+ * on the disk: then null; else why none of them leaves, as approvers have taken the build back by then. `passed` holds
+ * every artifact of the manifest, verified; the session has it while signing goes on, and for the next round if it is
+ * broken off. Throws unable.
  */
 export async function signRelease(
   round: Round,
   plan: Plan,
   passed: ReadonlyMap<Sha256, Passed>,
-): Promise<void> {
+): Promise<Stop | null> {
   const { manifest } = plan;
   // an ECDSA signature can be checked once after a pass (`Passed`)
   if (plan.key.algorithm !== 'ecdsa') round.session.verified = { build: manifest.build, passed };
@@ -72,8 +76,9 @@ export async function signRelease(
       round.report({ kind: 'signing', build: manifest.build, done: done + 1, signatures: all.length });
     }
     await signatures.sync();
-    await logRelease(round, plan, signatures);
+    const revoked = await logRelease(round, plan, signatures);
     round.session.verified = null;
+    return revoked;
   } finally {
     await signatures.close();
   }
@@ -97,7 +102,7 @@ async function signOne(round: Round, plan: Plan, signatures: Signatures, passed:
 }
 
 /** Every signature is there (§1 rule 5): the records that say so, then the entry. */
-async function logRelease(round: Round, { manifest }: Plan, signatures: Signatures): Promise<void> {
+async function logRelease(round: Round, { manifest }: Plan, signatures: Signatures): Promise<Stop | null> {
   const { build, project, version } = manifest;
   const files = signatures.files(manifest.subjects);
   const list = formatSignaturesList(new Map([...files].map(([name, bytes]) => [name, sha256Hex(bytes)])));
@@ -113,6 +118,9 @@ async function logRelease(round: Round, { manifest }: Plan, signatures: Signatur
   });
   await round.state.write(build, signaturesListFile, list);
   await round.state.write(build, releaseFile, release);
+  // Until the entry is on the disk a revocation wins.
+  const revoked = await takenBack(round, manifest);
+  if (revoked) return revoked;
   await round.state.journal.append({
     type: 'release',
     time: timestamp(round.now()),
@@ -120,4 +128,5 @@ async function logRelease(round: Round, { manifest }: Plan, signatures: Signatur
     records: { [releaseFile]: sha256Hex(release), [manifestFile]: intent.sha256 },
     keys: [],
   });
+  return null;
 }

@@ -1,0 +1,164 @@
+/**
+ * Step 2 of protocol §5: approvers take a build back. Before the release is logged one of them is enough, after it as
+ * many as starting took.
+ */
+import type { BuildHistory } from '../policy/history.ts';
+import type { Project } from '../policy/project.ts';
+import { readRevocation, revokersNeeded } from '../policy/revocation-verdict.ts';
+import type { Verified } from '../policy/verified.ts';
+import { timestamp } from '../records/names.ts';
+import type { BuildId, Fingerprint, ProjectName, Sha256, Version } from '../records/names.ts';
+import { buildPath, revocationFile, revocationSignatureFile } from '../records/paths.ts';
+import { parseRevocation } from '../records/revocation.ts';
+import type { Revocation } from '../records/revocation.ts';
+import { sha256Hex } from '../records/sha256.ts';
+import { readSmall } from './approvers.ts';
+import { authenticate } from './authenticate.ts';
+import { wayOn } from './holder.ts';
+import { Stop } from './result.ts';
+import { Signatures } from './signatures.ts';
+import type { Round } from './signer.ts';
+
+/** A build that the log has bound to an approval: what a revocation must be of. */
+interface Bound {
+  readonly build: BuildId;
+  readonly project: ProjectName;
+  readonly version: Version;
+  readonly approval: Sha256;
+}
+
+/**
+ * Logs the revocations that count by the project file of this moment, and ends the build, as long as its release is
+ * not logged. Null if none counts. To be called right before whatever a revocation is to prevent. Throws unable.
+ */
+export async function takenBack(round: Round, bound: Bound): Promise<Stop | null> {
+  const project = await round.loadProject();
+  const revocations = await countRevocations(round, project, bound);
+  if (revocations.length < revokersNeeded(project, false)) return null;
+  await logRevocation(round, bound, revocations);
+  return settleRevocation(round, bound.build);
+}
+
+/**
+ * A build that the log says was taken back: over. Null if it was not. Throws unable(`state-damaged`, `disk`).
+ */
+export async function settleRevocation(round: Round, build: BuildId): Promise<Stop | null> {
+  const history = round.state.journal.history.build(build);
+  if (!history?.revocation) return null;
+  const { project, version, release } = history;
+  // Whatever was signed by then does not leave.
+  if (release === null) await Signatures.discard(round.state, build);
+  if (!(await round.state.isSettled(build))) await round.state.settle(build, round.now());
+  const said: string[] = [];
+  for (const [approver, sha256] of history.revocation.revocations) {
+    const { reason } = parseRevocation(await round.state.kept(build, revocationFile(approver), sha256));
+    said.push(`${nameOf(round.project, approver)}: ${reason}`);
+  }
+  const what = release === null ? 'taken back' : `${project} ${version} is withdrawn`;
+  return new Stop(
+    'decided',
+    'revoked',
+    'revoked',
+    `${what} by ${said.join('; ')}`,
+    await wayOn(round, history),
+  );
+}
+
+/**
+ * Withdraws a release that the log has, when as many approvers as the threshold have revoked it. Null while they have
+ * not; those who have are said. Throws unable.
+ */
+export async function withdrawal(round: Round, history: BuildHistory): Promise<Stop | null> {
+  const { build, project, version, approval, revocation } = history;
+  if (approval === null) throw new RangeError('no approval is logged');
+  if (revocation === null) {
+    const current = await round.loadProject();
+    const bound = { build, project, version, approval: approval.sha256 };
+    const revocations = await countRevocations(round, current, bound);
+    const needed = revokersNeeded(current, true);
+    if (revocations.length < needed) {
+      if (revocations.length > 0) noteTooFew(round, build, revocations, needed);
+      return null;
+    }
+    await logRevocation(round, bound, revocations);
+  }
+  return settleRevocation(round, build);
+}
+
+/** An approver's word on the build, as it was read. */
+interface Counted {
+  readonly approver: Fingerprint;
+  readonly bytes: Buffer;
+  readonly signature: Buffer;
+  readonly revocation: Verified<Revocation>;
+}
+
+/**
+ * One a person: those kept here, and where there is none that counts, the depot's. One that does not count counts for
+ * nothing and undoes nothing (§2): it is said.
+ */
+async function countRevocations(round: Round, project: Project, bound: Bound): Promise<Counted[]> {
+  const { build } = bound;
+  const counted: Counted[] = [];
+  for (const certificate of project.approvers) {
+    const approver = certificate.primary.fingerprint;
+    const [file, signatureFile] = [revocationFile(approver), revocationSignatureFile(approver)];
+    const judge = async (
+      bytes: Buffer | null,
+      signature: Buffer | null,
+    ): Promise<Counted | string | null> => {
+      if (bytes === null) return null;
+      const verdict = await authenticate(signature, bytes, certificate, round.now());
+      const revocation = readRevocation(project, bound, { approver, bytes, signature: verdict });
+      if (typeof revocation === 'string' || signature === null)
+        return typeof revocation === 'string' ? revocation : 'it has no signature';
+      return { approver, bytes, signature, revocation };
+    };
+    const kept = await judge(
+      await round.state.read(build, file),
+      await round.state.read(build, signatureFile),
+    );
+    const found =
+      kept !== null && typeof kept !== 'string'
+        ? kept
+        : await judge(
+            await readSmall(round, buildPath(build, file)),
+            await readSmall(round, buildPath(build, signatureFile)),
+          );
+    if (typeof found === 'string')
+      round.report({ kind: 'note', build, text: `${file} does not count: ${found}` });
+    else if (found !== null) counted.push(found);
+  }
+  return counted;
+}
+
+/** On the disk, then in the log: that puts it in force. */
+async function logRevocation(
+  round: Round,
+  { build, project, version }: Bound,
+  revocations: readonly Counted[],
+): Promise<void> {
+  const records: Record<string, Sha256> = {};
+  for (const { approver, bytes, signature } of revocations)
+    for (const [file, content] of [
+      [revocationFile(approver), bytes],
+      [revocationSignatureFile(approver), signature],
+    ] as const) {
+      await round.state.write(build, file, content);
+      records[file] = sha256Hex(content);
+    }
+  const time = timestamp(round.now());
+  await round.state.journal.append({ type: 'revocation', time, build, project, version, records, keys: [] });
+}
+
+function noteTooFew(round: Round, build: BuildId, revocations: readonly Counted[], needed: number): void {
+  const who = revocations
+    .map(({ approver, revocation }) => `${nameOf(round.project, approver)}: ${revocation.reason}`)
+    .join('; ');
+  const text = `its release is logged: to withdraw it takes ${needed} approvers, ${revocations.length} revoked it (${who})`;
+  round.report({ kind: 'note', build, text });
+}
+
+/** How a person knows an approver; by the fingerprint, one who is none any more. */
+const nameOf = (project: Project, approver: Fingerprint): string =>
+  project.approvers.find(({ primary }) => primary.fingerprint === approver)?.userIds[0] ?? approver;
