@@ -3,6 +3,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { unable, usage } from '../failure.ts';
 import type { GateRules } from '../policy/gate/rules.ts';
+import type { ReadAuthority } from '../policy/gate/token.ts';
 import { parseProject } from '../policy/project.ts';
 import type { Project } from '../policy/project.ts';
 import { now } from '../host/clock.ts';
@@ -116,15 +117,27 @@ export async function makeDepot(location: Location, terminal: Terminal): Promise
   terminal.say(`made ${location.directory}: it was not there`);
 }
 
-/** Opens a depot, with a token where there is one; a directory must be there. Throws usage, unable. */
+/** An approver's signed request for artifacts in quarantine. */
+interface Reader {
+  readonly readRequest: ReadAuthority;
+}
+
+/**
+ * Opens a depot, with a token or a read request where there is one; a directory must be there, and whoever may read it
+ * needs no request. Throws usage, unable.
+ */
 export async function openDepot(
   { rules, insecureHttp }: DepotRules,
   location: Location,
-  token: Buffer | null = null,
+  credential: Buffer | Reader | null = null,
 ): Promise<Depot> {
+  const isReader = credential !== null && 'readRequest' in credential;
+  const token = isReader ? credential.readRequest : credential;
   if (location.kind === 'url') return new HttpDepot({ url: location.url, token, insecureHttp });
   const tree = await DirectoryTree.open(location.directory);
-  // who has one is going to write, and should not sign first
+  const depot = GatedDepot.over({ tree, rules, now });
+  if (isReader) return depot.asCarrier();
+  // who has a token is going to write, and should not sign first
   if (token !== null) await tree.requireOwn();
-  return GatedDepot.over({ tree, rules, now }).as(token);
+  return depot.as(token);
 }

@@ -20,6 +20,7 @@ const UNREAD_MAX = 1024 * 1024;
 
 const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   'path-malformed': 400,
+  'read-request-malformed': 401,
   'not-found': 404,
   'blob-missing': 404,
   'method-not-allowed': 405,

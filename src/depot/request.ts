@@ -2,26 +2,49 @@
 import type { IncomingMessage } from 'node:http';
 import type { ByteRange } from '../tree/tree.ts';
 import { refused } from '../failure.ts';
+import type { ReadAuthority } from '../policy/gate/token.ts';
+import { TOKEN_BYTES } from '../policy/token.ts';
 
 /**
  * Whether a request target is one way to name something here: an absolute path with each character as itself, and no query
- * but `?after=`. Every name of ours is made of characters that need no escape, so a `%`, a `..`, a doubled slash or an
+ * but `?after=`, `?revoked=1` or both. Every name of ours is made of characters that need no escape, so a `%`, a `..`, a doubled slash or an
  * absolute URI is never needed to say one.
  */
 export function isTarget(url: string | undefined): boolean {
-  const path = /^\/([A-Za-z0-9._+~@=/-]{0,1024})(?:\?after=[0-9a-z]{0,26})?$/.exec(url ?? '')?.[1];
+  const path =
+    /^\/([A-Za-z0-9._+~@=/-]{0,1024})(?:\?(?:after=[0-9a-z]{0,26}|revoked=1(?:&after=[0-9a-z]{0,26})?))?$/.exec(
+      url ?? '',
+    )?.[1];
   if (path === undefined) return false;
   const segments = path.split('/');
   return segments.every((s, at) => s !== '.' && s !== '..' && (s !== '' || at === segments.length - 1));
 }
 
-/** The token of `Authorization: Bearer <base64url of 32 bytes>`; null if there is none or it is something else. */
-export const bearerToken = (request: IncomingMessage): Buffer | null => {
-  const match = /^Bearer ([A-Za-z0-9_-]{43})$/.exec(request.headers.authorization ?? '');
-  if (match?.[1] === undefined) return null;
-  const token = Buffer.from(match[1], 'base64url');
-  return token.toString('base64url') === match[1] ? token : null;
-};
+function exactly32(text: string): Buffer | null {
+  const bytes = Buffer.from(text, 'base64url');
+  return bytes.length === TOKEN_BYTES && bytes.toString('base64url') === text ? bytes : null;
+}
+
+/**
+ * The token of `Authorization: Bearer <base64url of 32 bytes>`, or the read request of `Countersign-Read
+ * <base64url>.<base64url>`; null if there is none or it is something else. Throws refused(`read-request-malformed`).
+ */
+export function bearerOf(request: IncomingMessage): Buffer | ReadAuthority | null {
+  const [, scheme, first = '', second = ''] =
+    /^(Bearer|Countersign-Read) ([A-Za-z0-9_-]{1,8192})(?:\.([A-Za-z0-9_-]{1,8192}))?$/.exec(
+      request.headers.authorization ?? '',
+    ) ?? [];
+  if (scheme === 'Bearer' && second === '') return exactly32(first);
+  if (!/^Countersign-Read\b/i.test(request.headers.authorization ?? '')) return null;
+  const [bytes, signature] = [first, second].map((text) => Buffer.from(text, 'base64url'));
+  const isExact = bytes?.toString('base64url') === first && signature?.toString('base64url') === second;
+  if (scheme === undefined || second === '' || !bytes || !signature || !isExact)
+    throw refused(
+      'read-request-malformed',
+      'the read request is not two parts in base64url with a dot between',
+    );
+  return { bytes, signature };
+}
 
 /**
  * The length that a body claims. Throws refused('length-required') without exactly one Content-Length: a body that ends

@@ -19,6 +19,7 @@ import { Hono } from 'hono';
 import { conflict, refused } from '../failure.ts';
 import type { Failure } from '../failure.ts';
 import type { Project } from '../policy/project.ts';
+import { tokenOf } from '../policy/gate/token.ts';
 import { toBuildId, toProjectName, toSha256, toVersion } from '../records/names.ts';
 import type { BuildId } from '../records/names.ts';
 import { buildPath, isTreePath, parseBuildFile } from '../records/paths.ts';
@@ -36,7 +37,7 @@ import { listBuild, listReleases, readRelease } from './listing.ts';
 import { parsePush, sendCheckpoint } from './log.ts';
 import { buildPage, buildsPage, frontPage, logPage, releasePage, releasesPage } from './pages.ts';
 import { inTurn } from '../host/turns.ts';
-import { bearerToken, contentLength, isTarget, wantsPage } from './request.ts';
+import { bearerOf, contentLength, isTarget, wantsPage } from './request.ts';
 
 export interface Served {
   readonly project: Project;
@@ -85,9 +86,12 @@ function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
     app.on(method, path, async (context) => {
       const { incoming: request, outgoing: response } = context.env;
       try {
-        const token = bearerToken(request);
+        const bearer = bearerOf(request);
         await handler(
-          { request, response, path: context.req.path, token, depot: served.depot.as(token) },
+          {
+            ...{ request, response, path: context.req.path },
+            ...{ token: tokenOf(bearer), depot: served.depot.as(bearer) },
+          },
           (parameter) => context.req.param(parameter) ?? '',
         );
       } catch (error) {
@@ -191,9 +195,10 @@ const sendWritten = (response: ServerResponse, written: Written): void =>
 
 async function showBuilds({ depot, tree, now }: Served, exchange: Exchange): Promise<void> {
   const { request, response } = exchange;
-  const cursor = /\?after=(.+)$/.exec(request.url ?? '')?.[1];
+  const cursor = /[?&]after=(.+)$/.exec(request.url ?? '')?.[1];
   const after = cursor === undefined ? null : toBuildId(cursor, 'after');
-  const { builds, next } = await depot.builds(after);
+  const revoked = request.url?.includes('?revoked=1') === true;
+  const { builds, next } = await (revoked ? depot.revoked(after) : depot.builds(after));
   if (!wantsPage(request)) {
     sendJson(response, { builds, next });
     return;

@@ -23,12 +23,15 @@ const CONNECTIONS_MAX = 10_000;
 /** Serves until `close`. Throws unable(`listen-failed`), and what the data directory causes. */
 export async function startServer({ project, data, log, ...where }: ServerOptions): Promise<HttpServer> {
   const tree = await DirectoryTree.make(data);
-  const depot = GatedDepot.over({ tree, rules: project, now });
-  return startHttpServer(requestListener({ project, tree, depot, now, log }), {
+  let url: string | null = null;
+  const depot = GatedDepot.over({ tree, rules: project, now, url: () => url });
+  const server = await startHttpServer(requestListener({ project, tree, depot, now, log }), {
     ...where,
     // a bound would end a large upload that is well under way; the idle bound ends one that is not
     requestMs: 0,
     idleMs: IDLE_MS,
     connectionsMax: CONNECTIONS_MAX,
   });
+  ({ url } = server);
+  return server;
 }

@@ -38,7 +38,8 @@ export interface HttpRequest {
   /** Below the base, without a slash in front, of characters that need no escape. */
   readonly path: string;
   readonly accept?: string;
-  readonly token?: Buffer | null;
+  /** The header of that name: secret. */
+  readonly authorization?: string | null;
   readonly body?: HttpBody;
   /** Where the answer takes longer than usual. */
   readonly answerMs?: number;
@@ -164,21 +165,20 @@ export class HttpClient {
     }
   }
 
-  #headers({ accept = 'application/json', token = null, body }: HttpRequest): Record<string, string> {
+  #headers({ accept = 'application/json', authorization = null, body }: HttpRequest): Record<string, string> {
     const headers: Record<string, string> = {
       accept: accept,
       'accept-encoding': 'identity',
       'user-agent': 'countersign',
     };
     if (body) Object.assign(headers, { 'content-type': body.type, 'content-length': String(body.size) });
-    if (token) headers['authorization'] = `Bearer ${this.#show(token)}`;
+    if (authorization !== null) headers['authorization'] = this.#show(authorization);
     return headers;
   }
 
-  #show(token: Buffer): string {
+  #show(secret: string): string {
     const { protocol, hostname, host } = this.#base;
-    if (protocol === 'https:' || isLoopback(hostname) || this.#insecureHttp)
-      return token.toString('base64url');
+    if (protocol === 'https:' || isLoopback(hostname) || this.#insecureHttp) return secret;
     throw usage(
       'insecure-http',
       `no token is sent over plain HTTP to ${host}`,

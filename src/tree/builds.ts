@@ -1,7 +1,7 @@
 /** The builds of a depot, page by page, as long as it makes sense: one that goes on listing is not believed. */
 import { Failure, unable } from '../failure.ts';
 import type { BuildId } from '../records/names.ts';
-import type { Depot } from './tree.ts';
+import type { Depot, Page } from './tree.ts';
 
 /**
  * All builds after `after`, ascending.
@@ -28,10 +28,30 @@ export async function* listBuilds(
   }
 }
 
+/**
+ * All builds that hold a revocation, ascending: what the depot says, which may be anything. A page of them may be empty
+ * and promise more, as it is made of so many builds looked at.
+ * Throws unable: `depot-listing` for more than `most` pages, else what keeps the depot from listing.
+ */
+export async function* listRevoked(depot: Depot, most: number): AsyncGenerator<BuildId, void, undefined> {
+  let cursor: BuildId | null = null;
+  for (let pages = 0; pages < most; pages += 1) {
+    const { builds, next }: Page = await page(depot, cursor, 'revoked');
+    yield* builds;
+    if (next === null) return;
+    cursor = next;
+  }
+  throw unable('depot-listing', 'the depot lists revoked builds without end');
+}
+
 /** A list that makes no sense is the depot's fault, not a verdict. */
-async function page(depot: Depot, after: BuildId | null): ReturnType<Depot['builds']> {
+async function page(
+  depot: Depot,
+  after: BuildId | null,
+  which: 'builds' | 'revoked' = 'builds',
+): Promise<Page> {
   try {
-    return await depot.builds(after);
+    return await depot[which](after);
   } catch (error) {
     if (!(error instanceof Failure) || error.kind !== 'refused') throw error;
     throw unable(error.code, `the depot can't list its builds: ${error.message}`, error.hint, error);

@@ -21,7 +21,8 @@ import { DirectoryAssembly } from './assembly.ts';
 import { Inside } from './inside.ts';
 import { Naming } from './naming.ts';
 import { removeOwn, requireOwn } from './own.ts';
-import type { Assembly, ByteRange, OpenFile, Replace, Stage, Tree, Written } from './tree.ts';
+import { inParallel } from './parallel.ts';
+import type { Assembly, ByteRange, OpenFile, Page, Replace, Stage, Tree, Written } from './tree.ts';
 
 const TEMPORARY = '.tmp';
 const ABANDONED_MS = 24 * 3600 * 1000;
@@ -32,6 +33,7 @@ const CHUNK = 1024 * 1024;
 // readers that stop reading hold two each, so the more there are the smaller they are
 const CHUNKS_TOGETHER = 16 * CHUNK;
 const SMALL_CHUNK = 16 * 1024;
+const LOOKS = 16;
 
 export class DirectoryTree implements Tree {
   readonly #inside: Inside;
@@ -114,6 +116,20 @@ export class DirectoryTree implements Tree {
       if ((after === null || build > after) && (await this.#hasBegun(build))) builds.push(build);
     }
     return builds;
+  }
+
+  async revoked(after: BuildId | null, limit: number): Promise<Page> {
+    const all = (await this.list('builds')).filter(isBuildId);
+    const rest = after === null ? all : all.filter((build) => build > after);
+    const page = rest.slice(0, limit);
+    const place = await this.#inside.directory('builds');
+    const found = new Set<BuildId>();
+    await inParallel(place === null ? [] : page, LOOKS, async (build) => {
+      const directory = join(place ?? '', build, 'revocations');
+      if ((await orNull(lstat(directory), `look at ${directory}`))?.isDirectory()) found.add(build);
+    });
+    const next = rest.length > limit ? (page.at(-1) ?? null) : null;
+    return { builds: page.filter((build) => found.has(build)), next };
   }
 
   async write(path: string, bytes: Buffer): Promise<Written> {

@@ -9,7 +9,7 @@ import type { Upload } from '../policy/gate/blob.ts';
 import { isProject } from '../policy/gate/rules.ts';
 import type { GateRules } from '../policy/gate/rules.ts';
 import { CARRIER } from '../policy/gate/token.ts';
-import type { Bearer } from '../policy/gate/token.ts';
+import type { Bearer, ReadAuthority } from '../policy/gate/token.ts';
 import type { BuildId, Sha256 } from '../records/names.ts';
 import { VARIANTS, blobFile, buildPath } from '../records/paths.ts';
 import { sha256Hex } from '../records/sha256.ts';
@@ -29,6 +29,8 @@ export interface GatedDepotOptions {
   readonly tree: Tree;
   readonly rules: GateRules;
   readonly now: () => Date;
+  /** The URL that it is served at, beside the one in the project file; asked for each time, as it is known late. */
+  readonly url?: () => string | null;
 }
 
 /** What all that write to one tree in this process share. */
@@ -43,6 +45,8 @@ interface Shared extends GatedDepotOptions {
 type Source<T> = Iterable<T> | AsyncIterable<T>;
 
 const PAGE = 1000;
+/** How many builds are looked at for a page of revoked ones: some tenths of a second. */
+const LOOKED_AT = 10_000;
 const WRITERS = 8;
 
 export class GatedDepot implements Depot {
@@ -71,9 +75,9 @@ export class GatedDepot implements Depot {
     return new GatedDepot(shared, null);
   }
 
-  /** The same depot as someone with this token sees it. */
-  as(token: Buffer | null): GatedDepot {
-    return new GatedDepot(this.#shared, token);
+  /** The same depot as someone with this token, or with this read request, sees it. */
+  as(bearer: Buffer | ReadAuthority | null): GatedDepot {
+    return new GatedDepot(this.#shared, bearer);
   }
 
   /** The same depot for whoever keeps it and copies into it from another one. */
@@ -98,6 +102,10 @@ export class GatedDepot implements Depot {
     const found = await this.#shared.tree.builds(after, PAGE + 1);
     const builds = found.slice(0, PAGE);
     return { builds, next: found.length > PAGE ? (builds.at(-1) ?? null) : null };
+  }
+
+  async revoked(after: BuildId | null): Promise<{ builds: BuildId[]; next: BuildId | null }> {
+    return this.#shared.tree.revoked(after, LOOKED_AT);
   }
 
   async submit(build: BuildId, files: ReadonlyMap<string, Buffer>): Promise<Written> {
@@ -167,8 +175,9 @@ export class GatedDepot implements Depot {
 
   /** False if the gate says that there is no such file. Throws its other denials. */
   async #readable(path: string, head: boolean): Promise<boolean> {
-    const { tree: view, rules, now } = this.#shared;
-    const denied = await judgeRead({ rules, path, head, bearer: this.#bearer, view, now: now() });
+    const { tree: view, rules, now, url = () => null } = this.#shared;
+    const question = { rules, path, head, bearer: this.#bearer, view, url: url(), now: now() };
+    const denied = await judgeRead(question);
     if (denied && denied.status !== 404) throw new DeniedFailure(denied);
     return denied === null;
   }

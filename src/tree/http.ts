@@ -18,10 +18,11 @@ import { blobFile, buildPath, isTreePath } from '../records/paths.ts';
 import { encodeBundle } from '../tlog/tile.ts';
 import { packTar, tarEntries } from './tar.ts';
 import type { TarEntry } from './tar.ts';
+import type { ReadAuthority } from '../policy/gate/token.ts';
 import { BATCH } from './tree.ts';
-import type { Blob, BlobRef, Depot, LogPush, OpenFile, Written } from './tree.ts';
+import type { Blob, BlobRef, Depot, LogPush, OpenFile, Page, Written } from './tree.ts';
 import { BYTES_TYPE, JSON_TYPE, LOG_PUSH_MAX, SMALL_BODY_MAX, TAR_TYPE } from './wire.ts';
-import { batches, formatDigests, parseError, parseJson } from './wire.ts';
+import { batches, formatAuthorization, formatDigests, parseError, parseJson } from './wire.ts';
 
 const LISTING_MAX = 1024 * 1024;
 const LISTED_MAX = 20_000;
@@ -30,20 +31,20 @@ const PUBLISH_MS = 15 * 60_000;
 
 export interface HttpDepotOptions {
   readonly url: string;
-  /** An upload token or the signer's; null: only what is public. */
-  readonly token: Buffer | null;
+  /** An upload token or the signer's, or a signed read request; null: only what is public. */
+  readonly token: Buffer | ReadAuthority | null;
   readonly insecureHttp: boolean;
   readonly timing?: Partial<HttpTiming>;
 }
 
 export class HttpDepot implements Depot {
   readonly #http: HttpClient;
-  readonly #token: Buffer | null;
+  readonly #authorization: string | null;
 
   /** Throws usage('depot-url'). */
   constructor({ url, token, insecureHttp, timing = {} }: HttpDepotOptions) {
     this.#http = new HttpClient(url, { insecureHttp, timing });
-    this.#token = token;
+    this.#authorization = token && formatAuthorization(token);
   }
 
   async read(path: string, maxBytes: number): Promise<Buffer | null> {
@@ -73,8 +74,15 @@ export class HttpDepot implements Depot {
     throw parseError(status, bytes, asked(request));
   }
 
-  async builds(after: BuildId | null): Promise<{ builds: BuildId[]; next: BuildId | null }> {
-    const path = after === null ? 'builds/' : `builds/?after=${after}`;
+  builds(after: BuildId | null): Promise<Page> {
+    return this.#list(after === null ? 'builds/' : `builds/?after=${after}`, after);
+  }
+
+  revoked(after: BuildId | null): Promise<Page> {
+    return this.#list(`builds/?revoked=1${after === null ? '' : `&after=${after}`}`, after);
+  }
+
+  async #list(path: string, after: BuildId | null): Promise<Page> {
     const { bytes } = await this.#done({ method: 'GET', path }, LISTING_MAX).catch((error: unknown) => {
       if (!(error instanceof Failure) || !['http-404', 'not-found'].includes(error.code)) throw error;
       throw refused(error.code, error.message, 'is this the address of a depot? every depot has that list');
@@ -101,7 +109,7 @@ export class HttpDepot implements Depot {
     const request: HttpRequest = {
       method: 'HEAD',
       path: buildPath(build, blobFile(sha256)),
-      token: this.#token,
+      authorization: this.#authorization,
     };
     return (await this.#http.read(request, 0)).status === 200;
   }
@@ -170,7 +178,7 @@ export class HttpDepot implements Depot {
 
   #get(path: string): HttpRequest {
     if (!isTreePath(path)) throw refused('path-malformed', `not a path of a depot: ${path}`);
-    return { method: 'GET', path, accept: '*/*', token: this.#token };
+    return { method: 'GET', path, accept: '*/*', authorization: this.#authorization };
   }
 
   async #postTar(path: string, files: Iterable<TarEntry>): Promise<Written> {
@@ -180,7 +188,7 @@ export class HttpDepot implements Depot {
   /** A success; anything else is thrown. */
   async #done(request: HttpRequest, maxBytes = SMALL_BODY_MAX): Promise<{ bytes: Buffer; written: Written }> {
     const { status, bytes } = await this.#http.read(
-      { ...request, token: this.#token },
+      { ...request, authorization: this.#authorization },
       Math.max(maxBytes, SMALL_BODY_MAX),
     );
     if (status !== 200 && status !== 201) throw parseError(status, bytes, asked(request));

@@ -49,6 +49,15 @@ export interface Tree extends View {
   remove(path: string): Promise<void>;
   /** At most `limit` builds after `after`, ascending. */
   builds(after: BuildId | null, limit: number): Promise<BuildId[]>;
+  /** Those of the first `limit` builds after `after` that hold a revocation, and where to go on; null at the end. */
+  revoked(after: BuildId | null, limit: number): Promise<Page>;
+}
+
+/** Some builds, ascending. */
+export interface Page {
+  readonly builds: BuildId[];
+  /** What to ask for next, null at the end. */
+  readonly next: BuildId | null;
 }
 
 /** Whoever reads finds what was there or what comes, whole. Durable when it returns. */
@@ -110,8 +119,9 @@ export interface Depot {
   open(path: string): Promise<OpenFile | null>;
   /** Without the bytes; null if it is not there. */
   size(path: string): Promise<number | null>;
-  /** Ascending; `next` is what to ask for next, null at the end. */
-  builds(after: BuildId | null): Promise<{ readonly builds: BuildId[]; readonly next: BuildId | null }>;
+  builds(after: BuildId | null): Promise<Page>;
+  /** Those that somebody has laid a revocation into: a hint. A page may be empty and not the last. */
+  revoked(after: BuildId | null): Promise<Page>;
   /** Records and their authenticators, judged whole. Paths are below `builds/<build>/`. */
   submit(build: BuildId, files: ReadonlyMap<string, Buffer>): Promise<Written>;
   hasBlob(build: BuildId, sha256: Sha256): Promise<boolean>;

@@ -1,5 +1,6 @@
 /** What client and server of a depot agree on beside paths (protocol §4): bodies of many files, and errors. */
 import { Failure, refused, unable } from '../failure.ts';
+import type { ReadAuthority } from '../policy/gate/token.ts';
 import { closedObject, listOf, text } from '../records/fields.ts';
 import { toSha256 } from '../records/names.ts';
 import type { Sha256 } from '../records/names.ts';
@@ -34,6 +35,12 @@ export function* batches<T>(
   }
   if (batch.length > 0) yield batch;
 }
+
+/** What `Authorization` says of whoever asks. */
+export const formatAuthorization = (bearer: Buffer | ReadAuthority): string =>
+  Buffer.isBuffer(bearer)
+    ? `Bearer ${bearer.toString('base64url')}`
+    : `Countersign-Read ${bearer.bytes.toString('base64url')}.${bearer.signature.toString('base64url')}`;
 
 /** The body of `POST /builds/<build>/fetch`, a JSON array of digests; a tar of those blobs in that order answers it. */
 export const formatDigests = (digests: readonly Sha256[]): Buffer => Buffer.from(JSON.stringify(digests));

@@ -68,7 +68,7 @@ describe('bodies of ours', () => {
 
 describe('tokens', () => {
   const token = Buffer.alloc(32, 0xfb);
-  const asked = { ...GET, token };
+  const asked = { ...GET, authorization: `Bearer ${token.toString('base64url')}` };
 
   test('go to this machine over plain HTTP', async () => {
     const server = await raw(ok(''));
@@ -135,7 +135,7 @@ describe('https', () => {
     const address = server.address();
     const port = typeof address === 'object' && address ? address.port : 0;
     vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
-    const asked = client(`https://127.0.0.1:${port}`).read({ ...GET, token: Buffer.alloc(32) }, 10);
+    const asked = client(`https://127.0.0.1:${port}`).read({ ...GET, authorization: 'Bearer x' }, 10);
     await expect(asked).rejects.toMatchObject({
       kind: 'unable',
       code: 'network',

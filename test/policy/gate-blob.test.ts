@@ -90,6 +90,7 @@ describe('who reads what', () => {
       path,
       head: false,
       bearer: null,
+      url: null,
       view: approvedView(),
       now,
       ...more,

@@ -6,6 +6,7 @@ export const oddDepot = (depot: Depot, changes: Partial<Depot>): Depot => ({
   open: (path) => depot.open(path),
   size: (path) => depot.size(path),
   builds: (after) => depot.builds(after),
+  revoked: (after) => depot.revoked(after),
   submit: (build, files) => depot.submit(build, files),
   hasBlob: (build, sha256) => depot.hasBlob(build, sha256),
   putBlob: (build, sha256, size, source) => depot.putBlob(build, sha256, size, source),

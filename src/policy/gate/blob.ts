@@ -14,7 +14,7 @@ import { readDecided } from './decided.ts';
 import type { Decided } from './decided.ts';
 import { isProject } from './rules.ts';
 import type { GateRules } from './rules.ts';
-import { CARRIER, tokenSlot } from './token.ts';
+import { CARRIER, tokenOf, tokenSlot } from './token.ts';
 import type { Bearer } from './token.ts';
 import { denied } from './verdict.ts';
 import type { Denied } from './verdict.ts';
@@ -57,7 +57,8 @@ export interface BlobTotals {
 export async function judgeUpload(question: UploadQuestion): Promise<Upload | Denied> {
   const { rules, build, view, bearer } = question;
   const limits = await judgeBuilder(question);
-  const trusted = bearer === CARRIER || (isProject(rules) && matchesDigest(bearer, rules.signerTokenSha256));
+  const trusted =
+    bearer === CARRIER || (isProject(rules) && matchesDigest(tokenOf(bearer), rules.signerTokenSha256));
   const decided = trusted
     ? (question.decided ?? (await readDecided(rules, build, below(view, buildPath(build)))))
     : null;

@@ -6,6 +6,7 @@ import { matchesDigest } from '../token.ts';
 import { below } from '../view.ts';
 import type { View } from '../view.ts';
 import { signedApproval } from './approval.ts';
+import { judgeReadRequest } from './read-request.ts';
 import { isProject } from './rules.ts';
 import type { GateRules } from './rules.ts';
 import { CARRIER, tokenSlot } from './token.ts';
@@ -20,6 +21,8 @@ export interface ReadQuestion {
   /** Only whether it is there, and its size. */
   readonly head: boolean;
   readonly bearer: Bearer;
+  /** The URL that the depot answers at, beside the one in the project file; null for a directory. */
+  readonly url: string | null;
   /** The whole tree. */
   readonly view: View;
   readonly now: Date;
@@ -45,16 +48,24 @@ export async function judgeRead(question: ReadQuestion): Promise<Denied | null> 
   return root === 'builds' && isBuildId(first) ? null : notFound;
 }
 
-/** The signer reads artifacts before they are published, and whoever keeps them; a builder learns what it need not send again. */
+/** The signer and approvers read artifacts before they are published, and whoever keeps them; a builder learns what it need not send again. */
 async function judgeQuarantine(question: ReadQuestion, build: string): Promise<Denied | null> {
-  const { rules, bearer, view, now } = question;
+  const { rules, bearer, view, now, url } = question;
   if (!isBuildId(build)) return denied(404, 'not-found', 'there is no such file');
   if (bearer === CARRIER) return null;
   if (bearer === null)
     return denied(401, 'token-missing', 'artifacts of a build are in quarantine until they are published');
+  if (!Buffer.isBuffer(bearer))
+    return isProject(rules)
+      ? judgeReadRequest({ project: rules, build, authority: bearer, url, now })
+      : denied(403, 'quarantined', 'a ticket shows no artifacts');
   if (isProject(rules) && matchesDigest(bearer, rules.signerTokenSha256)) return null;
   if (!question.head)
-    return denied(403, 'quarantined', 'only the signer reads artifacts before they are published');
+    return denied(
+      403,
+      'quarantined',
+      'only the signer and approvers read artifacts before they are published',
+    );
 
   const signed = await signedApproval(rules, build, below(view, buildPath(build)), now);
   if ('allow' in signed) return signed;

@@ -13,14 +13,24 @@ import type { Denied } from './verdict.ts';
  */
 export const CARRIER = 'carrier';
 
-/** Who asks: the holder of these bytes, the carrier, or anybody. */
-export type Bearer = Buffer | typeof CARRIER | null;
+/** A read request and the approver's signature over it, as they came (protocol §4): it reads, and writes nothing. */
+export interface ReadAuthority {
+  readonly bytes: Buffer;
+  readonly signature: Buffer;
+}
+
+/** Who asks: the holder of these bytes, an approver who wants to read, the carrier, or anybody. */
+export type Bearer = Buffer | ReadAuthority | typeof CARRIER | null;
+
+/** The token that came, if it is one. */
+export const tokenOf = (bearer: Bearer): Buffer | null => (Buffer.isBuffer(bearer) ? bearer : null);
 
 /** The slot of the build whose token this is; else 401 for none or one of another length, 403 for a stranger's. */
 export function tokenSlot(
   approval: Verified<Approval>,
-  token: Exclude<Bearer, typeof CARRIER>,
+  bearer: Exclude<Bearer, typeof CARRIER>,
 ): Slot | Denied {
+  const token = tokenOf(bearer);
   if (token === null)
     return denied(401, 'token-missing', 'an upload token is needed', 'send the one in the ticket');
   if (token.length !== TOKEN_BYTES) return denied(401, 'token-malformed', `a token has ${TOKEN_BYTES} bytes`);
