@@ -13,7 +13,7 @@ import type {
   MacBuilder,
 } from '../records/approval.ts';
 import { timestampDate } from '../records/names.ts';
-import type { Fingerprint, Slot } from '../records/names.ts';
+import type { Fingerprint, Sha256, Slot } from '../records/names.ts';
 import { hasWildcard, matchesAny } from '../records/pattern.ts';
 import type { Reason, ReasonCode } from '../records/refusal.ts';
 import { attempt } from './attempt.ts';
@@ -124,7 +124,22 @@ function builderProblems(project: Project, approval: Approval): Reason[] {
     if (builder.scheme !== 'keypair') reasons.push(...nonceProblems(project, approval, slot, builder));
     else reasons.push(...keyProblems(approval, slot, builder, holders));
   }
-  return reasons;
+  return [...reasons, ...sharedNonces(approval)];
+}
+
+/** Two builders with one nonce would be one: either can speak for both. */
+function sharedNonces(approval: Approval): Reason[] {
+  const holders = new Map<Sha256, Slot>();
+  return slotsOf(approval).flatMap((slot) => {
+    const builder = builderOf(approval, slot);
+    if (builder.scheme === 'keypair') return [];
+    const holder = holders.get(builder.nonceSha256);
+    holders.set(builder.nonceSha256, slot);
+    if (holder === undefined) return [];
+    return [
+      reason('nonce-unusable', `builders.${slot}.nonceSha256`, `its nonce is that of builder ${holder}`),
+    ];
+  });
 }
 
 /** A key of the one shape (§6), of this approval's hour, and nobody else's; `holders` takes it in. */

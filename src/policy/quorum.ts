@@ -60,11 +60,20 @@ export function disagreementsOf(lists: readonly (readonly Subject[])[]): Disagre
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-/** One line of the table of artifact by builder. */
+/** One line of the table of artifact by builder: who agree stand together. */
 function describe(votes: readonly Vote[], { name, claims }: Disagreement): Reason {
-  const said = claims.map((claim, at) => {
+  const said = new Map<string, string[]>();
+  for (const [at, { name: voter }] of votes.entries()) {
+    const claim = claims[at] ?? null;
     const what = claim === null ? 'no such artifact' : `${claim.sha256} (${claim.size} bytes)`;
-    return `${votes[at]?.name ?? ''} has ${what}`;
-  });
-  return { code: 'conflict', where: name, text: said.join(', ') };
+    said.set(what, [...(said.get(what) ?? []), voter]);
+  }
+  const parts = [...said].map(([what, voters]) => `${listed(voters)} ${what}`);
+  return { code: 'conflict', where: name, text: parts.join(', ') };
 }
+
+/** `b1 has`, `b1 and b2 have`, `b1, b2 and b3 have`. */
+const listed = (voters: readonly string[]): string =>
+  voters.length === 1
+    ? `${voters.join('')} has`
+    : `${voters.slice(0, -1).join(', ')} and ${voters.at(-1)} have`;

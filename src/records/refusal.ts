@@ -22,7 +22,7 @@ export const REASON_CODES = [
   'policy-scheme', // a scheme of builder that the project does not allow
   'policy-quorum', // fewer builders have to agree than the project asks for
   'enrol-by', // builders may enrol until a time that is not between `notBefore` and `expires`
-  'nonce-unusable', // a sealed nonce that opens to something else, or the project has nobody to seal to
+  'nonce-unusable', // a sealed nonce that opens to something else, two builders share one, or nobody is there to open it
   'key-unusable', // an ephemeral certificate of another shape, or a weak key
   'key-seen', // an ephemeral key that an earlier build had, or a key of the project file
   // enrolment
