@@ -30,6 +30,11 @@ process.exitCode = await runProgram(
         { name: 'endorse', summary: 'allow what another asked for', load: () => import('./cli/endorse.ts') },
         { name: 'revoke', summary: 'take a build or a release back', load: () => import('./cli/revoke.ts') },
         { name: 'status', summary: 'where each build stands', load: () => import('./cli/status.ts') },
+        {
+          name: 'user-data',
+          summary: 'start a cloud machine with a ticket',
+          load: () => import('./cli/user-data.ts'),
+        },
       ],
     },
     {

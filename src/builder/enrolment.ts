@@ -5,7 +5,8 @@
  * often this is killed and run again, it is one key, and what is sent are the same bytes. Two would freeze the build.
  */
 import { join } from 'node:path';
-import { Failure, refused } from '../failure.ts';
+import { refused } from '../failure.ts';
+import type { Failure } from '../failure.ts';
 import { readFileBounded } from '../host/files.ts';
 import { makeEphemeral, parseEphemeralSecret } from '../openpgp/ephemeral.ts';
 import { verifyDetached } from '../openpgp/verify.ts';

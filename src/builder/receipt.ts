@@ -6,8 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure, refused, unable } from '../failure.ts';
 import { verifyEnrolment, verifyRefusal } from '../policy/release-chain.ts';
 import { RECORD_MAX } from '../records/canonical.ts';
-import { timestampDate } from '../records/names.ts';
-import type { Timestamp } from '../records/names.ts';
+import { timestampDate, toBuildId } from '../records/names.ts';
+import type { BuildId, Timestamp } from '../records/names.ts';
 import {
   buildPath,
   enrolmentFile,
@@ -124,7 +124,13 @@ async function requireGoing(wait: Wait): Promise<void> {
     const reasons = refusal.reasons.map(({ code, text }) => `${code}: ${text}`).join('; ');
     throw refused('build-refused', `the signer refused build ${build}: ${reasons}`, NEW_APPROVAL);
   }
+  const { builds } = await wait.depot.revoked(justBefore(build));
+  if (builds.includes(build))
+    throw refused('build-revoked', `an approver has revoked build ${build}`, NEW_APPROVAL);
 }
+
+/** The first id of its millisecond (a ULID is ten characters of time and sixteen of chance). */
+const justBefore = (build: BuildId): BuildId => toBuildId(`${build.slice(0, 10)}${'0'.repeat(16)}`, 'build');
 
 function provenRefusal(proof: Buffer, bytes: Buffer, log: LogTrust) {
   try {
