@@ -41,6 +41,8 @@ interface Changes {
   readonly agreed?: readonly string[];
   /** Of the builder's statement. */
   readonly said?: (slot: Slot) => Partial<Statement>;
+  /** Else nobody can open the nonce. */
+  readonly seal?: (nonce: Buffer) => Buffer;
 }
 
 const at = minutes(-5);
@@ -52,7 +54,7 @@ export function builtBy(schemes: Readonly<Record<string, Scheme>>, changes: Chan
   const builders = Object.fromEntries(
     slots.map((slot): [Slot, Builder] => [
       slot,
-      builderOf(schemes[slot] ?? 'keypair', secrets[slot] ?? newSecrets(slot)),
+      builderOf(schemes[slot] ?? 'keypair', secrets[slot] ?? newSecrets(slot), changes.seal),
     ]),
   );
   const approved: Approval = { ...approval, builders, quorum: changes.quorum ?? slots.length };
@@ -84,10 +86,14 @@ function newSecrets(slot: Slot): Secrets {
   };
 }
 
-function builderOf(scheme: Scheme, { nonce, certificate }: Secrets): Builder {
+function builderOf(
+  scheme: Scheme,
+  { nonce, certificate }: Secrets,
+  seal: (nonce: Buffer) => Buffer = () => randomBytes(64),
+): Builder {
   const uploadTokenSha256 = sha256Hex(randomBytes(32));
   if (scheme === 'keypair') return { scheme, uploadTokenSha256, certificate: certificate.toString('base64') };
-  const sealedNonce = randomBytes(64).toString('base64');
+  const sealedNonce = seal(nonce).toString('base64');
   const both = { uploadTokenSha256, sealedNonce, nonceSha256: sha256Hex(nonce) };
   return scheme === 'mac' ? { scheme, ...both } : { scheme, ...both, enrolBy: timestamp(minutes(-10)) };
 }
