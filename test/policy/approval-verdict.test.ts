@@ -1,7 +1,9 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { SignatureVerdict } from '../../src/openpgp/verify.ts';
-import { countApprovers, judgeApproval } from '../../src/policy/approval-verdict.ts';
+import { countApprovers, judgeApproval, missingApprovers } from '../../src/policy/approval-verdict.ts';
 import type { ApprovalQuestion, LogFacts } from '../../src/policy/approval-verdict.ts';
+import { verifiedRecord } from '../../src/policy/verified.ts';
 import { encodeApproval } from '../../src/records/approval.ts';
 import { toProjectName } from '../../src/records/names.ts';
 import type { Fingerprint } from '../../src/records/names.ts';
@@ -20,6 +22,7 @@ import {
   notBefore,
   now,
   otherBuild,
+  person,
   project,
 } from './scene.ts';
 import type { Person } from './scene.ts';
@@ -108,6 +111,78 @@ describe('persons are counted, not signatures', () => {
     const left = { ...project, approvers: [bob.certificate] };
     expect(line({ project: left })).toBe('void');
     expect(line({ project: left, signatures: signed(ada, bob) })).toBe('wait');
+  });
+});
+
+describe('whoever signs, and however often', () => {
+  const people = [ada, bob, mallory, person('Cleo <cleo@example.org>'), person('Dan <dan@example.org>')];
+  const strangers = [person('Eve <eve@example.org>')];
+  const many = { ...project, approvers: people.map(({ certificate }) => certificate) };
+  const anybody = fc.constantFrom(...people, ...strangers);
+  /** A file: in whose name it lies, whose signature it is, by which of their keys, and whether it is good. */
+  const file = fc.record({ name: anybody, who: anybody, subkey: anybody, isGood: fc.boolean() });
+  const own = fc
+    .record({ name: anybody, subkey: anybody })
+    .map((each) => ({ ...each, who: each.name, isGood: true }));
+  const files = fc.array(fc.oneof(file, own), { maxLength: 12 });
+  const verdicts = (all: readonly { name: Person; who: Person; subkey: Person; isGood: boolean }[]) =>
+    new Map(
+      all.map(({ name, who, subkey, isGood }) => [
+        fingerprintOf(name),
+        isGood ? good(who, fingerprintOf(subkey)) : bad,
+      ]),
+    );
+  const record = verifiedRecord(approval);
+  const isEnough = (threshold: number, approvers: readonly Fingerprint[]): boolean =>
+    missingApprovers({ ...many, threshold }, record, approvers) === null;
+
+  test('approvers of the project file are counted, each once, and by nothing but a good signature of their own', () => {
+    fc.assert(
+      fc.property(files, (all) => {
+        const signatures = verdicts(all);
+        const signed = people
+          .map(fingerprintOf)
+          .filter((fingerprint) => {
+            const verdict = signatures.get(fingerprint);
+            return verdict?.ok === true && verdict.primary === fingerprint;
+          })
+          .sort();
+        expect(countApprovers(many, signatures)).toEqual(signed);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('one person with every key there is stays one: alone under threshold 2 the requester waits', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(anybody, anybody), { maxLength: 8 }), (all) => {
+        const signatures = new Map(
+          all.map(([name, subkey]) => [fingerprintOf(name), good(ada, fingerprintOf(subkey))]),
+        );
+        signatures.set(fingerprintOf(ada), good(ada));
+        expect(countApprovers(many, signatures)).toEqual([fingerprintOf(ada)]);
+        expect(isEnough(2, countApprovers(many, signatures))).toBe(false);
+        expect(judge({ project: { ...many, threshold: 2 }, signatures }).verdict).toBe('wait');
+      }),
+    );
+  });
+
+  test('a file less never counts one more, nor does a person less in the project file; a bad one undoes nothing', () => {
+    fc.assert(
+      fc.property(files, fc.nat(11), anybody, (all, at, gone) => {
+        const before = countApprovers(many, verdicts(all));
+        const fewer = new Map([...verdicts(all)].filter((_, index) => index !== at));
+        const left = { ...many, approvers: many.approvers.filter((each) => each !== gone.certificate) };
+        for (const after of [countApprovers(many, fewer), countApprovers(left, verdicts(all))]) {
+          expect(before).toEqual(expect.arrayContaining(after));
+          for (const threshold of [1, 2, 3])
+            if (isEnough(threshold, after)) expect(isEnough(threshold, before)).toBe(true);
+        }
+        const others = people.map(fingerprintOf).filter((each) => !before.includes(each));
+        const more = new Map([...verdicts(all), ...others.map((each) => [each, bad] as const)]);
+        expect(countApprovers(many, more)).toEqual(before);
+      }),
+    );
   });
 });
 
