@@ -1,14 +1,21 @@
 /** The receipt of protocol §5.8: what was published, read back without the signer's token and compared. */
 import { Failure } from '../failure.ts';
+import { builderOf } from '../policy/builder-key.ts';
+import { loggedApproval } from '../policy/logged.ts';
+import type { Scheme } from '../records/approval.ts';
 import { isSlot } from '../records/names.ts';
+import type { Slot } from '../records/names.ts';
 import {
   approvalFile,
   approvalSignatureFile,
+  enrolmentFile,
+  enrolmentMacFile,
+  enrolmentSignatureFile,
   logEntryFile,
   releaseDir,
   releaseProofFile,
+  statementAuthenticatorFile,
   statementFile,
-  statementSignatureFile,
 } from '../records/paths.ts';
 import { CHECKSUMS_FILE, formatChecksums } from '../records/signatures-list.ts';
 import { PROOF_MAX } from '../tlog/proof.ts';
@@ -55,12 +62,16 @@ async function expectedFiles(
   { build, intent }: BuildHistory,
   { manifest, records, signatures }: Released,
 ): Promise<[string, Buffer][]> {
+  const approval = loggedApproval(
+    await state.kept(build, approvalFile, manifest.approval),
+    manifest.approval,
+  );
   const kept = [
     approvalFile,
     ...(intent?.approvers ?? []).map(approvalSignatureFile),
     ...Object.keys(manifest.statements)
       .filter(isSlot)
-      .flatMap((slot) => [statementFile(slot), statementSignatureFile(slot)]),
+      .flatMap((slot) => slotFiles(builderOf(approval, slot).scheme, slot)),
   ];
   const below = new Map(records);
   for (const file of kept) below.set(file, (await state.read(build, file)) ?? Buffer.alloc(0));
@@ -70,6 +81,13 @@ async function expectedFiles(
     [CHECKSUMS_FILE, formatChecksums(manifest.subjects)],
   ];
 }
+
+/** What is published of a builder: its statement, its authenticator, and who introduced its key. Its receipt may be any. */
+const slotFiles = (scheme: Scheme, slot: Slot): string[] => [
+  statementFile(slot),
+  statementAuthenticatorFile(scheme, slot),
+  ...(scheme === 'enrol' ? [enrolmentFile(slot), enrolmentSignatureFile(slot), enrolmentMacFile(slot)] : []),
+];
 
 /** A file that is larger than ours is another; nothing more of it is read. */
 async function readBack(depot: Depot, path: string, size: number): Promise<Buffer | null> {

@@ -8,9 +8,9 @@ import { refusalFile, refusalProofFile } from '../records/paths.ts';
 import { encodeRefusal, parseRefusal, refusalOf } from '../records/refusal.ts';
 import type { Reason, Refusal } from '../records/refusal.ts';
 import { sha256Hex } from '../records/sha256.ts';
-import type { Logged } from '../policy/history.ts';
 import { wayOn } from './holder.ts';
 import { endsRound } from './lost.ts';
+import { ownProof } from './proof.ts';
 import { Stop } from './result.ts';
 import type { Round } from './signer.ts';
 
@@ -49,7 +49,7 @@ export async function settleRefusal(round: Round, build: BuildId): Promise<Stop 
   if (!history?.refusal) return null;
   const bytes = await round.state.kept(build, refusalFile, history.refusal.sha256);
   if (!(await round.state.isSettled(build))) {
-    const proof = await refusalProof(round, build, history.refusal);
+    const proof = await ownProof(round, build, refusalProofFile, history.refusal);
     // An approval of another project, which only a depot that lies shows here: this one's has no place for it.
     if (history.project === round.project.name)
       await round.depot.submit(build, new Map([[refusalFile, bytes], [refusalProofFile, proof]])); // prettier-ignore
@@ -66,16 +66,6 @@ async function nextStep(
   reasons: readonly Reason[],
 ): Promise<string> {
   return elsewhereHint(reasons) || wayOn(round, build);
-}
-
-/** Made once: the depot keeps the first, and the log grows. The leaf travels in it (§7). The log is sent before it. */
-async function refusalProof({ state, log }: Round, build: BuildId, { index }: Logged): Promise<Buffer> {
-  const head = await log.holding(index, { witnessed: false });
-  const kept = await state.read(build, refusalProofFile);
-  if (kept !== null) return kept;
-  const proof = state.journal.proof(index, await state.journal.leaf(index), head);
-  await state.write(build, refusalProofFile, proof);
-  return proof;
 }
 
 function describe(outcome: 'refused' | 'decided', { reasons, more }: Refusal, hint: string): Stop {

@@ -7,10 +7,13 @@ import type { Project } from '../policy/project.ts';
 import { verifyRefusal, verifyReleaseEntry } from '../policy/release-chain.ts';
 import { LARGE_RECORD_MAX } from '../records/canonical.ts';
 import { parseManifest } from '../records/manifest.ts';
-import type { BuildId, Sha256 } from '../records/names.ts';
+import type { BuildId, Sha256, Slot } from '../records/names.ts';
 import {
   VARIANTS,
   buildPath,
+  enrolmentFile,
+  enrolmentMacFile,
+  enrolmentSignatureFile,
   manifestFile,
   parseBuildFile,
   refusalFile,
@@ -20,8 +23,10 @@ import {
   releaseProofFile,
   signaturesListFile,
   statementFile,
+  statementMacFile,
   statementSignatureFile,
 } from '../records/paths.ts';
+import type { BuildFile, Variant } from '../records/paths.ts';
 import { parseRelease } from '../records/release.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import { parseSignaturesList } from '../records/signatures-list.ts';
@@ -81,18 +86,26 @@ async function restore(host: Host, history: BuildHistory, file: string, sha256: 
   return false;
 }
 
-/** Where a depot may have it: the statement that was believed can be any of the slot's, and a release is a copy. */
+/** Where a depot may have it: the statement or enrolment that was believed can be any of the slot's, and a release is a copy. */
 function placesOf({ build, project, version }: BuildHistory, file: string): string[] {
   const parsed = parseBuildFile(file);
-  const files = VARIANTS.map((variant) => {
-    if (parsed?.kind === 'statement') return statementFile(parsed.slot, variant);
-    return parsed?.kind === 'statement-signature' ? statementSignatureFile(parsed.slot, variant) : file;
-  });
+  const named = parsed && VARIED[parsed.kind];
+  const files = named && 'slot' in parsed ? VARIANTS.map((variant) => named(parsed.slot, variant)) : [file];
   return [
-    ...[...new Set(files)].map((each) => buildPath(build, each)),
+    ...files.map((each) => buildPath(build, each)),
     `${releaseDir(project, version)}/countersign/${file}`,
   ];
 }
+
+/** What a slot can have several of, each under a name of its own. */
+const VARIED: Partial<Record<BuildFile['kind'], (slot: Slot, variant: Variant) => string>> = {
+  statement: statementFile,
+  'statement-signature': statementSignatureFile,
+  'statement-mac': statementMacFile,
+  enrolment: enrolmentFile,
+  'enrolment-signature': enrolmentSignatureFile,
+  'enrolment-mac': enrolmentMacFile,
+};
 
 /**
  * Whether the depot shows the release: then nothing is left to do for it. How many witnesses it had is what the project

@@ -1,9 +1,10 @@
 /** One round of `sign`: every build that waits, each on its own. Protocol §5. */
 import { Failure } from '../failure.ts';
+import type { BuildHistory } from '../policy/history.ts';
 import { timestamp } from '../records/names.ts';
 import type { BuildId } from '../records/names.ts';
-import { listBuilds } from '../tree/builds.ts';
-import { handleBuild } from './build.ts';
+import { listBuilds, listRevoked } from '../tree/builds.ts';
+import { handleBuild, handleWithdrawal } from './build.ts';
 import { endsRound } from './lost.ts';
 import { Nonces } from './nonce.ts';
 import { LogPush } from './push.ts';
@@ -13,6 +14,7 @@ import { ReleaseAgent } from './release-agent.ts';
 
 /** All of this fits into memory. */
 const BUILDS_MAX = 1_000_000;
+const MINUTE_MS = 60_000;
 
 /**
  * Handles the builds in `named`, or, if it is empty, in ascending order all that the depot has or the log knows
@@ -36,9 +38,16 @@ export async function runRound(
   try {
     await log.compare();
     const results: BuildResult[] = [];
+    const withdrawable = named.length > 0 ? [] : await revokedReleases(round);
     for (const build of named.length > 0 ? named : await openBuilds(signer)) {
       const result = await handleBuild(round, build);
       if (named.length === 0 && result.state === 'expired') continue;
+      signer.report({ kind: 'result', result });
+      results.push(result);
+    }
+    for (const history of withdrawable) {
+      const result = await handleWithdrawal(round, history);
+      if (result === null) continue;
       signer.report({ kind: 'result', result });
       results.push(result);
     }
@@ -56,6 +65,7 @@ export function newSession({ connectAgent }: Pick<Signer, 'connectAgent'>): Sess
     verified: null,
     log: { compared: new Set(), witnessed: new Map() },
     nonces: new Nonces(),
+    revokedAsked: null,
   };
 }
 
@@ -78,4 +88,21 @@ async function openBuilds({ depot, state }: Signer): Promise<BuildId[]> {
   const open: BuildId[] = [];
   for (const build of [...builds].sort()) if (!(await state.isSettled(build))) open.push(build);
   return open;
+}
+
+/**
+ * The releases that are out, and that the depot holds revocations of: asked once a minute. Those that are not out yet
+ * are among the open builds.
+ */
+async function revokedReleases({ depot, state, session, now }: Round): Promise<BuildHistory[]> {
+  const time = now().getTime();
+  if (session.revokedAsked !== null && time - session.revokedAsked < MINUTE_MS) return [];
+  const found: BuildHistory[] = [];
+  for await (const build of listRevoked(depot, BUILDS_MAX)) {
+    const history = state.journal.history.build(build);
+    if (history?.release && history.revocation === null && (await state.isSettled(build)))
+      found.push(history);
+  }
+  session.revokedAsked = time;
+  return found;
 }
