@@ -2,6 +2,8 @@
 import { refused } from '../failure.ts';
 import { now } from '../host/clock.ts';
 import { listStatus } from '../operator/status.ts';
+import type { Conflict } from '../operator/conflicts.ts';
+import type { SlotStatus } from '../operator/explanation.ts';
 import type { BuildStatus } from '../operator/status.ts';
 import { isBuildId, isVersion } from '../records/names.ts';
 import { command } from './command.ts';
@@ -57,15 +59,17 @@ it, or about those of a version. What the depot says is believed only as far as 
   },
 });
 
-function coloured(state: string): Part {
-  if (state === 'published') return green(state);
-  return ['refused', 'frozen', 'expired', 'unreadable'].includes(state) ? red(state) : yellow(state);
+/** The state, in the word that people use. */
+function coloured({ state, withdrawn }: BuildStatus): Part {
+  const bad = ['refused', 'frozen', 'revoked', 'expired', 'unreadable'].includes(state);
+  if (bad) return red(withdrawn ? 'withdrawn' : state);
+  return state === 'published' ? green(state) : yellow(state);
 }
 
 function showTable(builds: readonly BuildStatus[], terminal: Terminal): void {
   if (builds.length === 0) terminal.say('no builds');
   // the reason below: beside all that there is no room for it
-  const rows = builds.map(({ build, version, state }) => [build, version ?? '?', coloured(state), '']);
+  const rows = builds.map((each) => [each.build, each.version ?? '?', coloured(each), '']);
   for (const [i, row] of alignColumns(rows).entries()) {
     terminal.result(...row, builds[i]?.assurance ?? '');
     for (const line of alignColumns([['', builds[i]?.why ?? '']])) terminal.result(...line);
@@ -73,23 +77,57 @@ function showTable(builds: readonly BuildStatus[], terminal: Terminal): void {
 }
 
 function showOne(build: BuildStatus, terminal: Terminal): void {
-  terminal.result(bold(`${build.project ?? '?'} ${build.version ?? '?'}`), '  ', coloured(build.state));
-  const slots = build.slots.map(
-    (slot) => `${slot.slot} (${slot.scheme}, ${slot.statement ? 'sealed' : 'no statement yet'})`,
-  );
+  terminal.result(bold(`${build.project ?? '?'} ${build.version ?? '?'}`), '  ', coloured(build));
   const rows: Part[][] = [
     ['build', build.build],
-    ['why', build.why],
+    ['why', build.conflicts.length === 0 ? build.why : 'builders do not agree: see below'],
     sourceRow(build.source),
     ['requester', build.requester ?? '?'],
     ['approvers', `${build.approvers.length} of ${build.threshold}: ${build.approvers.join(' ')}`],
-    ['builders', `${slots.join(', ')}: ${build.assurance}`],
+    ['builders', quorumText(build)],
+    ...build.slots.map((slot) => ['', `${slot.slot}: ${slot.scheme}, ${slotText(slot)}`]),
     ['expires', build.expires ?? '?'],
+    ...build.revocations.flatMap(({ approver, reason, time }) => [
+      ['taken back', `by ${approver}`],
+      ['', `at ${time}: ${reason}`],
+    ]),
     ...logRows(build),
-    ...build.reasons.map(({ code, where, text }) => ['reason', `${code}: ${where}: ${text}`]),
+    ...build.reasons
+      .filter(({ where }) => !build.conflicts.some(({ artifact }) => artifact === where))
+      .map(({ code, where, text }) => ['reason', `${code}: ${where}: ${text}`]),
   ];
   for (const row of alignColumns(rows)) terminal.result('  ', ...row);
+  showConflicts(build.conflicts, terminal);
   terminal.hint(build.hint);
+}
+
+function quorumText({ quorum, assurance, slots }: BuildStatus): string {
+  if (quorum === null) return '?';
+  return slots.length === 1 ? `${assurance}` : `${quorum} of ${slots.length} must agree: ${assurance}`;
+}
+
+function slotText({ enrolBy, enrolled, statement }: SlotStatus): string {
+  const sealed = statement ? 'sealed' : 'no statement yet';
+  if (enrolBy === null) return sealed;
+  return enrolled ? `enrolled, ${sealed}` : `not enrolled yet, until ${enrolBy}`;
+}
+
+/** More than anybody compares by eye; --json has all. */
+const CONFLICTS_SHOWN = 20;
+
+/** A table for each artifact: builder and digest, whole, as both have to be seen at once. */
+function showConflicts(conflicts: readonly Conflict[], terminal: Terminal): void {
+  for (const { artifact, claims } of conflicts.slice(0, CONFLICTS_SHOWN)) {
+    terminal.result('  ', bold(artifact));
+    const oneSize = new Set(claims.flatMap(({ made }) => (made === null ? [] : [made.size]))).size === 1;
+    const rows = claims.flatMap(({ builder, made }) => [
+      [builder, made === null ? yellow('made no such artifact') : made.sha256],
+      ...(made === null || oneSize ? [] : [['', `${made.size} bytes`]]),
+    ]);
+    for (const row of alignColumns(rows)) terminal.result('    ', ...row);
+  }
+  const more = conflicts.length - CONFLICTS_SHOWN;
+  if (more > 0) terminal.result(`  and ${more} more: --json has all`);
 }
 
 /** What the log has of it, an entry a row. */

@@ -9,13 +9,14 @@ import type { SignatureVerdict } from '../openpgp/verify.ts';
 import { countApprovers } from '../policy/approval-verdict.ts';
 import { attempt } from '../policy/attempt.ts';
 import { builderOf, slotsOf } from '../policy/builder-key.ts';
+import { validRevocations } from '../policy/gate/revocation.ts';
 import type { Project } from '../policy/project.ts';
 import { verifyRefusal, verifyReleaseEntry } from '../policy/release-chain.ts';
-import { readRevocation } from '../policy/revocation-verdict.ts';
 import { slotCertificate } from '../policy/slot-key.ts';
+import type { View } from '../policy/view.ts';
 import type { Approval } from '../records/approval.ts';
 import { RECORD_MAX } from '../records/canonical.ts';
-import type { Fingerprint, Slot, Timestamp } from '../records/names.ts';
+import type { BuildId, Fingerprint, Slot, Timestamp } from '../records/names.ts';
 import {
   approvalSignatureFile,
   buildPath,
@@ -27,8 +28,6 @@ import {
   releaseDir,
   releaseFile,
   releaseProofFile,
-  revocationFile,
-  revocationSignatureFile,
   signaturesListFile,
   statementAuthenticatorFile,
   statementFile,
@@ -127,26 +126,22 @@ async function revocationsOf(
   now: Date,
 ): Promise<CountedRevocation[]> {
   const revocable = { build, approval: sha256Hex(approvalBytes) };
-  const counted: CountedRevocation[] = [];
-  for (const certificate of project.approvers) {
-    const approver = certificate.primary.fingerprint;
-    const bytes = await depot.read(buildPath(build, revocationFile(approver)), RECORD_MAX);
-    const signature =
-      bytes && (await depot.read(buildPath(build, revocationSignatureFile(approver)), MAX_SIGNATURE_BYTES));
-    if (bytes === null || signature === null) continue;
-    const verdict = verifyDetached(signature, bytes, certificate, now);
-    const read = readRevocation(project, revocable, { approver, bytes, signature: verdict });
-    if (typeof read !== 'string') counted.push({ approver, reason: read.reason, time: read.time });
-  }
-  return counted.sort((a, b) => (a.time < b.time ? -1 : 1));
+  const valid = await validRevocations(project, revocable, directoryOf(depot, build), now);
+  return [...valid]
+    .map(([approver, { reason, time }]) => ({ approver, reason, time }))
+    .sort((a, b) => (a.time < b.time ? -1 : 1));
 }
+
+/** The small files of a build. */
+const directoryOf = (depot: Depot, build: BuildId): Pick<View, 'read'> => ({
+  read: (name) => depot.read(buildPath(build, name), Math.max(RECORD_MAX, PROOF_MAX)),
+});
 
 /** Whether the log's receipt names a key that the slot has introduced. Throws unable. */
 async function isEnrolled(project: Project, depot: Depot, approval: Approval, slot: Slot): Promise<boolean> {
-  const read = (name: string): Promise<Buffer | null> =>
-    depot.read(buildPath(approval.build, name), Math.max(RECORD_MAX, PROOF_MAX));
   try {
-    return (await slotCertificate(approval, slot, { read }, unwitnessed(project.log))) !== null;
+    const directory = directoryOf(depot, approval.build);
+    return (await slotCertificate(approval, slot, directory, unwitnessed(project.log))) !== null;
   } catch (error) {
     if (!(error instanceof Failure) || error.kind !== 'refused') throw error;
     return false;

@@ -3,31 +3,42 @@
  * signatures and log proofs carry it.
  */
 import { Failure, refused } from '../failure.ts';
-import { approvalProblems, isExpired } from '../policy/approval-policy.ts';
-import { missingApprovers } from '../policy/approval-verdict.ts';
 import { attempt } from '../policy/attempt.ts';
-import { slotsOf } from '../policy/builder-key.ts';
+import { builderOf, slotsOf } from '../policy/builder-key.ts';
 import type { Project } from '../policy/project.ts';
+import { revokersNeeded } from '../policy/revocation-verdict.ts';
 import { buildState } from '../policy/state.ts';
 import type { BuildState } from '../policy/state.ts';
 import { parseApproval } from '../records/approval.ts';
 import type { Approval, Source } from '../records/approval.ts';
+import { assuranceOf } from '../records/assurance.ts';
+import type { Assurance } from '../records/assurance.ts';
 import { RECORD_MAX } from '../records/canonical.ts';
-import { timestampDate } from '../records/names.ts';
-import type { BuildId, Fingerprint, Timestamp } from '../records/names.ts';
-import { approvalFile, buildPath, statementFile } from '../records/paths.ts';
+import type { BuildEntryType } from '../records/log-entry.ts';
+import type { BuildId, Fingerprint, Slot, Timestamp } from '../records/names.ts';
+import {
+  approvalFile,
+  buildPath,
+  enrolmentReceiptFile,
+  releaseProofFile,
+  statementFile,
+} from '../records/paths.ts';
 import type { Reason } from '../records/refusal.ts';
 import { listBuilds } from '../tree/builds.ts';
 import type { Depot } from '../tree/tree.ts';
 import { loggedReleases, readBuildLog } from './build-log.ts';
 import type { BuildLog } from './build-log.ts';
+import { conflictsOf } from './conflicts.ts';
+import type { Conflict } from './conflicts.ts';
 import { gatherEvidence } from './evidence.ts';
-import type { Evidence } from './evidence.ts';
+import type { CountedRevocation, Evidence } from './evidence.ts';
+import { explain } from './explanation.ts';
+import type { SlotStatus } from './explanation.ts';
 import { releasedBuild } from './version-taken.ts';
 
 export interface BuildStatus {
   readonly build: BuildId;
-  /** approved, built, verified, signed, published, refused, frozen or expired; `unreadable` when its records are not. */
+  /** approved, enrolled, built, verified, signed, published, refused, frozen, revoked or expired; `unreadable` when its records are not. */
   readonly state: BuildState | 'unreadable';
   /** null when the approval can't be read. */
   readonly project: string | null;
@@ -38,15 +49,24 @@ export interface BuildStatus {
   /** Approvers whose signature verifies, of `threshold`. */
   readonly approvers: readonly Fingerprint[];
   readonly threshold: number;
-  readonly slots: readonly { readonly slot: string; readonly scheme: string; readonly statement: boolean }[];
-  /** `single-builder` today, for every build. */
-  readonly assurance: string;
+  readonly slots: readonly SlotStatus[];
+  /** How many builders must agree; null when the approval can't be read. */
+  readonly quorum: number | null;
+  /** `single-builder`, or `k-of-n` with its numbers; null when the approval can't be read. */
+  readonly assurance: Assurance | null;
   /** One sentence: what it waits for, or how it ended. */
   readonly why: string;
   /** What may be done next, a command; empty when there is nothing to do. */
   readonly hint: string;
   /** Of a refused or frozen build, as the log proves them. */
   readonly reasons: readonly Reason[];
+  /** Of a frozen build: who made what of the artifacts that differ. */
+  readonly conflicts: readonly Conflict[];
+  /** Approvers who take it back, the oldest first, and how many that needs. */
+  readonly revocations: readonly CountedRevocation[];
+  readonly revocationsNeeded: number;
+  /** Taken back after it was released. */
+  readonly withdrawn: boolean;
   /** Index of the release (or refusal) entry in the log, as its proof says. */
   readonly logIndex: number | null;
   /** What the depot's log says of the build; null in a list. */
@@ -72,16 +92,15 @@ export async function* listStatus(
 ): AsyncGenerator<BuildStatus> {
   const { build, now, readingLog = () => {} } = options;
   if (build !== null) {
-    const status = await statusOf(project, depot, build, now);
+    const log = await readBuildLog(project, depot, build, readingLog);
+    const status = await statusOf(project, depot, build, now, log);
     if (status === null)
       throw refused(
         'build-unknown',
         `the depot has no build ${build}`,
         'countersign status lists all of them',
       );
-    const log = await readBuildLog(project, depot, build, readingLog);
-    const release = log.entries.find(({ type }) => type === 'release');
-    yield { ...status, ...undelivered(status, release?.index), log };
+    yield { ...status, log };
     return;
   }
   const listed: BuildId[] = [];
@@ -89,11 +108,21 @@ export async function* listStatus(
   const all: BuildStatus[] = [];
   for (const each of listed)
     all.push((await statusOf(project, depot, each, now)) ?? unreadable(project, each, 'it has no approval'));
-  // only where a build waits for the signer: the log may be long
-  const built = new Set(all.flatMap((each) => (each.state === 'built' ? [each.build] : [])));
-  const releases = built.size === 0 ? null : await loggedReleases(project, depot, built, readingLog);
-  for (const status of all) yield { ...status, ...undelivered(status, releases?.get(status.build)) };
+  // only where its release may be in the log and not here: the log may be long
+  const open = new Set(all.flatMap((each) => (isUndelivered(each) ? [each.build] : [])));
+  const releases = open.size === 0 ? null : await loggedReleases(project, depot, open, readingLog);
+  for (const status of all) {
+    const index = releases?.get(status.build);
+    const entries = index === undefined ? null : [{ index, type: 'release' as const }];
+    yield (entries && (await statusOf(project, depot, status.build, now, { entries }))) ?? status;
+  }
 }
+
+const isUndelivered = ({ state, logIndex, revocations }: BuildStatus): boolean =>
+  state === 'built' || (logIndex === null && revocations.length > 0);
+
+/** What the log has of a build, as far as it was read. */
+type Logged = { readonly entries: readonly Pick<BuildLog['entries'][number], 'index' | 'type'>[] };
 
 /** Null without an approval. */
 async function statusOf(
@@ -101,6 +130,7 @@ async function statusOf(
   depot: Depot,
   build: BuildId,
   now: Date,
+  { entries }: Logged = { entries: [] },
 ): Promise<BuildStatus | null> {
   const bytes = await depot.read(buildPath(build, approvalFile), RECORD_MAX);
   if (bytes === null) return null;
@@ -110,8 +140,26 @@ async function statusOf(
     return unreadable(project, build, `its approval is that of build ${approval.build}`);
 
   const evidence = await gatherEvidence(project, depot, approval, bytes, now);
-  const state = buildState({ approval, ...evidence, revoked: false, now });
-  const released = await releasedBuild(project, depot, approval.version);
+  const indexOf = (type: BuildEntryType): number | null =>
+    entries.find((entry) => entry.type === type)?.index ?? null;
+  const released = evidence.files.has(releaseProofFile) || indexOf('release') !== null;
+  const revocationsNeeded = revokersNeeded(project, released);
+  const revoked = indexOf('revocation') !== null || evidence.revocations.length >= revocationsNeeded;
+  const state = buildState({ approval, ...evidence, revoked, now });
+  const other = await releasedBuild(project, depot, approval.version);
+  const slots = slotsOf(approval).map((slot) => slotStatus(approval, slot, evidence));
+  const found = {
+    ...evidence,
+    slots,
+    state,
+    released,
+    revocationsNeeded,
+    taken: other !== null && other !== build,
+    undelivered: indexOf('release'),
+    revocation: indexOf('revocation'),
+    conflict: indexOf('conflict'),
+  };
+  const reasons = evidence.refusal?.reasons ?? [];
   return {
     build,
     state,
@@ -122,122 +170,28 @@ async function statusOf(
     expires: approval.expires,
     approvers: evidence.approvers,
     threshold: project.threshold,
-    slots: slotsOf(approval).map((slot) => ({
-      slot,
-      scheme: approval.builders[slot]?.scheme ?? '',
-      statement: evidence.files.has(statementFile(slot)),
-    })),
-    assurance: 'single-builder',
-    ...explain(
-      state,
-      project,
-      approval,
-      { ...evidence, taken: released !== null && released !== build },
-      now,
-    ),
-    reasons: evidence.refusal?.reasons ?? [],
+    slots,
+    quorum: approval.quorum,
+    assurance: assuranceOf(approval),
+    ...explain(project, approval, found, now),
+    reasons,
+    conflicts: conflictsOf(reasons),
+    revocations: evidence.revocations,
+    revocationsNeeded,
+    withdrawn: state === 'revoked' && released,
     logIndex: evidence.logIndex,
     log: null,
   };
 }
 
-type Explanation = Pick<BuildStatus, 'why' | 'hint'>;
-
-/** The log goes out before what it names, which may have to wait for witnesses. */
-function undelivered({ state }: BuildStatus, release: number | undefined): Explanation | null {
-  if (release === undefined || state !== 'built') return null;
+function slotStatus(approval: Approval, slot: Slot, { files }: Evidence): SlotStatus {
+  const builder = builderOf(approval, slot);
   return {
-    why: `its release is in the log (entry ${release}): the signer has not delivered it yet`,
-    hint: 'does it wait for witnesses? on H: countersign sign says so, and finishes it',
-  };
-}
-
-/** What there is of the build, and whether another one is released as its version. */
-type Found = Evidence & { readonly taken: boolean };
-
-/** Why it waits or how it ended, and what may be done about it. */
-function explain(
-  state: BuildState,
-  project: Project,
-  approval: Approval,
-  evidence: Found,
-  now: Date,
-): Explanation {
-  const again = wayOn(approval, evidence);
-  const [reason] = evidence.refusal?.reasons ?? [];
-  switch (state) {
-    case 'published':
-      return { why: 'it is released', hint: '' };
-    case 'signed':
-      return { why: 'it is signed, and waits to be published', hint: 'countersign sign on H finishes it' };
-    case 'verified':
-      return {
-        why: 'the log has its release, and its signatures are on the way',
-        hint: 'countersign sign on H finishes it',
-      };
-    case 'revoked':
-    case 'refused':
-    case 'frozen':
-      return {
-        why: reason === undefined ? 'the signer refused it' : `${reason.code}: ${reason.text}`,
-        hint: again,
-      };
-    case 'expired':
-      return { why: `nothing was sealed before ${approval.expires}`, hint: again };
-    case 'approved':
-    case 'enrolled':
-    case 'built':
-      return (
-        waiting(state, project, approval, evidence, now, again) ?? {
-          why: 'it waits for the signer',
-          hint: 'on H: countersign sign',
-        }
-      );
-  }
-}
-
-/** What gets on where this build doesn't. */
-function wayOn({ project, version }: Approval, { taken, refusal }: Found): string {
-  if (taken) return `${project} ${version} is released: approve another version`;
-  const again = `a new approval: countersign approve ${version} --tickets DIR`;
-  const held = refusal?.reasons.some(({ code }) => code === 'version-taken') === true;
-  return held ? `go on with that build if you have its ticket; once it has expired, ${again}` : again;
-}
-
-/** What keeps the signer from it; null when nothing does. */
-function waiting(
-  state: 'approved' | 'enrolled' | 'built',
-  project: Project,
-  approval: Approval,
-  { approvers, taken }: Found,
-  now: Date,
-  again: string,
-): Explanation | null {
-  const missing = missingApprovers(project, approval, approvers);
-  if (approvers.length === 0)
-    return { why: 'no approver of the project file has signed its approval', hint: '' };
-  if (missing !== null) return { why: `it waits for approvers: ${missing}`, hint: '' };
-  if (taken) {
-    const what = `${approval.project} ${approval.version} is released`;
-    return { why: `the signer will refuse it: ${what}`, hint: 'approve another version' };
-  }
-  // a statement that came in time is judged after the end too; whether it did only the signer knows
-  const [problem] = approvalProblems(project, approval, now).filter(
-    ({ code }) => code !== 'expired' || state !== 'built',
-  );
-  if (problem !== undefined) return { why: `the signer will refuse it: ${problem.text}`, hint: '' };
-  if (now < timestampDate(approval.notBefore))
-    return { why: `it is not valid before ${approval.notBefore}`, hint: '' };
-  if (state === 'built')
-    return isExpired(approval, now)
-      ? {
-          why: `its approval ended at ${approval.expires}: the signer refuses it unless it saw the statement before`,
-          hint: `on H: countersign sign; if it is refused, ${again}`,
-        }
-      : null;
-  return {
-    why: `it waits for the statement of ${slotsOf(approval).join(', ')}, until ${approval.expires}`,
-    hint: 'on the builder: countersign attest --ticket FILE PATH...',
+    slot,
+    scheme: builder.scheme,
+    enrolBy: builder.scheme === 'enrol' ? builder.enrolBy : null,
+    enrolled: files.has(enrolmentReceiptFile(slot)),
+    statement: files.has(statementFile(slot)),
   };
 }
 
@@ -252,10 +206,15 @@ const unreadable = (project: Project, build: BuildId, why: string): BuildStatus 
   approvers: [],
   threshold: project.threshold,
   slots: [],
-  assurance: 'single-builder',
+  quorum: null,
+  assurance: null,
   why,
   hint: 'the depot shows what no approver can have signed: see countersign check there',
   reasons: [],
+  conflicts: [],
+  revocations: [],
+  revocationsNeeded: 1,
+  withdrawn: false,
   logIndex: null,
   log: null,
 });

@@ -3,6 +3,7 @@ import { Failure, unable } from '../failure.ts';
 import { attempt } from '../policy/attempt.ts';
 import type { Project } from '../policy/project.ts';
 import { verifyReleaseEntry } from '../policy/release-chain.ts';
+import { revokersNeeded } from '../policy/revocation-verdict.ts';
 import { buildState } from '../policy/state.ts';
 import { parseApproval } from '../records/approval.ts';
 import { RECORD_MAX } from '../records/canonical.ts';
@@ -73,7 +74,9 @@ async function whyHeld(
   if (approval.build !== build || approval.version !== version) return null;
   const evidence = await gatherEvidence(project, depot, approval, bytes, now);
   if (evidence.approvers.length === 0) return null;
-  switch (buildState({ approval, ...evidence, revoked: false, now })) {
+  const needed = revokersNeeded(project, evidence.files.has(releaseProofFile));
+  const revoked = evidence.revocations.length >= needed;
+  switch (buildState({ approval, ...evidence, revoked, now })) {
     case 'revoked':
     case 'refused':
     case 'frozen':
