@@ -2,8 +2,10 @@
 import { Failure, refused } from '../failure.ts';
 import type { Certificate } from '../openpgp/certificate.ts';
 import type { Approval } from '../records/approval.ts';
+import type { Enrolment } from '../records/enrolment.ts';
 import type { Slot } from '../records/names.ts';
 import { VARIANTS, enrolmentFile, enrolmentReceiptFile } from '../records/paths.ts';
+import type { Variant } from '../records/paths.ts';
 import type { LogTrust } from '../tlog/proof.ts';
 import { attempt } from './attempt.ts';
 import { builderOf, ephemeralCertificate } from './builder-key.ts';
@@ -27,16 +29,33 @@ export async function slotCertificate(
       return ephemeralCertificate(builder);
     case 'mac':
       return null;
-    case 'enrol': {
-      const receipt = await directory.read(enrolmentReceiptFile(slot));
-      for (const variant of receipt === null ? [] : VARIANTS) {
-        const bytes = await directory.read(enrolmentFile(slot, variant));
-        const proven = receipt && bytes && attempt(() => verifyEnrolment(receipt, bytes, log));
-        if (!proven || proven instanceof Failure) continue;
-        const { build, slot: named } = proven.enrolment;
-        if (build === approval.build && named === slot) return ephemeralCertificate(proven.enrolment);
-      }
-      throw refused('enrolment-unproven', `the log's receipt for a key of builder ${slot} is not here`);
-    }
+    case 'enrol':
+      return ephemeralCertificate((await provenEnrolment(approval, slot, directory, log)).enrolment);
   }
+}
+
+/** An enrolment that the log's receipt proves, as it lies there. */
+export interface ProvenEnrolment {
+  readonly variant: Variant;
+  readonly bytes: Buffer;
+  readonly receipt: Buffer;
+  readonly enrolment: Enrolment;
+}
+
+/** The slot's, of the variants that are there. Throws refused(`enrolment-unproven`). */
+export async function provenEnrolment(
+  { build }: Approval,
+  slot: Slot,
+  directory: Pick<View, 'read'>,
+  log: LogTrust,
+): Promise<ProvenEnrolment> {
+  const receipt = await directory.read(enrolmentReceiptFile(slot));
+  for (const variant of receipt === null ? [] : VARIANTS) {
+    const bytes = await directory.read(enrolmentFile(slot, variant));
+    const proven = receipt && bytes && attempt(() => verifyEnrolment(receipt, bytes, log));
+    if (!proven || proven instanceof Failure) continue;
+    const { enrolment } = proven;
+    if (enrolment.build === build && enrolment.slot === slot) return { variant, bytes, receipt, enrolment };
+  }
+  throw refused('enrolment-unproven', `the log's receipt for a key of builder ${slot} is not here`);
 }

@@ -31,12 +31,13 @@ export async function* listBuilds(
 /**
  * All builds that hold a revocation, ascending: what the depot says, which may be anything. A page of them may be empty
  * and promise more, as it is made of so many builds looked at.
- * Throws unable: `depot-listing` for more than `most` pages, else what keeps the depot from listing.
+ * Throws unable: `depot-listing` for more than `most` builds or pages, else what keeps the depot from listing.
  */
 export async function* listRevoked(depot: Depot, most: number): AsyncGenerator<BuildId, void, undefined> {
   let cursor: BuildId | null = null;
-  for (let pages = 0; pages < most; pages += 1) {
+  for (let left = most; left > 0;) {
     const { builds, next }: Page = await page(depot, cursor, 'revoked');
+    left -= Math.max(1, builds.length);
     yield* builds;
     if (next === null) return;
     cursor = next;

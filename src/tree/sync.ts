@@ -8,7 +8,7 @@ import { diskFailure } from '../host/files.ts';
 import type { Project } from '../policy/project.ts';
 import type { BuildId } from '../records/names.ts';
 import { buildPath, refusalProofFile, releaseProofFile } from '../records/paths.ts';
-import { listBuilds } from './builds.ts';
+import { listBuilds, listRevoked } from './builds.ts';
 import { inParallel } from './parallel.ts';
 import { carryBuild } from './sync/build.ts';
 import { Passage } from './sync/passage.ts';
@@ -39,10 +39,14 @@ export interface SyncOptions {
  */
 export async function sync({ from, report, progress, ...options }: SyncOptions): Promise<SyncResult[]> {
   const results: SyncResult[] = [];
+  // asked once, not of each build that has ended
+  const revoked = new Set<BuildId>();
+  for await (const build of listRevoked(from.depot, BUILDS_MAX)) revoked.add(build);
   for await (const build of listBuilds(from.depot, BUILDS_MAX)) {
     const passage = new Passage({
       ...options,
       build,
+      revoked: revoked.has(build),
       from,
       progress: (done, total) => progress(build, done, total),
     });

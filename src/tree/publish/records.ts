@@ -2,21 +2,27 @@
  * The records of a release, read from its build and verified again: what goes under `countersign/`, so that every
  * check can be repeated from the release alone. Protocol §3.
  */
-import { refused } from '../../failure.ts';
-import type { Failure } from '../../failure.ts';
+import { Failure, refused } from '../../failure.ts';
+import type { Certificate } from '../../openpgp/certificate.ts';
 import { verifyDetached } from '../../openpgp/verify.ts';
 import type { SignatureVerdict } from '../../openpgp/verify.ts';
 import { countApprovers, missingApprovers } from '../../policy/approval-verdict.ts';
-import { builderCertificate, slotsOf } from '../../policy/builder-key.ts';
+import { builderCertificate, builderOf, ephemeralCertificate, slotsOf } from '../../policy/builder-key.ts';
 import { envelopeProblem } from '../../policy/envelope.ts';
 import { loggedApproval } from '../../policy/logged.ts';
 import type { Project } from '../../policy/project.ts';
 import type { VerifiedRelease } from '../../policy/release-chain.ts';
-import type { Approval } from '../../records/approval.ts';
+import { provenEnrolment } from '../../policy/slot-key.ts';
+import type { ProvenEnrolment } from '../../policy/slot-key.ts';
+import type { Approval, Builder } from '../../records/approval.ts';
+import { assuranceOf } from '../../records/assurance.ts';
 import { timestampDate } from '../../records/names.ts';
 import type { BuildId, Fingerprint, Slot } from '../../records/names.ts';
 import { VARIANTS, approvalFile, approvalSignatureFile, buildPath } from '../../records/paths.ts';
+import { enrolmentFile, enrolmentMacFile, enrolmentReceiptFile } from '../../records/paths.ts';
+import { enrolmentSignatureFile, releaseFile, statementAuthenticatorFile } from '../../records/paths.ts';
 import { statementEnvelopeFile, statementFile, statementSignatureFile } from '../../records/paths.ts';
+import type { Release } from '../../records/release.ts';
 import { sha256Hex } from '../../records/sha256.ts';
 import type { Tree } from '../tree.ts';
 
@@ -50,11 +56,11 @@ export const incomplete = (problem: string): Failure =>
 
 /**
  * The approval with the signatures of its approvers, and the statements with theirs.
- * Throws refused('release-incomplete' | 'threshold' | 'signature-invalid' | 'chain-broken').
+ * Throws refused('release-incomplete' | 'threshold' | 'quorum' | 'signature-invalid' | 'chain-broken').
  */
 export async function readRecords(
   files: BuildFiles,
-  { manifest }: VerifiedRelease,
+  { manifest, release }: VerifiedRelease,
   project: Project,
 ): Promise<Records> {
   const bytes = await files.need(approvalFile);
@@ -75,14 +81,36 @@ export async function readRecords(
   const missing = missingApprovers(project, approval, countApprovers(project, verdicts));
   if (missing !== null) throw refused('threshold', `build ${approval.build}: ${missing}`);
 
+  checkBuilders(approval, release);
   for (const slot of slotsOf(approval)) {
     const digest = manifest.statements[slot];
-    if (digest !== undefined) await readStatement(files, records, { approval, slot, digest, decided });
+    if (digest !== undefined)
+      await readStatement(files, records, { project, approval, slot, digest, decided });
   }
   return records;
 }
 
+/** As many builders agreed as the approval asks for, and the release says of them what the approval does. */
+function checkBuilders(approval: Approval, { builders, assurance }: Release): void {
+  const believed = Object.entries(builders);
+  if (believed.length < approval.quorum)
+    throw refused(
+      'quorum',
+      `build ${approval.build}: ${believed.length} builders have agreed, ${approval.quorum} must`,
+    );
+  const approved = new Map<string, Builder>(Object.entries(approval.builders));
+  for (const [slot, scheme] of believed)
+    if (approved.get(slot)?.scheme !== scheme)
+      throw refused(
+        'chain-broken',
+        `${releaseFile}: the approval has no builder ${slot} of scheme ${scheme}`,
+      );
+  if (assurance !== assuranceOf(approval))
+    throw refused('chain-broken', `${releaseFile} says ${assurance}, the approval ${assuranceOf(approval)}`);
+}
+
 interface Wanted {
+  readonly project: Project;
   readonly approval: Approval;
   readonly slot: Slot;
   readonly digest: string;
@@ -91,16 +119,20 @@ interface Wanted {
 
 /** The statement that the signer believed, whichever of the slot's it was. */
 async function readStatement(files: BuildFiles, records: Records, wanted: Wanted): Promise<void> {
-  const { approval, slot, digest, decided } = wanted;
+  const { approval, slot, digest } = wanted;
+  const { scheme } = builderOf(approval, slot);
   for (const variant of VARIANTS) {
     const bytes = await files.read(statementFile(slot, variant));
     if (!bytes || sha256Hex(bytes) !== digest) continue;
-    const name = statementSignatureFile(slot, variant);
-    const signature = await files.need(name);
-    const certificate = builderCertificate(approval, slot);
-    const verdict = verifyDetached(signature, bytes, certificate, decided);
-    if (!verdict.ok) throw refused('signature-invalid', `${name}: ${verdict.reason}`);
-    records.set(statementFile(slot), bytes).set(statementSignatureFile(slot), signature);
+    const authenticator = await files.need(statementAuthenticatorFile(scheme, slot, variant));
+    records.set(statementFile(slot), bytes).set(statementAuthenticatorFile(scheme, slot), authenticator);
+    // a MAC says nothing to a depot: the log's word for the statement, the digest, is all there is
+    if (scheme === 'mac') return;
+    const key = scheme === 'enrol' ? await readEnrolment(files, records, wanted) : null;
+    const certificate = key ?? builderCertificate(approval, slot);
+    const verdict = verifyDetached(authenticator, bytes, certificate, wanted.decided);
+    if (!verdict.ok)
+      throw refused('signature-invalid', `${statementSignatureFile(slot, variant)}: ${verdict.reason}`);
     // nothing rests on it: one that has spoilt meanwhile is left out
     const envelope = await files.read(statementEnvelopeFile(slot, variant));
     if (envelope && envelopeProblem(envelope, bytes, certificate.primary) === null)
@@ -108,4 +140,26 @@ async function readStatement(files: BuildFiles, records: Records, wanted: Wanted
     return;
   }
   throw incomplete(`build ${approval.build} has no statement ${digest} of ${slot}`);
+}
+
+/** The key that the log says the builder introduced, with all that shows it. Throws refused('release-incomplete'). */
+async function readEnrolment(files: BuildFiles, records: Records, wanted: Wanted): Promise<Certificate> {
+  const { project, approval, slot, decided } = wanted;
+  let proven: ProvenEnrolment;
+  try {
+    proven = await provenEnrolment(approval, slot, files, project.log);
+  } catch (error) {
+    if (!(error instanceof Failure) || error.code !== 'enrolment-unproven') throw error;
+    throw incomplete(error.message);
+  }
+  const { variant, bytes, receipt, enrolment } = proven;
+  const signature = await files.need(enrolmentSignatureFile(slot, variant));
+  const mac = await files.need(enrolmentMacFile(slot, variant));
+  const certificate = ephemeralCertificate(enrolment);
+  const verdict = verifyDetached(signature, bytes, certificate, decided);
+  if (!verdict.ok)
+    throw refused('signature-invalid', `${enrolmentSignatureFile(slot, variant)}: ${verdict.reason}`);
+  records.set(enrolmentFile(slot), bytes).set(enrolmentSignatureFile(slot), signature);
+  records.set(enrolmentMacFile(slot), mac).set(enrolmentReceiptFile(slot), receipt);
+  return certificate;
 }

@@ -36,7 +36,9 @@ import { parseSignaturesList } from '../../records/signatures-list.ts';
 import { PROOF_MAX } from '../../tlog/proof.ts';
 import { inParallel } from '../parallel.ts';
 import { carryBlobs, lackingBlobs, publishedSource, quarantine } from './blobs.ts';
+import { carryEnrolments } from './enrolments.ts';
 import type { Passage } from './passage.ts';
+import { carryRevocations } from './revocations.ts';
 import { TOKEN_HINT, carryStatement, carryWithBlobs, shownStatements } from './statements.ts';
 import type { Shown } from './statements.ts';
 
@@ -61,7 +63,11 @@ const READERS = 8;
 
 /** Carries what the other depot lacks. Throws refused (what its gate says, and what is not whole), unable. */
 export async function carryBuild(passage: Passage): Promise<void> {
-  if (await isSettled(passage)) return;
+  if (!(await isSettled(passage))) await carryAll(passage);
+  await carryRevocations(passage);
+}
+
+async function carryAll(passage: Passage): Promise<void> {
   const approval = await passage.need(approvalFile, RECORD_MAX);
   const [release, refusal] = [await takeAll(passage, RELEASE), await takeAll(passage, REFUSAL)];
   if (release !== null) await carryRelease(passage, approval, release);
@@ -98,10 +104,12 @@ async function takeAll(
 
 async function carryRelease(passage: Passage, approval: Buffer, release: Files): Promise<void> {
   await carryRecords(passage, approval, release);
+  const approved = parseApproval(approval);
+  await carryEnrolments(passage, approved);
   // judged by the gate, now or when they came: each is the one that the log names
   const manifest = parseManifest(release.get(manifestFile) ?? Buffer.alloc(0));
   const signatures = parseSignaturesList(release.get(signaturesListFile) ?? Buffer.alloc(0));
-  for await (const shown of shownStatements(passage, slotsOf(parseApproval(approval))))
+  for await (const shown of shownStatements(passage, approved))
     if (manifest.statements[shown.slot] === sha256Hex(shown.bytes)) await carryStatement(passage, shown);
   const signed = await carrySignatures(passage, signatures);
   if ((await carryArtifacts(passage, manifest)) && signed) await publish(passage, manifest);
@@ -140,7 +148,9 @@ async function publish(passage: Passage, { project, version }: Manifest): Promis
 /** Also of a refused build the other depot keeps the statements, as far as it takes them without their artifacts. */
 async function carryRefusal(passage: Passage, approval: Buffer, refusal: Files): Promise<void> {
   await carryRecords(passage, approval, refusal);
-  for await (const shown of shownStatements(passage, slotsOf(parseApproval(approval))))
+  const approved = parseApproval(approval);
+  await carryEnrolments(passage, approved);
+  for await (const shown of shownStatements(passage, approved))
     await carryStatement(passage, shown).catch(unlessRefused);
 }
 
@@ -151,8 +161,8 @@ async function carryWaiting(passage: Passage, bytes: Buffer): Promise<void> {
     return;
   }
   await carryRecords(passage, bytes, new Map());
-  for await (const shown of shownStatements(passage, slotsOf(approval)))
-    await carryWaitingStatement(passage, shown);
+  await carryEnrolments(passage, approval);
+  for await (const shown of shownStatements(passage, approval)) await carryWaitingStatement(passage, shown);
 }
 
 /** A build that nobody sealed is forgotten; of one that came too late its operator wants to hear. */

@@ -38,6 +38,8 @@ export interface SyncResult {
 export interface PassageOptions {
   readonly project: Project;
   readonly build: BuildId;
+  /** Whether the sender says that somebody has taken it back. */
+  readonly revoked: boolean;
   readonly from: Sender;
   readonly to: Depot;
   readonly now: () => Date;
@@ -48,6 +50,7 @@ export interface PassageOptions {
 export class Passage {
   readonly project: Project;
   readonly build: BuildId;
+  readonly revoked: boolean;
   readonly from: Sender;
   readonly to: Depot;
   readonly now: () => Date;
@@ -59,9 +62,10 @@ export class Passage {
   #left: Failure | null = null;
   readonly #problems: Failure[] = [];
 
-  constructor({ project, build, from, to, now, progress }: PassageOptions) {
+  constructor({ project, build, revoked, from, to, now, progress }: PassageOptions) {
     this.project = project;
     this.build = build;
+    this.revoked = revoked;
     this.from = from;
     this.to = to;
     this.now = now;

@@ -1,15 +1,14 @@
 /** Statements on their way from one depot into another. The gate numbers them anew there: the first is the first. */
 import { Failure } from '../../failure.ts';
 import { MAX_SIGNATURE_BYTES } from '../../openpgp/signature.ts';
+import { builderOf, slotsOf } from '../../policy/builder-key.ts';
+import type { Approval } from '../../records/approval.ts';
 import { LARGE_RECORD_MAX } from '../../records/canonical.ts';
 import { ENVELOPE_MAX } from '../../records/dsse.ts';
 import type { Slot } from '../../records/names.ts';
-import {
-  VARIANTS,
-  statementEnvelopeFile,
-  statementFile,
-  statementSignatureFile,
-} from '../../records/paths.ts';
+import { VARIANTS, statementAuthenticatorFile } from '../../records/paths.ts';
+import { statementEnvelopeFile, statementFile } from '../../records/paths.ts';
+import type { Variant } from '../../records/paths.ts';
 import { parseStatement } from '../../records/statement.ts';
 import { carryBlobs, lackingBlobs, quarantine } from './blobs.ts';
 import type { Passage } from './passage.ts';
@@ -19,33 +18,42 @@ export interface Shown {
   readonly bytes: Buffer;
   /** With its authenticators, under the names that a write has. */
   readonly files: ReadonlyMap<string, Buffer>;
+  /** What its authenticator is called. */
+  readonly authenticator: (variant: Variant) => string;
 }
 
-/** The statements of these slots with what else they have, one at a time: each may be large. Throws unable. */
+/** The statements of the build with what else they have, one at a time: each may be large. Throws unable. */
 export async function* shownStatements(
   passage: Passage,
-  slots: readonly Slot[],
+  approval: Approval,
 ): AsyncGenerator<Shown, void, undefined> {
-  for (const slot of slots) {
+  for (const slot of slotsOf(approval)) {
+    const name = authenticatorOf(approval, slot);
     for (const variant of VARIANTS) {
       const bytes = await passage.take(statementFile(slot, variant), LARGE_RECORD_MAX);
       if (bytes === null) continue;
       const files = new Map([[statementFile(slot), bytes]]);
-      const signature = await passage.take(statementSignatureFile(slot, variant), MAX_SIGNATURE_BYTES);
-      if (signature) files.set(statementSignatureFile(slot), signature);
+      const authenticator = await passage.take(name(variant), MAX_SIGNATURE_BYTES);
+      if (authenticator) files.set(name(1), authenticator);
       const envelope = await passage.take(statementEnvelopeFile(slot, variant), ENVELOPE_MAX);
       if (envelope) files.set(statementEnvelopeFile(slot), envelope);
-      yield { slot, bytes, files };
+      yield { slot, bytes, files, authenticator: name };
     }
   }
 }
 
+const authenticatorOf = (approval: Approval, slot: Slot): Shown['authenticator'] => {
+  const { scheme } = builderOf(approval, slot);
+  return (variant) => statementAuthenticatorFile(scheme, slot, variant);
+};
+
 /** A statement alone, where the other depot has none like it. Throws refused (what the gate says), unable. */
-export async function carryStatement(passage: Passage, { slot, bytes, files }: Shown): Promise<void> {
+export async function carryStatement(passage: Passage, shown: Shown): Promise<void> {
+  const { slot, bytes, files, authenticator } = shown;
   for (const variant of VARIANTS) {
     const there = await passage.compare(statementFile(slot, variant), bytes);
     // authenticators of other bytes are as good as these: the gate there took them
-    if (there === 'same' && (await passage.isThere(statementSignatureFile(slot, variant)))) return;
+    if (there === 'same' && (await passage.isThere(authenticator(variant)))) return;
   }
   await passage.submit(files);
 }
