@@ -14,7 +14,7 @@ import { ephemeralCertificate, ephemeralCreation } from '../policy/builder-key.t
 import { RECORD_MAX } from '../records/canonical.ts';
 import { encodeEnrolment, parseEnrolment } from '../records/enrolment.ts';
 import { isMac, macOf } from '../records/mac.ts';
-import { decodeBase64Strict, decodeBase64Url } from '../records/names.ts';
+import { decodeBase64Strict, decodeBase64Url, timestampDate } from '../records/names.ts';
 import type { Fingerprint } from '../records/names.ts';
 import { enrolmentFile, enrolmentMacFile, enrolmentSignatureFile } from '../records/paths.ts';
 import { formatTicket, parseTicket } from '../records/ticket.ts';
@@ -63,6 +63,12 @@ async function makeKey(source: TicketSource, now: Date): Promise<Enrolled> {
   const { ticket, enrolment } = source;
   const { build, slot, approval, secret } = ticket;
   if (secret.scheme !== 'enrol' || secret.nonce === null) throw used(ticket, enrolment);
+  if (now >= timestampDate(secret.enrolBy))
+    throw refused(
+      'enrolment-late',
+      `a key for build ${build} could be enrolled until ${secret.enrolBy}`,
+      "check this host's clock; else ask for a new approval",
+    );
   const userId = `${ticket.project} ${ticket.version} build ${build} slot ${slot}`;
   const pair = makeEphemeral({ userId, created: ephemeralCreation(ticket.notBefore) });
   const nonce = decodeBase64Url(secret.nonce, 'ticket: nonce');

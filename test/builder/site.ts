@@ -18,17 +18,32 @@ import type { AttestEvent, AttestOptions, AttestResult } from '../../src/builder
 import { makeEphemeral } from '../../src/openpgp/ephemeral.ts';
 import { ephemeralCreation } from '../../src/policy/builder-key.ts';
 import { encodeApproval } from '../../src/records/approval.ts';
-import type { Approval } from '../../src/records/approval.ts';
+import type { Approval, Builder, Scheme } from '../../src/records/approval.ts';
+import { timestamp } from '../../src/records/names.ts';
+import type { Sha256 } from '../../src/records/names.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
 import { parseStatement } from '../../src/records/statement.ts';
 import type { Statement } from '../../src/records/statement.ts';
 import { formatTicket, parseTicket } from '../../src/records/ticket.ts';
-import type { Ticket } from '../../src/records/ticket.ts';
+import type { Ticket, TicketSecret } from '../../src/records/ticket.ts';
 import { DirectoryTree } from '../../src/tree/directory.ts';
 import { GatedDepot } from '../../src/tree/gated.ts';
 import type { Depot } from '../../src/tree/tree.ts';
 import { secretKeyOf } from '../harness/keypair.ts';
-import { approval, approvalFiles, b1, build, notBefore, now, project } from '../policy/scene.ts';
+import {
+  approval,
+  approvalFiles,
+  b1,
+  build,
+  minutes,
+  notBefore,
+  now,
+  project,
+  releaseKey,
+} from '../policy/scene.ts';
+
+/** Until when a builder of scheme `enrol` can enrol: a quarter of an hour after `now`. */
+export const enrolBy = timestamp(minutes(15));
 
 export class Site {
   readonly directory = mkdtempSync(join(tmpdir(), 'cs-site-'));
@@ -54,19 +69,18 @@ export class Site {
     this.putTicket(ticket);
   }
 
-  static async make(limits: Partial<Approval['artifacts']> = {}): Promise<Site> {
-    const key = makeEphemeral({ userId: 'hello 1.0 b1', created: ephemeralCreation(notBefore) });
+  /** `others`: what further builders the build has. */
+  static async make(
+    limits: Partial<Approval['artifacts']> = {},
+    scheme: Scheme = 'keypair',
+    others: Approval['builders'] = {},
+  ): Promise<Site> {
     const token = randomBytes(32);
+    const { builder, secret } = makeBuilder(scheme, sha256Hex(token));
     const record: Approval = {
       ...approval,
       artifacts: { ...approval.artifacts, maxBytes: 10_000_000, maxTotalBytes: 50_000_000, ...limits },
-      builders: {
-        [b1]: {
-          scheme: 'keypair',
-          uploadTokenSha256: sha256Hex(token),
-          certificate: key.certificate.toString('base64'),
-        },
-      },
+      builders: { [b1]: builder, ...others },
     };
     const ticket: Ticket = {
       build,
@@ -76,7 +90,7 @@ export class Site {
       depot: 'https://depot.example.org',
       insecureHttp: false,
       log: { origin: project.log.origin, key: project.log.key.text },
-      secret: { scheme: 'keypair', secretKey: key.secretKey.toString('base64') },
+      secret,
       uploadToken: token.toString('base64url'),
       source: record.source,
       artifacts: record.artifacts,
@@ -86,7 +100,8 @@ export class Site {
     };
     const depotDirectory = mkdtempSync(join(tmpdir(), 'cs-depot-'));
     const tree = await DirectoryTree.make(depotDirectory);
-    const depot = GatedDepot.over({ tree, rules: project, now: () => now });
+    const rules = { ...project, encryption: releaseKey.certificate };
+    const depot = GatedDepot.over({ tree, rules, now: () => now });
     await depot.submit(build, approvalFiles(record));
     return new Site(depot, depotDirectory, record, ticket);
   }
@@ -168,8 +183,44 @@ export class Site {
   }
 }
 
+/** What the approval and the ticket say of a builder. The sealed nonce is the signer's to open: here nobody does. */
+function makeBuilder(scheme: Scheme, uploadTokenSha256: Sha256): { builder: Builder; secret: TicketSecret } {
+  const nonce = randomBytes(32);
+  const sealed = {
+    uploadTokenSha256,
+    sealedNonce: Buffer.from('sealed').toString('base64'),
+    nonceSha256: sha256Hex(nonce),
+  };
+  switch (scheme) {
+    case 'keypair': {
+      const key = makeEphemeral({ userId: 'hello 1.0 b1', created: ephemeralCreation(notBefore) });
+      return {
+        builder: { scheme, uploadTokenSha256, certificate: key.certificate.toString('base64') },
+        secret: { scheme, secretKey: key.secretKey.toString('base64') },
+      };
+    }
+    case 'mac':
+      return { builder: { scheme, ...sealed }, secret: { scheme, nonce: nonce.toString('base64url') } };
+    case 'enrol':
+      return {
+        builder: { scheme, ...sealed, enrolBy },
+        secret: { scheme, nonce: nonce.toString('base64url'), secretKey: null, enrolBy },
+      };
+  }
+}
+
 function inTicket(bytes: Buffer): Buffer | null {
   if (!bytes.includes('countersign-ticket-')) return null;
   const secretKey = secretKeyOf(parseTicket(bytes.toString()));
   return secretKey === null ? null : Buffer.from(secretKey, 'base64');
 }
+
+/** The depot with another method in place of its own. */
+export const instead = (depot: Depot, method: keyof Depot, other: unknown): Depot =>
+  new Proxy(depot, {
+    get: (target, name) => {
+      if (name === method) return other;
+      const member: unknown = Reflect.get(target, name, target);
+      return typeof member === 'function' ? member.bind(target) : member;
+    },
+  });

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Depot } from '../../src/tree/tree.ts';
-import { Site } from './site.ts';
+import { Site, instead } from './site.ts';
 
 let site: Site;
 beforeEach(async () => {
@@ -28,16 +28,6 @@ function beforeReading(before: () => Promise<unknown>): void {
     return instead(depot, 'read', read);
   };
 }
-
-/** The depot with another method in place of its own. */
-const instead = (depot: Depot, method: keyof Depot, other: unknown): Depot =>
-  new Proxy(depot, {
-    get: (target, name) => {
-      if (name === method) return other;
-      const member: unknown = Reflect.get(target, name, target);
-      return typeof member === 'function' ? member.bind(target) : member;
-    },
-  });
 
 test('one that signs when the other is done says so, and what it signed does not leave', async () => {
   beforeReading(() => site.attest());
