@@ -8,7 +8,7 @@ import type { Recovered } from '../signer/recover.ts';
 import { exitStatus } from '../signer/result.ts';
 import type { BuildResult } from '../signer/result.ts';
 import { runRound } from '../signer/round.ts';
-import type { Signer, SignerEvent, SigningQuestion } from '../signer/signer.ts';
+import type { AskedBuilder, Signer, SignerEvent, SigningQuestion } from '../signer/signer.ts';
 import { openState } from '../signer/state.ts';
 import { watch } from '../signer/watch.ts';
 import { parseBuildId } from './values.ts';
@@ -103,15 +103,14 @@ async function ask(question: SigningQuestion, yes: boolean, terminal: Terminal):
 }
 
 function summaryRows(question: SigningQuestion): Part[][] {
-  const { artifacts, builder } = question;
+  const { artifacts, builders } = question;
   const rows = [
     ['build', question.build],
     sourceRow(question.source),
     ...question.approvers.flatMap((key) => keyRows('allowed by', key)),
     ['approvers', `${question.approvers.length} of ${question.threshold} needed`],
-    ['built by', `slot ${builder.slot}, ${builder.id}: ${question.assurance}`],
-    ['command', builder.command ?? 'not stated'],
-    ['statement', question.statement],
+    ['built by', agreement(question)],
+    ...builders.flatMap(builderRows),
     ...keyRows('signed by', question.releaseKey),
     ['signing key', spaced(question.signingKey)],
     ['artifacts', `${artifacts.length}, ${formatSize(question.bytes)}`],
@@ -120,6 +119,21 @@ function summaryRows(question: SigningQuestion): Part[][] {
   if (artifacts.length > LISTED) rows.push(['', `… and ${artifacts.length - LISTED} more`]);
   return alignColumns(rows);
 }
+
+/** As `verify` says it: a quorum of one is a single builder, however many there are. */
+function agreement({ assurance, builders, slots, quorum }: SigningQuestion): string {
+  const names = builders.map(({ slot }) => slot).join(', ');
+  if (assurance === 'single-builder') return `${assurance}: ${names}`;
+  const needed = builders.length > quorum ? `, ${quorum} needed` : '';
+  return `${builders.length} of ${slots} builders agree${needed}: ${names}`;
+}
+
+const builderRows = ({ slot, scheme, id, command, statement }: AskedBuilder): string[][] => [
+  ['builder', `${slot}, ${id}`],
+  ...(scheme === 'mac' ? [['', 'MAC: convinces this signer alone']] : []),
+  ['command', command ?? 'not stated'],
+  ['statement', statement],
+];
 
 /** Shows progress, and each build's result when it is known. */
 function reporter(terminal: Terminal): (event: SignerEvent) => void {

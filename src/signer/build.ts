@@ -6,11 +6,14 @@ import type { Manifest } from '../records/manifest.ts';
 import { bindApproval, countAgain } from './approval.ts';
 import { logConflicts, reportConflicts } from './conflict.ts';
 import { deliverRelease, takeReceipt } from './deliver.ts';
+import { enrolmentOpen, takeEnrolments } from './enrolment.ts';
 import { fetchArtifacts, firstProblem } from './fetch.ts';
 import type { Fetched } from './fetch.ts';
 import type { BuildHistory } from '../policy/history.ts';
+import { orRefused } from './nonce.ts';
 import { loggedPlan, newPlan } from './plan.ts';
 import type { Plan } from './plan.ts';
+import { sealingStatements } from './quorum.ts';
 import { decidedQuestion, signingQuestion, totalSize } from './question.ts';
 import { settleRefusal } from './refuse.ts';
 import { endsRound } from './lost.ts';
@@ -21,9 +24,9 @@ import { declareIntent, signRelease } from './sign.ts';
 import { settleRevocation, takenBack, withdrawal } from './revocation.ts';
 import type { Round } from './signer.ts';
 import { TRIED_AGAIN, spoilt } from './spoilt.ts';
-import { sealingStatement } from './statement.ts';
 import { unvouched } from './vouched.ts';
 
+const NOTHING: Tally = { artifacts: 0, bytes: 0, signSeconds: 0, publishSeconds: 0 };
 type Counting = { -readonly [Key in keyof Tally]: Tally[Key] };
 
 /**
@@ -31,7 +34,7 @@ type Counting = { -readonly [Key in keyof Tally]: Tally[Key] };
  * (`log-behind`, `log-fork`) and bugs of ours.
  */
 export async function handleBuild(round: Round, build: BuildId): Promise<BuildResult> {
-  const tally: Counting = { artifacts: 0, bytes: 0, signSeconds: 0, publishSeconds: 0 };
+  const tally: Counting = { ...NOTHING };
   let standing: Standing;
   try {
     ({ standing } = await proceed(round, build, tally));
@@ -40,6 +43,17 @@ export async function handleBuild(round: Round, build: BuildId): Promise<BuildRe
   }
   reportConflicts(round, build);
   return { build, ...standing, ...tally };
+}
+
+/** A release that is out, and that approvers have revoked: null while too few of them have. Throws as `handleBuild`. */
+export async function handleWithdrawal(round: Round, logged: BuildHistory): Promise<BuildResult | null> {
+  const { build } = logged;
+  try {
+    const stop = await withdrawal(round, logged);
+    return stop && { build, ...stop.standing, ...NOTHING };
+  } catch (error) {
+    return { build, ...faultOf(error, logged), ...NOTHING };
+  }
 }
 
 async function proceed(round: Round, build: BuildId, tally: Counting): Promise<Stop> {
@@ -90,26 +104,31 @@ async function decide(round: Round, build: BuildId, tally: Counting): Promise<St
   if (approved instanceof Stop) return approved;
   const revoked = await takenBack(round, { ...approved.approval, approval: approved.sha256 });
   if (revoked) return revoked;
-  // 3. and 4. The statement.
-  const sealed = await sealingStatement(round, approved);
+  // The keys that builders make for themselves: they wait for that.
+  const enrolled = await takeEnrolments(round, approved);
+  if (enrolled instanceof Stop) return enrolled;
+  // 3. and 4. The statements, and whether enough builders agree.
+  const sealed = await orRefused(round, approved, () => sealingStatements(round, approved));
   if (sealed instanceof Stop) return sealed;
+  const open = enrolmentOpen(round, approved, enrolled);
+  if (open) return open;
 
-  const plan = await newPlan(round, approved, sealed);
-  countArtifacts(tally, plan.manifest);
-  round.session.agent.requireUsable(plan.keygrip);
+  const planned = await newPlan(round, approved, sealed);
+  countArtifacts(tally, planned.manifest);
+  round.session.agent.requireUsable(planned.keygrip);
   const counted = await countAgain(round, round.project, approved);
   if (counted.missing !== null) return new Stop('waiting', 'built', 'approval-waits', counted.missing);
-  if (!(await round.ask(signingQuestion(round.project, approved, sealed, plan, counted.approvers))))
+  if (!(await round.ask(signingQuestion(round.project, approved, sealed, planned, counted.approvers))))
     return new Stop('declined', 'built', 'declined', 'not signed: the answer was no');
 
   // 5. Every artifact, all of them before any is signed (§1 rule 5).
   const seconds = stopwatch();
-  const { passed, problems } = await readArtifacts(round, plan);
+  const { passed, problems } = await readArtifacts(round, planned);
   const problem = firstProblem(problems);
   if (problem) return spoilt(round, approved, problem);
   // 6. and 7.
-  const stop = await declareIntent(round, approved, plan);
-  if (stop) return stop;
+  const plan = await orRefused(round, approved, () => declareIntent(round, approved, sealed, planned));
+  if (plan instanceof Stop) return plan;
   const unsigned = await signRelease(round, plan, passed);
   tally.signSeconds = seconds();
   return unsigned;

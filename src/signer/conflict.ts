@@ -1,22 +1,22 @@
-/** Dissent after the intent (protocol §2, quorum): a builder's key vouches for other artifacts than are signed. */
+/** Dissent after the intent (protocol §2, quorum): a builder vouches for other artifacts than are signed. */
 import { Failure } from '../failure.ts';
 import { attempt } from '../policy/attempt.ts';
 import { slotsOf } from '../policy/builder-key.ts';
 import type { BuildHistory } from '../policy/history.ts';
 import { loggedApproval } from '../policy/logged.ts';
+import { disagreementsOf } from '../policy/quorum.ts';
 import { authenticatorProblem } from '../policy/statement-verdict.ts';
 import type { Verified } from '../policy/verified.ts';
 import type { Approval } from '../records/approval.ts';
 import { parseManifest } from '../records/manifest.ts';
 import { timestamp } from '../records/names.ts';
-import type { BuildId, Slot } from '../records/names.ts';
+import type { BuildId } from '../records/names.ts';
 import { approvalFile, manifestFile, statementFile, VARIANTS } from '../records/paths.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import { parseStatement } from '../records/statement.ts';
-import { subjectDifferences } from './difference.ts';
 import type { Round } from './signer.ts';
-import { shownStatements, authenticatorOf } from './statement.ts';
-import type { Signed } from './statement.ts';
+import { authenticatorOf, keepStatement, shownStatements } from './statement.ts';
+import type { Offered } from './statement.ts';
 
 /**
  * Looks for further statements of a build whose intent is logged, and logs, each once, those that name other
@@ -24,7 +24,7 @@ import type { Signed } from './statement.ts';
  */
 export async function logConflicts(round: Round, logged: BuildHistory): Promise<void> {
   const { state } = round;
-  const { build, project, version, conflicts } = logged;
+  const { build, project, version, conflicts, statements } = logged;
   if (logged.approval === null) throw new RangeError('no approval is logged');
   const { sha256: digest } = logged.approval;
   const approval = loggedApproval(await state.kept(build, approvalFile, digest), digest);
@@ -32,14 +32,13 @@ export async function logConflicts(round: Round, logged: BuildHistory): Promise<
   for (const slot of slotsOf(approval)) {
     // What a logged one is replaced with is not looked at: so a depot that lies can't fill the log.
     const variants = VARIANTS.filter(
-      (variant) => variant > 1 && !conflicts.has(statementFile(slot, variant)),
+      (variant) => !(variant === 1 && statements.has(slot)) && !conflicts.has(statementFile(slot, variant)),
     );
-    for await (const other of shownStatements(round, build, slot, variants)) {
+    for await (const other of shownStatements(round, approval, slot, variants)) {
       const sha256 = sha256Hex(other.bytes);
-      if (known.has(sha256) || !(await isDissent(round, logged, approval, slot, other))) continue;
+      if (known.has(sha256) || !(await isDissent(round, logged, approval, other))) continue;
       known.add(sha256);
-      await state.write(build, other.file, other.bytes);
-      await state.write(build, other.signatureFile, other.signature ?? Buffer.alloc(0));
+      await keepStatement(round, approval, other);
       const records = { [other.file]: sha256 };
       const time = timestamp(round.now());
       await state.journal.append({ type: 'conflict', time, build, project, version, records, keys: [] });
@@ -47,17 +46,21 @@ export async function logConflicts(round: Round, logged: BuildHistory): Promise<
   }
 }
 
-/** Whether the slot's builder signed it, for this approval, and it names other artifacts. */
+/** Whether it is the slot's builder's, for this approval, and names other artifacts. */
 async function isDissent(
   round: Round,
   { build, intent }: BuildHistory,
   approval: Verified<Approval>,
-  slot: Slot,
-  other: Signed,
+  other: Offered,
 ): Promise<boolean> {
   if (intent === null) throw new RangeError('no intent is logged');
-  const authenticator = await authenticatorOf(round, approval, slot, other);
-  if (authenticatorProblem({ slot, authenticator, firstSeen: round.now() }) !== null) return false;
+  const { slot } = other;
+  const authenticator = await authenticatorOf(round, approval, other);
+  if (
+    authenticator === null ||
+    authenticatorProblem({ slot, authenticator, firstSeen: round.now() }) !== null
+  )
+    return false;
   const statement = attempt(() => parseStatement(other.bytes));
   if (statement instanceof Failure) return false;
   const manifest = parseManifest(await round.state.kept(build, manifestFile, intent.sha256));
@@ -65,7 +68,7 @@ async function isDissent(
     statement.build === manifest.build &&
     statement.slot === slot &&
     statement.approval === manifest.approval &&
-    subjectDifferences(manifest.subjects, statement.subjects).length > 0
+    disagreementsOf([manifest.subjects, statement.subjects]).length > 0
   );
 }
 
@@ -73,6 +76,6 @@ async function isDissent(
 export function reportConflicts({ state, report }: Round, build: BuildId): void {
   const files = [...(state.journal.history.build(build)?.conflicts.keys() ?? [])];
   if (files.length === 0) return;
-  const text = `after it was decided what to sign, its builder signed other artifacts (${files.join(', ')})`;
+  const text = `after it was decided what to sign, a builder vouched for other artifacts (${files.join(', ')})`;
   report({ kind: 'note', build, text: `${text}: logged as a conflict, and not signed` });
 }

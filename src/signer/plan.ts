@@ -11,7 +11,7 @@ import type { BuildHistory } from '../policy/history.ts';
 import { findReleaseKey, requireReleaseKey } from './release-key.ts';
 import type { ReleaseKey } from './release-key.ts';
 import type { Round } from './signer.ts';
-import type { Sealed } from './statement.ts';
+import type { Sealed } from './quorum.ts';
 
 export interface Plan extends ReleaseKey {
   readonly manifest: Manifest;
@@ -31,14 +31,23 @@ export async function newPlan(round: Round, { approval, sha256 }: Approved, seal
   return planOf(releaseKey, {
     ...{ build, project: approval.project, version },
     approval: sha256,
-    statements: { [sealed.slot]: sealed.sha256 },
-    subjects: sealed.statement.subjects,
+    statements: digestsOf(sealed),
+    subjects: sealed.subjects,
     releaseKey: approval.releaseKey,
     signingKey: releaseKey.key.fingerprint,
     hash: project.release.hash,
     signedAt: timestamp(now),
   });
 }
+
+/** The same, of all the statements that agree by now: the subjects are theirs too. */
+export const withStatements = (plan: Plan, sealed: Sealed): Plan => ({
+  ...plan,
+  manifest: { ...plan.manifest, statements: digestsOf(sealed) },
+});
+
+const digestsOf = ({ statements }: Sealed): Manifest['statements'] =>
+  Object.fromEntries(statements.map(({ slot, sha256 }) => [slot, sha256]));
 
 /** The plan that the log's intent names, with the same key and the same time. Throws usage, unable. */
 export async function loggedPlan(round: Round, { build, intent }: BuildHistory): Promise<Plan> {

@@ -1,21 +1,28 @@
 /** What a person sees before the release key is used, as data: whoever asks shows it. */
 import type { Project } from '../policy/project.ts';
+import { builderOf, slotsOf } from '../policy/builder-key.ts';
 import { loggedApproval } from '../policy/logged.ts';
 import type { Approval } from '../records/approval.ts';
-import { isSlot } from '../records/names.ts';
-import type { Fingerprint } from '../records/names.ts';
+import { assuranceOf } from '../records/assurance.ts';
+import type { Fingerprint, Sha256, Slot } from '../records/names.ts';
 import { approvalFile, statementFile } from '../records/paths.ts';
 import { parseStatement } from '../records/statement.ts';
 import type { Statement } from '../records/statement.ts';
 import type { BuildHistory } from '../policy/history.ts';
 import type { Plan } from './plan.ts';
 import type { Round, SigningQuestion } from './signer.ts';
-import type { Sealed } from './statement.ts';
+
+/** A statement that agrees with the others. */
+interface Agreeing {
+  readonly slot: Slot;
+  readonly statement: Pick<Statement, 'builderId' | 'command'>;
+  readonly sha256: Sha256;
+}
 
 export function signingQuestion(
   project: Project,
   { approval }: { readonly approval: Approval },
-  { slot, statement, sha256 }: Omit<Sealed, 'statement'> & { readonly statement: Statement },
+  { statements }: { readonly statements: readonly Agreeing[] },
   { manifest, key }: Plan,
   approvers: readonly Fingerprint[],
 ): SigningQuestion {
@@ -24,16 +31,20 @@ export function signingQuestion(
     build: approval.build,
     project: approval.project,
     version: approval.version,
-    source: statement.source,
-    statement: sha256,
+    source: approval.source,
     artifacts: manifest.subjects.map(({ name, size }) => ({ name, size })),
     bytes: totalSize(manifest.subjects),
-    builder: { slot, id: statement.builderId, command: statement.command },
+    builders: statements.map(({ slot, statement, sha256 }) => ({
+      ...{ slot, scheme: builderOf(approval, slot).scheme, statement: sha256 },
+      ...{ id: statement.builderId, command: statement.command },
+    })),
+    slots: slotsOf(approval).length,
+    quorum: approval.quorum,
+    assurance: assuranceOf(approval),
     approvers: project.approvers
       .filter(({ primary }) => approvers.includes(primary.fingerprint))
       .map(({ primary, userIds }) => ({ fingerprint: primary.fingerprint, userId: userIds[0] ?? '' })),
     threshold: project.threshold,
-    assurance: 'single-builder',
     releaseKey: { fingerprint: certificate.primary.fingerprint, userId: certificate.userIds[0] ?? '' },
     signingKey: key.fingerprint,
   };
@@ -45,16 +56,20 @@ export async function decidedQuestion(
   { build, intent }: BuildHistory,
   plan: Plan,
 ): Promise<SigningQuestion> {
+  if (intent === null) throw new RangeError('no intent is logged');
   const { manifest } = plan;
   const approval = loggedApproval(
     await state.kept(build, approvalFile, manifest.approval),
     manifest.approval,
   );
-  const [slot] = Object.keys(manifest.statements).filter(isSlot);
-  const sha256 = slot && manifest.statements[slot];
-  if (!sha256 || intent === null) throw new RangeError('no intent is logged');
-  const statement = parseStatement(await state.kept(build, statementFile(slot), sha256));
-  return signingQuestion(project, { approval }, { slot, statement, sha256 }, plan, intent.approvers);
+  const statements: Agreeing[] = [];
+  for (const slot of slotsOf(approval)) {
+    const sha256 = manifest.statements[slot];
+    if (sha256 === undefined) continue;
+    const { builderId, command } = parseStatement(await state.kept(build, statementFile(slot), sha256));
+    statements.push({ slot, statement: { builderId, command }, sha256 });
+  }
+  return signingQuestion(project, { approval }, { statements }, plan, intent.approvers);
 }
 
 /** Of artifacts, in bytes. */

@@ -2,16 +2,22 @@
 import { unable } from '../failure.ts';
 import type { Passed } from '../openpgp/pass.ts';
 import { encodeSignature, parseSignature } from '../openpgp/signature.ts';
+import { builderOf, slotsOf } from '../policy/builder-key.ts';
+import { loggedApproval } from '../policy/logged.ts';
+import { assuranceOf } from '../records/assurance.ts';
 import { encodeManifest } from '../records/manifest.ts';
 import { timestamp } from '../records/names.ts';
 import type { Sha256 } from '../records/names.ts';
-import { manifestFile, releaseFile, signaturesListFile } from '../records/paths.ts';
+import { approvalFile, manifestFile, releaseFile, signaturesListFile } from '../records/paths.ts';
 import { encodeRelease } from '../records/release.ts';
 import { formatChecksums, formatSignaturesList } from '../records/signatures-list.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import { countAgain } from './approval.ts';
 import type { Approved } from './approval.ts';
+import { withStatements } from './plan.ts';
 import type { Plan } from './plan.ts';
+import { sealedSince } from './quorum.ts';
+import type { Sealed } from './quorum.ts';
 import { refuse } from './refuse.ts';
 import { findReleaseKey, requireReleaseKey } from './release-key.ts';
 import { Stop } from './result.ts';
@@ -20,10 +26,18 @@ import { Signatures } from './signatures.ts';
 import type { Round } from './signer.ts';
 
 /**
- * Step 6. Counts the approvers again, keeps the manifest, logs the intent: after that the release key may be
- * used, for this manifest only. Returns why not, or null. Throws unable.
+ * Step 6. Looks for statements that came meanwhile, counts the approvers again, keeps the manifest, logs the intent:
+ * after that the release key may be used, for the manifest of the plan that is returned only. Or why not. Throws unable.
  */
-export async function declareIntent(round: Round, approved: Approved, plan: Plan): Promise<Stop | null> {
+export async function declareIntent(
+  round: Round,
+  approved: Approved,
+  before: Sealed,
+  planned: Plan,
+): Promise<Plan | Stop> {
+  const sealed = await sealedSince(round, approved, before);
+  if (sealed instanceof Stop) return sealed;
+  const plan = withStatements(planned, sealed);
   const { build, project, version } = plan.manifest;
   const current = await round.loadProject();
   requireReleaseKey(current, plan.manifest.releaseKey);
@@ -49,7 +63,7 @@ export async function declareIntent(round: Round, approved: Approved, plan: Plan
     records: { [manifestFile]: sha256Hex(manifest), ...counted.records },
     keys: [],
   });
-  return null;
+  return plan;
 }
 
 /**
@@ -108,13 +122,18 @@ async function logRelease(round: Round, { manifest }: Plan, signatures: Signatur
   const list = formatSignaturesList(new Map([...files].map(([name, bytes]) => [name, sha256Hex(bytes)])));
   const { intent } = round.state.journal.history.build(build) ?? { intent: null };
   if (intent === null) throw new RangeError('a release without an intent');
+  const approval = loggedApproval(
+    await round.state.kept(build, approvalFile, manifest.approval),
+    manifest.approval,
+  );
+  const believed = slotsOf(approval).filter((slot) => manifest.statements[slot] !== undefined);
   const release = encodeRelease({
     ...{ build, project, version },
     manifest: intent.sha256,
     signatures: { count: files.size, sha256: sha256Hex(list) },
-    builders: Object.fromEntries(Object.keys(manifest.statements).map((slot) => [slot, 'keypair'])),
+    builders: Object.fromEntries(believed.map((slot) => [slot, builderOf(approval, slot).scheme])),
     approvers: [...intent.approvers].sort(),
-    assurance: 'single-builder',
+    assurance: assuranceOf(approval),
   });
   await round.state.write(build, signaturesListFile, list);
   await round.state.write(build, releaseFile, release);

@@ -1,5 +1,6 @@
 /** What a signer works with, and what it says while it works. */
-import type { Source } from '../records/approval.ts';
+import type { Scheme, Source } from '../records/approval.ts';
+import type { Assurance } from '../records/assurance.ts';
 import type {
   ArtifactName,
   BuildId,
@@ -41,6 +42,8 @@ export interface Session {
   verified: { readonly build: BuildId; readonly passed: ReadonlyMap<Sha256, Passed> } | null;
   readonly log: LogMemory;
   readonly nonces: Nonces;
+  /** When the depot was asked last which builds hold revocations, in milliseconds. */
+  revokedAsked: number | null;
 }
 
 /** A round of it. */
@@ -52,19 +55,32 @@ export interface Round extends Signer {
   readonly log: LogPush;
 }
 
+/** A builder that vouches for what is to be signed. */
+export interface AskedBuilder {
+  readonly slot: Slot;
+  readonly scheme: Scheme;
+  /** Digest of its statement. */
+  readonly statement: Sha256;
+  readonly id: string;
+  readonly command: string | null;
+}
+
 /** Everything a person must see before the release key is used for a build. */
 export interface SigningQuestion {
   readonly build: BuildId;
   readonly project: ProjectName;
   readonly version: Version;
   readonly source: Source | null;
-  readonly statement: Sha256;
   readonly artifacts: readonly { readonly name: ArtifactName; readonly size: number }[];
   readonly bytes: number;
-  readonly builder: { readonly slot: Slot; readonly id: string; readonly command: string | null };
+  /** Those that agree, ascending by slot. */
+  readonly builders: readonly AskedBuilder[];
+  /** How many builders there are in all, and how many have to agree. */
+  readonly slots: number;
+  readonly quorum: number;
+  readonly assurance: Assurance;
   readonly approvers: readonly { readonly fingerprint: Fingerprint; readonly userId: string }[];
   readonly threshold: number;
-  readonly assurance: 'single-builder';
   readonly releaseKey: { readonly fingerprint: Fingerprint; readonly userId: string };
   /** The primary or subkey that will sign. */
   readonly signingKey: Fingerprint;

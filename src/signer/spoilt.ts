@@ -6,6 +6,7 @@ import { wayOn } from './holder.ts';
 import { refuse } from './refuse.ts';
 import { Stop } from './result.ts';
 import type { Round } from './signer.ts';
+import { stageOf } from './stage.ts';
 
 export const TRIED_AGAIN = 'it is tried again on every run; if the depot is a copy, copy it again';
 
@@ -33,7 +34,7 @@ export async function spoilt(
   const text = `${found.where}: ${found.text}`;
   // Once the intent is logged nothing ends a build but its release.
   if (intent !== null || !isExpired(approval, round.now()))
-    return new Stop('bad', sealed ? 'built' : 'approved', found.code, text, TRIED_AGAIN);
+    return new Stop('bad', stageOf(round, approval), found.code, text, TRIED_AGAIN);
   if (!sealed) return expired(round, approval);
   const reason = `${found.text}, and the approval ended at ${approval.expires}`;
   return refuse(round, bound, [{ code: 'expired', where: found.where, text: reason }]);

@@ -1,24 +1,26 @@
 /**
- * An intent is held against approvers and builder again before it is gone on with: it may have come back from the depot
+ * An intent is held against approvers and builders again before it is gone on with: it may have come back from the depot
  * (`sign --recover`), and then whoever has the log key, and nothing else, could have logged it (protocol §1 rule 1).
  */
 import { purposeProblems } from '../policy/approval-policy.ts';
 import { slotsOf } from '../policy/builder-key.ts';
-import type { BuildHistory } from '../policy/history.ts';
+import type { BuildHistory, Logged } from '../policy/history.ts';
 import { loggedApproval } from '../policy/logged.ts';
+import { disagreementsOf } from '../policy/quorum.ts';
 import { judgeStatement } from '../policy/statement-verdict.ts';
 import type { Manifest } from '../records/manifest.ts';
 import { timestampDate } from '../records/names.ts';
-import { approvalFile, statementFile } from '../records/paths.ts';
+import type { Slot } from '../records/names.ts';
+import { approvalFile, manifestFile, statementFile } from '../records/paths.ts';
 import { countAgain } from './approval.ts';
-import { subjectDifferences } from './difference.ts';
+import type { Approved } from './approval.ts';
 import { Stop } from './result.ts';
 import type { Round } from './signer.ts';
 import { keptStatement, authenticatorOf } from './statement.ts';
 
 /**
- * Why the release key may not be used for the manifest of this intent; null if approvers and builder signed what it rests
- * on. It ends nothing. Throws unable.
+ * Why the release key may not be used for the manifest of this intent; null if approvers and builders vouch for what it
+ * rests on. It ends nothing. Throws unable.
  */
 export async function unvouched(
   round: Round,
@@ -42,34 +44,63 @@ export async function unvouched(
       text: 'it is not of the build’s approval',
     });
 
-  for (const slot of slotsOf(approval)) {
-    const [where, logged] = [statementFile(slot), statements.get(slot)];
-    if (logged === undefined || manifest.statements[slot] !== logged.sha256)
-      return stop({ code: 'intent-invalid', where, text: 'the manifest is of another statement' });
-    const signed = await keptStatement(round, build, slot, logged.sha256);
-    const verdict = judgeStatement({
-      ...{ policy: project.policy, approval, approvalDigest: bound.sha256, slot, bytes: signed.bytes },
-      authenticator: await authenticatorOf(round, approval, slot, signed),
-      firstSeen: timestampDate(logged.time),
+  // All that the log has, and no other: one that it has and the manifest has not might be a dissent.
+  const named = slotsOf(approval).filter((slot) => slot in manifest.statements || statements.has(slot));
+  if (named.length < approval.quorum)
+    return stop({
+      code: 'intent-invalid',
+      where: manifestFile,
+      text: `${named.length} of ${approval.quorum} builders agree`,
     });
-    if (verdict.verdict === 'void') return stop({ code: 'statement-invalid', where, text: verdict.text });
-    if (verdict.verdict === 'refuse') return stop(verdict.reasons[0]);
-    const [difference] = subjectDifferences(manifest.subjects, verdict.statement.subjects);
-    if (difference)
-      return stop({
-        code: 'intent-invalid',
-        where,
-        text: `it does not have ${difference.name} as the manifest`,
-      });
+  for (const slot of named) {
+    const problem = await unvouchedBy(
+      round,
+      { approval, sha256: bound.sha256 },
+      manifest,
+      slot,
+      statements.get(slot),
+    );
+    if (problem) return stop({ where: statementFile(slot), ...problem });
   }
   return null;
 }
 
-const stop = (problem?: { readonly code: string; readonly where: string; readonly text: string }): Stop =>
+interface Problem {
+  readonly code: string;
+  readonly where?: string;
+  readonly text: string;
+}
+
+/** Why the slot's builder does not vouch for the manifest; null if it does. */
+async function unvouchedBy(
+  round: Round,
+  { approval, sha256 }: Pick<Approved, 'approval' | 'sha256'>,
+  manifest: Manifest,
+  slot: Slot,
+  logged: Logged | undefined,
+): Promise<Problem | null> {
+  const invalid = (text: string): Problem => ({ code: 'intent-invalid', text });
+  if (logged === undefined || manifest.statements[slot] !== logged.sha256)
+    return invalid('the manifest is of another statement');
+  const kept = await keptStatement(round, approval, slot, logged.sha256);
+  const authenticator = await authenticatorOf(round, approval, kept);
+  if (authenticator === null) return invalid('the log has no key of its builder');
+  const verdict = judgeStatement({
+    ...{ policy: round.project.policy, approval, approvalDigest: sha256, slot, bytes: kept.bytes },
+    authenticator,
+    firstSeen: timestampDate(logged.time),
+  });
+  if (verdict.verdict === 'void') return { code: 'statement-invalid', text: verdict.text };
+  if (verdict.verdict === 'refuse') return verdict.reasons[0] ?? invalid('it must not be signed');
+  const [difference] = disagreementsOf([manifest.subjects, verdict.statement.subjects]);
+  return difference ? invalid(`it does not have ${difference.name} as the manifest`) : null;
+}
+
+const stop = (problem: { readonly code: string; readonly where: string; readonly text: string }): Stop =>
   new Stop(
     'bad',
     'verified',
-    problem?.code ?? 'intent-invalid',
-    `its intent is logged, and not allowed: ${problem?.where}: ${problem?.text}`,
+    problem.code,
+    `its intent is logged, and not allowed: ${problem.where}: ${problem.text}`,
     'if nobody has changed the project file: who else has the log key? see docs/how-to/recover.md',
   );

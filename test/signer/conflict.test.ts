@@ -18,7 +18,7 @@ import type { Build, Ran } from './scene.ts';
 const contents = { 'hello.txt': 'hello' };
 const thiefs = { 'hello.txt': 'hullo' };
 const SECOND = 'statements/b1.2.json';
-const NOTE = `after it was decided what to sign, its builder signed other artifacts (${SECOND}): logged as a conflict, and not signed`;
+const NOTE = `after it was decided what to sign, a builder vouched for other artifacts (${SECOND}): logged as a conflict, and not signed`;
 
 let scene: Scene;
 let build: Build;

@@ -205,7 +205,7 @@ describe('what is refused stays refused', () => {
     expect(await scene.sign()).toMatchObject({ exit: 0, results: [] });
     const named = await scene.sign({ named: [build.build] });
     expect(named).toMatchObject({ exit: 1, result: { outcome: 'decided', state: 'frozen' } });
-    expect(await scene.logged()).toBe('approval refusal');
+    expect(await scene.logged()).toBe('approval statement refusal');
   });
 
   test('also when the depot could not be told: a later run tells it', async () => {

@@ -39,7 +39,12 @@ describe('a build that approvers allowed and a builder sealed', () => {
     expect(questions).toMatchObject([
       {
         version: '1.0',
-        statement: sha256Hex((await scene.tree.read(buildPath(build.build, 'statements/b1.json')))!),
+        builders: [
+          {
+            ...{ slot: 'b1', scheme: 'keypair', command: 'make dist' },
+            statement: sha256Hex((await scene.tree.read(buildPath(build.build, 'statements/b1.json')))!),
+          },
+        ],
         bytes: 19,
         approvers: [{ userId: 'Ada <ada@example.org>' }],
         assurance: 'single-builder',
