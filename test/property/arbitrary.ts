@@ -16,9 +16,18 @@ import {
 } from '../../src/records/names.ts';
 import type { Sha256 } from '../../src/records/names.ts';
 import {
+  approvalSignatureFile,
   blobFile,
+  enrolmentFile,
+  enrolmentMacFile,
+  enrolmentReceiptFile,
+  enrolmentSignatureFile,
+  revocationFile,
+  revocationSignatureFile,
   signatureFile,
+  statementEnvelopeFile,
   statementFile,
+  statementMacFile,
   statementSignatureFile,
   VARIANTS,
 } from '../../src/records/paths.ts';
@@ -104,14 +113,21 @@ export const ticketSecret: Arbitrary<TicketSecret> = fc.oneof(
   fc.record({ scheme: fc.constant('enrol' as const), ...spent, enrolBy: timestamp }),
 );
 
+const variants = [
+  ...[statementFile, statementSignatureFile, statementMacFile, statementEnvelopeFile],
+  ...[enrolmentFile, enrolmentSignatureFile, enrolmentMacFile],
+];
 export const buildFile = fc.oneof(
   fc.constantFrom('approval.json', 'manifest.json', 'release.json', 'refusal.json'),
   sha256.map(blobFile),
   artifactName.map(signatureFile),
-  fc.tuple(slot, fc.constantFrom(...VARIANTS)).map(([name, variant]) => statementFile(name, variant)),
   fc
-    .tuple(slot, fc.constantFrom(...VARIANTS))
-    .map(([name, variant]) => statementSignatureFile(name, variant)),
+    .tuple(fc.constantFrom(...variants), slot, fc.constantFrom(...VARIANTS))
+    .map(([fileOf, name, variant]) => fileOf(name, variant)),
+  slot.map(enrolmentReceiptFile),
+  fc
+    .tuple(fc.constantFrom(approvalSignatureFile, revocationFile, revocationSignatureFile), fingerprint)
+    .map(([fileOf, approver]) => fileOf(approver)),
 );
 
 /** A record of 1 to `max` members. */

@@ -5,12 +5,15 @@ import { Failure } from '../../src/failure.ts';
 import { encodeApproval, parseApproval } from '../../src/records/approval.ts';
 import { canonicalize, encodeCanonical, parseCanonical } from '../../src/records/canonical.ts';
 import { BUILD_ENTRY_TYPES, encodeLogEntry, heartbeat, parseLogEntry } from '../../src/records/log-entry.ts';
+import { encodeEnrolment, parseEnrolment } from '../../src/records/enrolment.ts';
+import { encodeReadRequest, parseReadRequest } from '../../src/records/read-request.ts';
 import { encodeRefusal, parseRefusal, REASON_CODES, refusalOf } from '../../src/records/refusal.ts';
+import { encodeRevocation, parseRevocation, REASON_MAX } from '../../src/records/revocation.ts';
 import { formatSignaturesList, parseSignaturesList } from '../../src/records/signatures-list.ts';
 import { encodeStatement, parseStatement, sortSubjects } from '../../src/records/statement.ts';
 import { formatTicket, parseTicket } from '../../src/records/ticket.ts';
 import { readJson } from '../harness/json.ts';
-import { records, approval, logEntry, statement, ticket } from '../records/samples.ts';
+import { records, approval, logEntry, readRequest, statement, ticket } from '../records/samples.ts';
 import * as arbitrary from './arbitrary.ts';
 
 /** Throws what is no verdict: a parser may refuse, and may do nothing else. */
@@ -109,6 +112,24 @@ describe('records with any legal content come back', () => {
     fc.assert(
       fc.property(tickets, (value) => {
         expect(parseTicket(formatTicket(value))).toEqual(value);
+      }),
+    );
+  });
+
+  test('enrolments, revocations, read requests', () => {
+    const bound = { build: arbitrary.buildId, approval: arbitrary.sha256 };
+    const reason = fc
+      .string({ unit: 'grapheme', minLength: 1, maxLength: 300 })
+      .filter((text) => Buffer.byteLength(text) <= REASON_MAX);
+    const enrolments = fc.record({ ...bound, slot: arbitrary.slot, certificate: arbitrary.base64 });
+    const revocations = fc.record({ ...bound, reason, time: arbitrary.timestamp });
+    const requests = fc.record({ build: arbitrary.buildId, time: arbitrary.timestamp });
+    fc.assert(
+      fc.property(enrolments, revocations, requests, (enrolment, revocation, request) => {
+        expect(parseEnrolment(encodeEnrolment(enrolment))).toEqual(enrolment);
+        expect(parseRevocation(encodeRevocation(revocation))).toEqual(revocation);
+        const whole = { ...readRequest, ...request };
+        expect(parseReadRequest(encodeReadRequest(whole))).toEqual(whole);
       }),
     );
   });
