@@ -74,7 +74,7 @@ export function builtBy(schemes: Readonly<Record<string, Scheme>>, changes: Chan
     manifest: { approval: digest, statements: Object.fromEntries(statements) },
     release: { builders: Object.fromEntries(believed), assurance: assuranceOf(approved) },
   };
-  return { approval: approvalFiles(approved), statement: files, records, secrets };
+  return { approved, approval: approvalFiles(approved), statement: files, records, secrets };
 }
 
 function newSecrets(slot: Slot): Secrets {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { encodeLogEntry } from '../../src/records/log-entry.ts';
 import type { BuildEntryType } from '../../src/records/log-entry.ts';
 import { timestamp } from '../../src/records/names.ts';
+import type { Fingerprint } from '../../src/records/names.ts';
 import { formatCheckpoint } from '../../src/tlog/checkpoint.ts';
 import {
   cosign,
@@ -22,7 +23,13 @@ import { madeRelease, write } from './made-release.ts';
 import type { ReleaseChanges } from './made-release.ts';
 
 /** An entry, so many minutes after the release. */
-export function leaf(type: BuildEntryType, at: number, file: string, of = build): Buffer {
+export function leaf(
+  type: BuildEntryType,
+  at: number,
+  file: string,
+  of = build,
+  keys: readonly Fingerprint[] = [],
+): Buffer {
   const { project, version } = approval;
   const records = { [file]: digest(at + 1000) };
   return encodeLogEntry({
@@ -32,7 +39,7 @@ export function leaf(type: BuildEntryType, at: number, file: string, of = build)
     project,
     version,
     records,
-    keys: [],
+    keys,
   });
 }
 

@@ -4,11 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Verdict } from '../../src/consumer/verdict.ts';
-import { encodeApproval } from '../../src/records/approval.ts';
 import { encodeLogEntry, heartbeat } from '../../src/records/log-entry.ts';
 import { timestamp } from '../../src/records/names.ts';
 import { buildPath, revocationFile, revocationSignatureFile } from '../../src/records/paths.ts';
-import { encodeRevocation } from '../../src/records/revocation.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
 import { serveFiles } from '../harness/file-server.ts';
 import {
@@ -21,10 +19,12 @@ import {
   otherBuild,
   project as scene,
 } from '../policy/scene.ts';
-import type { Files, Person } from '../policy/scene.ts';
+import type { Files } from '../policy/scene.ts';
 import { leaf, tell } from './logged-release.ts';
 import type { Told } from './logged-release.ts';
 import { put, verify } from './made-release.ts';
+import { REASON, fingerprintOf, revocation } from './revocation.ts';
+import type { Revocation } from './revocation.ts';
 
 let parent: string;
 beforeEach(() => {
@@ -32,35 +32,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(parent, { recursive: true, force: true }));
 
-const REASON = 'the build machine\nwas not ours';
 const beat = (at: number): Buffer => encodeLogEntry(heartbeat(scene.name, timestamp(minutes(at))));
-const fingerprintOf = ({ certificate }: Person) => certificate.primary.fingerprint;
-
-interface Revocation {
-  readonly files: Files;
-  readonly leaf: Buffer;
-}
-
-/** What these people wrote, and what the signer logs of it. */
-function revocation(people: readonly Person[], reason = REASON, of = build): Revocation {
-  const files: Files = new Map();
-  for (const person of people) {
-    const bytes = encodeRevocation({
-      ...{ build: of, approval: sha256Hex(encodeApproval(approval)), reason },
-      time: timestamp(minutes(59)),
-    });
-    files.set(revocationFile(fingerprintOf(person)), bytes);
-    files.set(
-      revocationSignatureFile(fingerprintOf(person)),
-      person.secret.sign(bytes, minutes(59).getTime() / 1000),
-    );
-  }
-  const records = Object.fromEntries([...files].map(([name, bytes]) => [name, sha256Hex(bytes)]));
-  const { project, version } = approval;
-  const entry = { time: timestamp(minutes(60)), build: of, project, version, records, keys: [] };
-  return { files, leaf: encodeLogEntry({ type: 'revocation', ...entry }) };
-}
-
 /** The release, which was withdrawn an hour later. */
 function withdrawn({ files, leaf: entry }: Revocation, since: readonly Buffer[] = []): Told {
   const told = tell(parent, { since: [beat(1), entry, ...since] });

@@ -72,6 +72,8 @@ export const releaseKey = person('Releases <release@example.org>');
 const origin = 'example.org/hello';
 const logKey = generateNoteKey(origin);
 export const logSigner = parseSignerKey(logKey.signer);
+/** Of the scene's log, as text. */
+export const logVerifier = logKey.verifier;
 export const signerToken = randomBytes(32);
 
 export const project: Project = {
