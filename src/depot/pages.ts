@@ -1,5 +1,6 @@
 /** Plain pages for a browser: no script, one style sheet inside the page, allowed by its hash. */
 import { createHash } from 'node:crypto';
+import { printable } from '../records/printable.ts';
 import { html, type Html } from './html.ts';
 
 const style = `body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}
@@ -74,10 +75,18 @@ export const releasePage = (release: {
   count: number;
   /** Null: too much for a page. */
   manifest: ReleaseContents | null;
+  /** Who took it back; empty for a release that stands. */
+  withdrawn: readonly Revoked[];
 }): string =>
   page(
     `${release.project} ${release.version}`,
-    html`<p>
+    html`${
+        release.withdrawn.length === 0
+          ? html``
+          : html`<p><strong>Withdrawn: do not install it.</strong></p>
+              ${revocationList(release.withdrawn)}`
+      }
+      <p>
         ${
           release.manifest === null
             ? html``
@@ -129,6 +138,22 @@ const artifactTable = ({ subjects }: ReleaseContents): Html =>
     </tbody>
   </table>`;
 
+interface Revoked {
+  readonly approver: string;
+  readonly person: string;
+  readonly reason: string;
+  readonly time: string;
+}
+
+/** The reason is an approver's own words. */
+const revocationList = (revocations: readonly Revoked[]): Html =>
+  html`<ul>
+    ${revocations.map(
+      ({ approver, person, reason, time }) =>
+        html`<li>${printable(reason)}: ${printable(person)} (<code>${approver}</code>), ${time}</li> `,
+    )}
+  </ul>`;
+
 /** A page of builds, oldest first, with the state that their files show. */
 export const buildsPage = (
   builds: readonly { build: string; state: string }[],
@@ -153,8 +178,11 @@ export const buildPage = (build: {
   state: string;
   project: string;
   version: string;
+  assurance: string;
+  builders: readonly { slot: string; scheme: string }[];
   files: readonly string[];
   reasons: readonly { code: string; where: string; text: string }[];
+  revocations: readonly Revoked[];
 }): string =>
   page(
     `Build ${build.build}`,
@@ -166,13 +194,21 @@ export const buildPage = (build: {
             : html``
         }
       </p>
+      <p>
+        ${build.assurance}, built by:
+        ${build.builders.map(({ slot, scheme }) => html`<code>${slot}</code> (${scheme}) `)}
+      </p>
+      ${
+        build.revocations.length === 0
+          ? html``
+          : html`<h2>Revoked</h2>
+              ${revocationList(build.revocations)}`
+      }
       ${
         build.reasons.length === 0
           ? html``
           : html`<h2>Refused</h2>
-              <ul>
-                ${build.reasons.map((r) => html`<li><code>${r.code}</code> ${r.where}: ${r.text}</li>`)}
-              </ul>`
+              ${reasonTable(build.reasons)}`
       }
       <h2>Records</h2>
       <ul>
@@ -184,6 +220,28 @@ export const buildPage = (build: {
         )}
       </ul>`,
   );
+
+/** Of a conflict one row an artifact: which builder says what. */
+const reasonTable = (reasons: readonly { code: string; where: string; text: string }[]): Html =>
+  html`<table>
+    <thead>
+      <tr>
+        <th>code</th>
+        <th>where</th>
+        <th>why</th>
+      </tr>
+    </thead>
+    <tbody>
+      ${reasons.map(
+        ({ code, where, text }) =>
+          html`<tr>
+            <td><code>${code}</code></td>
+            <td>${where}</td>
+            <td><code>${text}</code></td>
+          </tr> `,
+      )}
+    </tbody>
+  </table>`;
 
 /** The log: how far it has come, and who says so. */
 export const logPage = (log: {

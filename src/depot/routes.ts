@@ -18,8 +18,10 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { Hono } from 'hono';
 import { conflict, refused } from '../failure.ts';
 import type { Failure } from '../failure.ts';
+import { builderOf, slotsOf } from '../policy/builder-key.ts';
 import type { Project } from '../policy/project.ts';
 import { tokenOf } from '../policy/gate/token.ts';
+import { assuranceOf } from '../records/assurance.ts';
 import { toBuildId, toProjectName, toSha256, toVersion } from '../records/names.ts';
 import type { BuildId } from '../records/names.ts';
 import { buildPath, isTreePath, parseBuildFile } from '../records/paths.ts';
@@ -193,8 +195,7 @@ const sendJson = (response: ServerResponse, value: unknown): void =>
 const sendWritten = (response: ServerResponse, written: Written): void =>
   sendBytes(response, written === 'new' ? 201 : 200, `${JSON.stringify({ written })}\n`, JSON_HEADERS);
 
-async function showBuilds({ depot, tree, now }: Served, exchange: Exchange): Promise<void> {
-  const { request, response } = exchange;
+async function showBuilds(served: Served, { request, response, depot }: Exchange): Promise<void> {
   const cursor = /[?&]after=(.+)$/.exec(request.url ?? '')?.[1];
   const after = cursor === undefined ? null : toBuildId(cursor, 'after');
   const revoked = request.url?.includes('?revoked=1') === true;
@@ -205,21 +206,23 @@ async function showBuilds({ depot, tree, now }: Served, exchange: Exchange): Pro
   }
   const states: { build: BuildId; state: string }[] = [];
   for (const build of builds) {
-    const listing = await listBuild(tree, build, now());
+    const listing = await listBuild(served, build);
     if (listing !== null) states.push({ build, state: listing.state });
   }
   sendBytes(response, 200, buildsPage(states, next), HTML);
 }
 
-async function showBuild({ tree, now }: Served, exchange: Exchange, build: BuildId): Promise<void> {
-  const listing = await listBuild(tree, build, now());
+async function showBuild(served: Served, exchange: Exchange, build: BuildId): Promise<void> {
+  const listing = await listBuild(served, build);
   if (listing === null) throw notFound(exchange.path);
-  const { state, files, reasons, approval } = listing;
+  const { state, files, approval, revocations } = listing;
+  const assurance = assuranceOf(approval);
+  const builders = slotsOf(approval).map((slot) => ({ slot, scheme: builderOf(approval, slot).scheme }));
   if (wantsPage(exchange.request)) {
     const { project, version } = approval;
-    const page = buildPage({ build, state, project, version, files, reasons });
+    const page = buildPage({ ...listing, project, version, assurance, builders });
     sendBytes(exchange.response, 200, page, HTML);
-  } else sendJson(exchange.response, { build, state, files });
+  } else sendJson(exchange.response, { build, state, assurance, builders, files, revocations });
 }
 
 async function showReleases({ tree }: Served, { request, response }: Exchange): Promise<void> {
@@ -228,18 +231,27 @@ async function showReleases({ tree }: Served, { request, response }: Exchange): 
   else sendJson(response, { releases });
 }
 
-async function showRelease({ tree }: Served, exchange: Exchange, name: (p: string) => string): Promise<void> {
+async function showRelease(served: Served, exchange: Exchange, name: (p: string) => string): Promise<void> {
   const project = toProjectName(name('project'), 'the project in the path');
-  const found = await readRelease(tree, project, toVersion(name('version'), 'the version in the path'));
+  const found = await readRelease(
+    served.tree,
+    project,
+    toVersion(name('version'), 'the version in the path'),
+  );
   if (found === null) throw notFound(exchange.path);
   const { release, manifest } = found;
   const { version, build, assurance } = release;
   const count = release.signatures.count - 1;
+  const listing = await listBuild(served, build);
+  const withdrawn = listing?.state === 'revoked' ? listing.revocations : [];
   if (wantsPage(exchange.request)) {
-    const page = releasePage({ project, version, build, assurance, count, manifest });
+    const page = releasePage({ project, version, build, assurance, count, manifest, withdrawn });
     sendBytes(exchange.response, 200, page, HTML);
   } else
-    sendJson(exchange.response, { project, version, build, count, artifacts: manifest?.subjects ?? null });
+    sendJson(exchange.response, {
+      ...{ project, version, build, assurance, count, withdrawn },
+      artifacts: manifest?.subjects ?? null,
+    });
 }
 
 async function showLog({ project }: Served, { request, response, depot }: Exchange): Promise<void> {
