@@ -38,6 +38,7 @@ const DEBIAN = [
   { name: 'opensc', program: 'pkcs11-tool', for: ['test'] },
   { name: 'faketime', program: 'faketime', for: ['test'] },
   { name: 'systemd', program: 'systemd-socket-activate', for: ['test'] },
+  { name: 'diffoscope-minimal', program: 'diffoscope', for: ['test'] },
   // another implementation of our log's formats, and a compiler for it: gccgo needs half the room of golang-go
   { name: 'gccgo-go', program: 'go', for: ['test'] },
   { name: 'golang-golang-x-mod-dev', program: '../share/gocode/src/golang.org/x/mod/sumdb', for: ['test'] },
