@@ -1,18 +1,30 @@
 /** `countersign status`: where each build stands, and why it waits. */
+import { join } from 'node:path';
 import { refused } from '../failure.ts';
 import { now } from '../host/clock.ts';
-import { listStatus } from '../operator/status.ts';
+import { word } from '../host/shell.ts';
+import { chooseApprover } from '../operator/approver.ts';
+import { readAskedBuild } from '../operator/asked-build.ts';
 import type { Conflict } from '../operator/conflicts.ts';
 import type { SlotStatus } from '../operator/explanation.ts';
+import { differing, fetchVersions } from '../operator/fetch.ts';
+import { listStatus } from '../operator/status.ts';
 import type { BuildStatus } from '../operator/status.ts';
+import { readVersions } from '../operator/versions.ts';
+import type { Project } from '../policy/project.ts';
 import { isBuildId, isVersion } from '../records/names.ts';
-import { command } from './command.ts';
+import type { BuildId } from '../records/names.ts';
+import { locationUrl } from '../tree/location.ts';
+import type { Location } from '../tree/location.ts';
+import type { Depot } from '../tree/tree.ts';
+import { command, wrongUse } from './command.ts';
 import { depotLocation, loadProject, openDepot, rulesOf } from './config.ts';
 import { EXIT } from './exit-status.ts';
+import type { ExitStatus } from './exit-status.ts';
 import { Progress } from './progress.ts';
 import { sourceRow } from './rows.ts';
 import type { Terminal } from './terminal.ts';
-import { alignColumns, bold, green, red, yellow } from './text.ts';
+import { alignColumns, bold, formatSize, green, plural, red, yellow } from './text.ts';
 import type { Part } from './text.ts';
 import { parseBuildId } from './values.ts';
 
@@ -20,21 +32,33 @@ export { status as command };
 
 const status = command({
   name: 'status',
-  synopsis: '[BUILD|VERSION]',
+  synopsis: '[BUILD|VERSION] [flags]',
   about: `Says where each build of the depot stands and why it waits, or all about one of them, also what the log has of
 it, or about those of a version. What the depot says is believed only as far as signatures and log proofs carry it.`,
-  flags: {},
+  flags: {
+    fetch: {
+      value: 'DIR',
+      help: 'write what each builder of BUILD made to DIR/SLOT/, before anybody has vouched for it',
+    },
+    approver: { value: 'FPR', help: 'with --fetch: which key asks; else the one whose secret key is here' },
+  },
   operands: { min: 0, max: 1 },
   example: [
     'countersign status',
     'countersign status 1.4.0',
     'countersign status 01kat5bxhtqfj4v1rnd8mz3w7c --json | jq .state',
+    '# builders do not agree: what each of them made, for diffoscope',
+    'countersign status 01kat5bxhtqfj4v1rnd8mz3w7c --fetch ./versions',
   ],
-  async run({ globals, operands: [wanted], terminal }) {
+  async run({ flags, globals, operands: [wanted], terminal }) {
     const version = wanted !== undefined && !isBuildId(wanted) && isVersion(wanted) ? wanted : null;
     const build = wanted === undefined || version !== null ? null : parseBuildId(wanted);
+    if (flags.fetch !== undefined && build === null) throw wrongUse('status', '--fetch DIR needs a BUILD');
+    if (flags.fetch === undefined && flags.approver !== undefined)
+      throw wrongUse('status', '--approver says nothing without --fetch');
     const { project } = loadProject(globals);
-    const depot = await openDepot(rulesOf(project), depotLocation(project, globals));
+    const location = depotLocation(project, globals);
+    const depot = await openDepot(rulesOf(project), location);
     try {
       const shown: BuildStatus[] = [];
       const progress = new Progress(terminal, 'reading the log');
@@ -52,12 +76,61 @@ it, or about those of a version. What the depot says is believed only as far as 
         );
       if (wanted === undefined) showTable(shown, terminal);
       else for (const each of shown) showOne(each, terminal);
-      return EXIT.done;
+      if (flags.fetch === undefined || build === null) return EXIT.done;
+      const approver = flags.approver ?? null;
+      return await fetchAll(
+        project,
+        { depot, location },
+        { build, approver, directory: flags.fetch },
+        terminal,
+      );
     } finally {
       depot.close();
     }
   },
 });
+
+/** What each builder made, to be looked at. */
+async function fetchAll(
+  project: Project,
+  { depot, location }: { readonly depot: Depot; readonly location: Location },
+  wanted: { readonly build: BuildId; readonly approver: string | null; readonly directory: string },
+  terminal: Terminal,
+): Promise<ExitStatus> {
+  const { build, directory } = wanted;
+  const approver = await chooseApprover(project, wanted.approver);
+  const { approval } = await readAskedBuild(project, depot, build, now());
+  const { versions, left } = await readVersions(depot, approval, now());
+  for (const each of left) terminal.warn(`${each}: left out`);
+  if (versions.length === 0)
+    throw refused('nothing-sealed', `no builder has sealed build ${build}: there is nothing to fetch`);
+  const fetched = await fetchVersions(project, approval, versions, {
+    directory,
+    approver: approver.primary.fingerprint,
+    url: locationUrl(location),
+    now,
+    open: (readRequest) => openDepot(rulesOf(project), location, { readRequest }),
+    report: (name) => terminal.status(name),
+  });
+  terminal.status('');
+  terminal.record({ build, fetched });
+  terminal.result('fetched, and not to be used: nobody has vouched for it');
+  const rows = fetched.map((each) => [
+    each.name,
+    each.checked ? 'signed by its builder' : yellow('not checked: only the signer can check its MAC'),
+    `${plural(each.files, 'file')}, ${formatSize(each.bytes)}`,
+  ]);
+  for (const row of alignColumns(rows)) terminal.result('  ', ...row);
+  for (const { name, missing } of fetched)
+    for (const artifact of missing) terminal.warn(`${name}/${artifact}: the depot does not hold it`);
+  const pair = differing(versions);
+  terminal.hint(
+    pair === null
+      ? 'they do not differ'
+      : `diffoscope ${pair.map((name) => word(join(directory, name))).join(' ')}`,
+  );
+  return fetched.some(({ missing }) => missing.length > 0) ? EXIT.unable : EXIT.done;
+}
 
 /** The state, in the word that people use. */
 function coloured({ state, withdrawn }: BuildStatus): Part {

@@ -1,0 +1,112 @@
+/** `status --fetch`: two builders do not agree, and an approver gets both versions to compare, out of quarantine and nowhere else. */
+import { mkdir, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { blobFile } from '../../src/records/paths.ts';
+import { sha256Hex } from '../../src/records/sha256.ts';
+import type { Ran } from '../harness/program.ts';
+import { mustBe, World } from '../harness/world.ts';
+
+let world: World;
+let build: string;
+const made = [
+  { app: 'app of b1', 'docs/same.txt': 'same', 'docs/twin.txt': 'same' },
+  { app: 'app of b2', 'docs/same.txt': 'same' },
+] as const;
+
+beforeAll(async () => {
+  world = await World.make({ approvers: 2 });
+  const asked = await world.approve('1.0', ['--builders', '2']);
+  mustBe(0, asked);
+  build = asked.build;
+  for (const [at, files] of made.entries())
+    mustBe(0, await world.attest(`${dirname(asked.ticket)}/b${at + 1}.ticket`, files));
+});
+afterAll(() => world.close());
+
+let fetches = 0;
+const status = (args: readonly string[], approver = 0): Promise<Ran> =>
+  world.runOn('operator', ['status', build, ...args], { approver });
+
+test('the build is frozen: who made what stands in a table that fits a terminal', async () => {
+  await world.sign([build]);
+  const ran = await status([]);
+  mustBe(0, ran);
+  expect(ran.stdout).toMatch(/^widget 1\.0 {2}frozen$/m);
+  const [ours, theirs] = made.map(({ app }) => sha256Hex(Buffer.from(app)));
+  expect(ran.stdout).toMatch(new RegExp(`^ +app\n +b1 +${ours}\n +b2 +${theirs}$`, 'm'));
+  expect(ran.stdout).toMatch(/^ +docs\/twin\.txt\n +b1 +[0-9a-f]{64}\n +b2 +made no such artifact$/m);
+  expect(ran.stdout).toMatch(/2 of 2 must agree: 2-of-2/);
+  const table = ran.stdout.slice(ran.stdout.indexOf('  app\n')).split('\n');
+  expect(Math.max(...table.map((line) => line.length))).toBeLessThanOrEqual(80);
+  const { json } = await status(['--json']);
+  expect(json[0]).toMatchObject({
+    state: 'frozen',
+    assurance: '2-of-2',
+    conflicts: [
+      { artifact: 'app', claims: [{ builder: 'b1', made: { sha256: ours, size: 9 } }, { builder: 'b2' }] },
+      { artifact: 'docs/twin.txt', claims: [{ builder: 'b1' }, { builder: 'b2', made: null }] },
+    ],
+  });
+});
+
+test('an approver, any of them, gets both, and the line to compare them with', async () => {
+  const directory = world.path('operator', `versions-${++fetches}`);
+  const ran = await status(['--fetch', directory], 1);
+  mustBe(0, ran);
+  for (const [at, files] of made.entries())
+    for (const [name, content] of Object.entries(files))
+      expect(await readFile(`${directory}/b${at + 1}/${name}`, 'utf8')).toBe(content);
+  expect(ran.stderr).toContain(`hint: diffoscope ${directory}/b1 ${directory}/b2`);
+  expect(ran.stdout).toMatch(/b1 +signed by its builder +3 files/);
+});
+
+test('nobody else does, and not for another build, or over what is there', async () => {
+  const directory = world.path('operator', `versions-${++fetches}`);
+  const stranger = await world.runOn('operator', ['status', build, '--fetch', directory, '--json'], {
+    env: { GNUPGHOME: world.releaseHome.directory },
+  });
+  expect(stranger.code).toBe(2);
+  expect(stranger.error?.code).toBe('approver-missing');
+  await mkdir(directory);
+  await writeFile(`${directory}/mine`, 'mine');
+  const full = await status(['--fetch', directory, '--json']);
+  expect([full.code, full.error?.code]).toEqual([2, 'directory-not-empty']);
+  expect(await readdir(directory)).toEqual(['mine']);
+  const link = world.path('operator', `versions-${++fetches}`);
+  await symlink(directory, link);
+  expect((await status(['--fetch', link, '--json'])).error?.code).toBe('directory-not-empty');
+});
+
+describe('the depot', () => {
+  test.each([
+    ['sends other bytes', 'app of M!', 'blob-mismatch'],
+    ['sends too few', 'app', 'blob-mismatch'],
+    ['sends too many', 'app of b1 and more', 'blob-mismatch'],
+  ])('%s: said, and not left there', async (_, bytes, code) => {
+    const blob = world.tree('builds', build, blobFile(sha256Hex(Buffer.from(made[0].app))));
+    const directory = world.path('operator', `versions-${++fetches}`);
+    await rm(blob);
+    await writeFile(blob, bytes);
+    const ran = await status(['--fetch', directory, '--json']);
+    await rm(blob);
+    await writeFile(blob, made[0].app);
+    expect([ran.code, ran.error?.code], ran.stderr).toEqual([1, code]);
+    expect(await readdir(`${directory}/b1`)).toEqual([]);
+  });
+
+  test('has lost some: the rest is there, and what is missing is said', async () => {
+    const blob = world.tree('builds', build, blobFile(sha256Hex(Buffer.from(made[1].app))));
+    const directory = world.path('operator', `versions-${++fetches}`);
+    await rm(blob);
+    const ran = await status(['--fetch', directory, '--json']);
+    await writeFile(blob, made[1].app);
+    expect(ran.code, ran.stderr).toBe(3);
+    expect(ran.json[1]).toMatchObject({
+      fetched: [
+        { name: 'b1', missing: [], checked: true, files: 3 },
+        { name: 'b2', missing: ['app'] },
+      ],
+    });
+  });
+});
