@@ -7,6 +7,7 @@ const BUILD = 'src/signer/build.ts';
 const SIGN = 'src/signer/sign.ts';
 const PUSH = 'src/signer/push.ts';
 const DELIVER = 'src/signer/deliver.ts';
+const QUORUM = 'src/policy/quorum.ts';
 
 /** One edit: what is found, once, in the file, and what is put in its place. */
 const edit = (file, find, put) => ({ file, find, put });
@@ -25,13 +26,9 @@ export const MUTANTS = [
     ORDER,
     edit(
       BUILD,
-      `  const stop = await declareIntent(round, approved, plan);
-  if (stop) return stop;
-`,
-      `  await signRelease(round, plan, passed).catch(() => {});
-  const stop = await declareIntent(round, approved, plan);
-  if (stop) return stop;
-`,
+      `  const plan = await orRefused(round, approved, () => declareIntent(`,
+      `  await signRelease(round, planned, passed).catch(() => {});
+  const plan = await orRefused(round, approved, () => declareIntent(`,
     ),
     edit(SIGN, `  await Signatures.discard(round.state, build);\n`, ''),
   ),
@@ -57,10 +54,10 @@ export const MUTANTS = [
     'artifacts are fetched before the statement is in the log',
     ORDER,
     edit(
-      'src/signer/statement.ts',
+      'src/signer/slot.ts',
       `  if (logged === null) await logStatement(`,
       `  for (const { sha256 } of verdict.statement.subjects)
-    await round.depot.read(buildPath(approval.build, \`blobs/\${sha256}\`), 1 << 20);
+    await round.depot.read(\`builds/\${approval.build}/blobs/\${sha256}\`, 1 << 20);
   if (logged === null) await logStatement(`,
     ),
   ),
@@ -91,9 +88,9 @@ export const MUTANTS = [
     edit(
       SIGN,
       `    await signatures.sync();
-    await logRelease(round, plan, signatures);
+    const revoked = await logRelease(round, plan, signatures);
 `,
-      `    await logRelease(round, plan, signatures);
+      `    const revoked = await logRelease(round, plan, signatures);
     await signatures.sync();
 `,
     ),
@@ -113,7 +110,7 @@ export const MUTANTS = [
     'the depot is told of a refusal before it has the log',
     ORDER,
     edit(
-      'src/signer/refuse.ts',
+      'src/signer/proof.ts',
       `await log.holding(index, { witnessed: false })`,
       `(void log, state.journal.checkpoint(index + 1))`,
     ),
@@ -302,6 +299,118 @@ export const MUTANTS = [
       'src/tlog/proof.ts',
       `function attempt<T>(`,
       `const index0 = (proof: Proof) => proof.index < 0;\n\nfunction attempt<T>(`,
+    ),
+  ),
+  mutant(
+    'votes-by-subkey',
+    'who signs an approval is counted by the key that signed, and by whose it is',
+    ['test/policy/approval-verdict.test.ts'],
+    edit(
+      'src/policy/approval-verdict.ts',
+      `if (verdict.ok && verdict.primary === name && approvers.has(name)) signed.add(name);`,
+      `if (verdict.ok && approvers.has(verdict.primary)) signed.add(verdict.primary).add(verdict.signingKey);`,
+    ),
+  ),
+  mutant(
+    'votes-by-file',
+    'whose signature a file is of is told by its name',
+    ['test/policy/approval-verdict.test.ts'],
+    edit('src/policy/approval-verdict.ts', `verdict.ok && verdict.primary === name && `, `verdict.ok && `),
+  ),
+  mutant(
+    'quorum-of-statements',
+    'a builder who seals twice is two',
+    ['test/policy/quorum.test.ts'],
+    edit(QUORUM, `new Set(votes.map(({ slot }) => slot)).size`, `votes.length`),
+  ),
+  mutant(
+    'majority-decides',
+    'a builder who says otherwise is not heard when as many agree as it takes',
+    ['test/policy/quorum.test.ts'],
+    edit(
+      QUORUM,
+      `  if (disagreements.length > 0) {`,
+      `  const said = votes.map(({ statement }) => JSON.stringify(statement.subjects));
+  const isEnough = said.some((one) => said.filter((other) => other === one).length >= quorum);
+  if (disagreements.length > 0 && !isEnough) {`,
+    ),
+  ),
+  mutant(
+    'enrol-by-included',
+    'a key that is introduced at `enrolBy` is taken',
+    ['test/policy/enrolment-verdict.test.ts'],
+    edit('src/policy/enrolment-verdict.ts', `(firstSeen >= timestamp`, `(firstSeen > timestamp`),
+  ),
+  mutant(
+    'expires-included',
+    'a statement that comes at `expires` is in time',
+    ['test/policy/statement-verdict.test.ts'],
+    edit(
+      'src/policy/approval-policy.ts',
+      `now >= timestampDate(approval.expires)`,
+      `now > timestampDate(approval.expires)`,
+    ),
+  ),
+  mutant(
+    'mac-of-any-purpose',
+    'the MAC of a statement does for an enrolment',
+    ['test/records/mac.test.ts'],
+    edit('src/records/mac.ts', `countersign/\${purpose}-mac/v1`, `countersign/mac/v1`),
+  ),
+  mutant(
+    'mac-of-any-builder',
+    'the MAC says nothing of whose it is',
+    ['test/records/mac.test.ts'],
+    edit('src/records/mac.ts', `-mac/v1\`, build, slot]`, `-mac/v1\`, build]`),
+  ),
+  mutant(
+    'one-nonce-for-two',
+    'two builders of one approval share a nonce, and agree with themselves',
+    ['test/policy/approval-policy.test.ts'],
+    edit(
+      'src/policy/approval-policy.ts',
+      `return [...reasons, ...sharedNonces(approval)];`,
+      `return reasons ?? sharedNonces(approval);`,
+    ),
+  ),
+  mutant(
+    'one-withdraws',
+    'a release is withdrawn by one person, whatever starting took',
+    ['test/policy/revocation-verdict.test.ts'],
+    edit(
+      'src/policy/revocation-verdict.ts',
+      `  released ? threshold : 1;`,
+      `  released && threshold < 1 ? threshold : 1;`,
+    ),
+  ),
+  mutant(
+    'stranger-revokes',
+    'a revocation is taken for whose name is on it',
+    ['test/policy/revocation-verdict.test.ts'],
+    edit(
+      'src/policy/revocation-verdict.ts',
+      `if (signature.primary !== approver) return`,
+      `if (signature.primary === undefined) return`,
+    ),
+  ),
+  mutant(
+    'release-after-revocation',
+    'a build that was taken back after its intent is released all the same',
+    ['test/policy/order.test.ts'],
+    edit(
+      'src/policy/order.ts',
+      `(has('revoked') && !has('released'))`,
+      `(has('revoked') && !has('intended'))`,
+    ),
+  ),
+  mutant(
+    'key-of-any-slot',
+    'the depot takes a statement that another builder of the build has signed',
+    ['test/policy/gate-statement.test.ts'],
+    edit(
+      'src/policy/gate/statement.ts',
+      `: attempt(() => [builderCertificate(approval, slot)]);`,
+      `: attempt(() => Object.keys(approval.builders).map((any) => builderCertificate(approval, any)));`,
     ),
   ),
 ];
