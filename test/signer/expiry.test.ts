@@ -1,6 +1,5 @@
-/** A build that expires while H is at work with it: what was sealed and seen in time is signed (protocol §5.3). And clocks that go back. */
+/** A build that expires while H is at work with it: what was sealed and seen in time is signed (protocol §5.3). */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { sha256Hex } from '../../src/records/sha256.ts';
 import type { SignerState } from '../../src/signer/state.ts';
 import type { Depot } from '../../src/tree/tree.ts';
 import { Scene } from './scene.ts';
@@ -12,31 +11,6 @@ beforeAll(async () => {
 afterAll(() => scene.close());
 
 const DAY = 86_400;
-
-test('a clock that went forward and came back: the build with the intent has the version for ever', async () => {
-  const first = await scene.approve('2.0');
-  await scene.sign({ named: [first.build] });
-  scene.pass(DAY);
-  const second = await scene.approve('2.0');
-  await scene.attest(second, { app: 'second' });
-  const depot = scene.depot.as(second.token);
-  await depot.putBlobs(second.build, [
-    { sha256: sha256Hex(Buffer.from('other')), bytes: Buffer.from('other') },
-  ]);
-  await depot.submit(second.build, scene.statement(second, { app: 'other' }, 'urn:x:2'));
-  expect((await scene.sign({ named: [second.build] })).result).toMatchObject({ code: 'conflict' });
-
-  scene.pass(60 - DAY);
-  await scene.attest(first, { app: 'first' });
-  expect((await scene.sign({ named: [first.build] })).result).toMatchObject({ state: 'published' });
-  // what the second one lost is not to be had by a third
-  const third = await scene.approve('2.0');
-  await scene.attest(third, { app: 'third' });
-  const { result } = await scene.sign({ named: [third.build] });
-  expect(result).toMatchObject({ outcome: 'refused', code: 'version-taken' });
-  expect(await scene.logged(third)).toBe('refusal');
-  expect((await scene.sign()).exit).toBe(0);
-});
 
 test('an entry that the log does not take is that build’s affair: the others are signed', async () => {
   const builds = [await scene.approve('3.0'), await scene.approve('3.1')] as const;

@@ -84,12 +84,15 @@ describe('an approval', () => {
     await scene.sign();
     scene.pass(-4.5 * 3600);
     await scene.attest(first, contents);
-    const { result } = await scene.sign({ named: [first.build] });
-    expect(result).toMatchObject({ outcome: 'refused', code: 'version-taken' });
-    expect(scene.agent.signatures).toBe(0);
+    await expect(scene.sign({ named: [first.build] })).rejects.toMatchObject({ code: 'clock-behind' });
+    expect([scene.agent.signatures, await scene.logged(first)]).toEqual([0, 'approval']);
     scene.pass(4.5 * 3600);
     await scene.attest(second, contents);
-    expect((await scene.sign()).result?.outcome).toBe('published');
+    const { results } = await scene.sign();
+    expect(results.map(({ build, code }) => [build, code])).toEqual([
+      [first.build, 'expired'],
+      [second.build, null],
+    ]);
   });
 
   test('with a key that the log has already is refused', async () => {
