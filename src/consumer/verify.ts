@@ -177,6 +177,8 @@ function verdict({ files, findings: own, checked = [], release, reading }: Judge
 const notChecked = ({ facts, notChecked: unchecked }: CheckedRelease): string[] => [
   ...unchecked,
   ...(facts.quorum === 0 ? ['witnesses of the log: the project asks for none'] : []),
-  'the DSSE envelopes, which repeat the statements for other tools',
+  ...(Object.values(facts.builders).every((scheme) => scheme === 'mac')
+    ? []
+    : ['the DSSE envelopes, which repeat the statements for other tools']),
   ...(facts.assurance === 'single-builder' ? ['whether another builder makes the same bytes'] : []),
 ];

@@ -66,6 +66,7 @@ describe('what each scheme lets anybody check', () => {
     expect(verdict).toMatchObject({ outcome: 'valid', release: { assurance: 'single-builder' } });
     expect(verdict.notChecked).toContain('whether another builder makes the same bytes');
     expect(verdict.notChecked.join().includes('convinces the signer alone')).toBe(scheme === 'mac');
+    expect(verdict.notChecked.join().includes('DSSE')).toBe(scheme !== 'mac');
   });
 
   test('two of three are enough where two are asked for; a quorum of one stays a single builder', async () => {
