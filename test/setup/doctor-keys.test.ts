@@ -262,10 +262,48 @@ describe('the release key', () => {
     await init(release, '--signer-key', sealed);
     const signer = patient('signer');
     expect((await signer.examine()).findings).toContainEqual(
-      expect.objectContaining({ check: 'encryption-key', level: 'ok' }),
+      expect.objectContaining({
+        check: 'encryption-key',
+        level: 'ok',
+        text: expect.stringContaining('tried with one'),
+      }),
     );
     home.gpg(['--yes', '--delete-secret-keys', sealed]);
     expect(await signer.finding('encryption-key')).toMatchObject({ level: 'warning' });
+  });
+
+  test('an encryption key that is locked: nobody could open a nonce while the signer is alone', async () => {
+    const locked = home.generate({ userId: 'Locked <l@example.org>', usage: 'cert', passphrase: 'open' });
+    home.gpg(['--passphrase', 'open', '--quick-add-key', locked, 'cv25519', 'encr', 'never']);
+    await init(release, '--signer-key', locked);
+    home.killAgent();
+    const signer = patient('signer');
+    // nobody has started an agent, and doctor does not
+    expect(await signer.finding('encryption-key')).toMatchObject({ level: 'note' });
+    home.gpg(['--list-secret-keys']);
+    expect(await signer.finding('encryption-key')).toMatchObject({
+      level: 'warning',
+      text: expect.stringContaining('does not open a sealed nonce without a person'),
+      hint: expect.stringContaining('gpg-preset-passphrase'),
+    });
+  });
+
+  test('an encryption key that has expired is a problem wherever nonces are sealed or opened', async () => {
+    const sealed = home.generate({ userId: 'Sealed <s@example.org>', usage: 'cert', at: '20260101T000000' });
+    at('20260101T000000', '--passphrase', '', '--quick-add-key', sealed, 'cv25519', 'encr', 'never');
+    await init(release, '--signer-key', sealed);
+    at('20260301T000000', '--quick-set-expire', sealed, '20260401T000000', fingerprints(sealed)[1] ?? '');
+    copy(sealed, 'signer.pgp');
+    for (const role of ['signer', 'operator'])
+      expect(await patient(role).finding('certificates')).toMatchObject({
+        level: 'problem',
+        text: expect.stringMatching(/mac and enrol cannot be approved: .*expired at 2026-04-01/),
+      });
+    const finding = await patient('signer').finding('certificates');
+    await patient('signer').isCuredBy({
+      ...finding,
+      hint: finding.hint.replace('gpg ', "gpg --batch --passphrase '' "),
+    });
   });
 
   test('an operator without an approver’s secret key', async () => {

@@ -5,6 +5,7 @@ import type { Certificate } from '../../openpgp/certificate.ts';
 import { keyFact } from '../../openpgp/key-fact.ts';
 import { expiryOf } from '../../openpgp/key-status.ts';
 import { isLongEnough } from '../../openpgp/pass.ts';
+import { encryptionProblem } from '../../openpgp/sealed.ts';
 import type { Project } from '../../policy/project.ts';
 import { timestamp } from '../../records/names.ts';
 import type { Fingerprint } from '../../records/names.ts';
@@ -17,7 +18,7 @@ const SOON_DAYS = 30;
 const SOON_SECONDS = SOON_DAYS * 86_400;
 
 export const checkCertificates = withProject(async (host, project) => {
-  const findings = [...release(host, project), ...approvers(host, project)];
+  const findings = [...release(host, project), ...approvers(host, project), ...encryption(host, project)];
   if (findings.length > 0) return findings;
   const people = project.approvers.length === 1 ? 'the approver’s' : `${project.approvers.length} approvers’`;
   return [ok('certificates', `the release key and ${people} can sign, for ${SOON_DAYS} days at least`)];
@@ -55,6 +56,32 @@ function approvers(host: Host, { approvers: all, threshold }: Project): Finding[
     const text = `${what} cannot approve: ${reasons(certificate, host.now)}`;
     return [level('certificates', text, cure(host, certificate))];
   });
+}
+
+/** Where the project has one: whether approve can seal nonces to it. */
+function encryption(host: Host, { encryption: certificate }: Project): Finding[] {
+  const why = certificate === null ? null : encryptionProblem(certificate, host.now);
+  if (certificate === null || why === null) return [];
+  const { fingerprint } = certificate.primary;
+  const path = keyFile(host, certificate);
+  const [primary] = certificate.keys;
+  const text = `schemes mac and enrol cannot be approved: ${why}`;
+  if (primary?.revoked)
+    return [
+      problem(
+        'certificates',
+        text,
+        `make a new key, put its certificate into ${path}, and copy that to every host`,
+      ),
+    ];
+  const ended = primary !== undefined && expiryOf(primary, host.now) <= host.now.getTime() / 1000;
+  const commands = [
+    ...(ended ? [`gpg --quick-set-expire ${fingerprint} 2y`] : []),
+    `gpg --quick-add-key ${fingerprint} cv25519 encr 2y`,
+    `gpg --export ${fingerprint} > ${path}`,
+  ];
+  const cured = `${commands.join(' && ')}   # where its primary key is; then copy it to every host`;
+  return [problem('certificates', text, cured)];
 }
 
 function expiring(host: Host, certificate: Certificate, what: string): Finding[] {
