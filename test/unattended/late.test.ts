@@ -1,5 +1,4 @@
 /** A gpg-agent that takes its time, or for ever, as the program meets it. */
-import { execFileSync } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -12,11 +11,10 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 
-/** An environment in which a program's minute is a second: it waits for its own deadlines, and we do not. */
-function hurried(): Record<string, string> {
-  const library = execFileSync('faketime', ['-f', '+0', 'printenv', 'LD_PRELOAD']).toString().trim();
-  return { LD_PRELOAD: library, FAKETIME: '+0 x60' };
-}
+/** A program's minute is a second: it waits for its own deadlines, and we do not. Its clock, which it watches, is right. */
+const HURRY = `const wait = globalThis.setTimeout;
+globalThis.setTimeout = (work, ms, ...more) => wait(work, ms / 60, ...more);`;
+const hurried = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(HURRY)}` };
 
 async function sealed(version: string): Promise<string> {
   const approved = await world.approve(version);
@@ -42,7 +40,7 @@ test.each([
   world.agent.before = async (command) => {
     if (silent.test(command)) await once(over, 'over');
   };
-  const ran = await world.sign([], { env: hurried() });
+  const ran = await world.sign([], { env: hurried });
   expectRefusal(ran);
   expect(ran).toMatchObject({ code: 3, json: [{ build, code: 'agent-timeout' }] });
   expect(ran.stderr).toMatch(/did not answer in time\n.*hint: see whether a passphrase prompt waits/);
