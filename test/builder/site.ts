@@ -58,10 +58,10 @@ export class Site {
   connect: (token: Buffer) => Depot;
   readonly events: AttestEvent[] = [];
 
-  readonly #depotDirectory: string;
+  readonly depotDirectory: string;
 
   private constructor(depot: GatedDepot, depotDirectory: string, record: Approval, ticket: Ticket) {
-    this.#depotDirectory = depotDirectory;
+    this.depotDirectory = depotDirectory;
     this.approval = record;
     this.ticket = ticket;
     this.connect = (token) => depot.as(token);
@@ -178,7 +178,7 @@ export class Site {
   }
 
   close(): void {
-    for (const directory of [this.directory, this.#depotDirectory])
+    for (const directory of [this.directory, this.depotDirectory])
       rmSync(directory, { recursive: true, force: true });
   }
 }
