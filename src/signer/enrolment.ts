@@ -32,15 +32,23 @@ import { Stop } from './result.ts';
 import type { Round } from './signer.ts';
 import { TRIED_AGAIN } from './spoilt.ts';
 
-/** The certificate that the log has taken for the slot; null while it has taken none. Throws unable(`state-damaged`, `disk`). */
+/**
+ * The certificate that the log has taken for the slot; null while it has taken none. One that the nonce did not introduce
+ * is none either: with the log key somebody could have logged it. Throws unable, refused(`nonce-unusable`).
+ */
 export async function enrolledCertificate(
-  { state }: Round,
-  build: BuildId,
+  round: Round,
+  approval: Approval,
   slot: Slot,
 ): Promise<Certificate | null> {
-  const logged = state.journal.history.build(build)?.enrolments.get(slot);
-  if (logged === undefined) return null;
-  return ephemeralCertificate(parseEnrolment(await state.kept(build, enrolmentFile(slot), logged.sha256)));
+  const { build } = approval;
+  const taken = logged(round, build, slot);
+  if (taken === undefined) return null;
+  const bytes = await round.state.kept(build, enrolmentFile(slot), taken.sha256);
+  const mac = await round.state.read(build, enrolmentMacFile(slot));
+  return (await isIntroduced(round, approval, slot, { bytes, mac }))
+    ? ephemeralCertificate(parseEnrolment(bytes))
+    : null;
 }
 
 /** An enrolment and its authenticators, as they were read. */
@@ -163,7 +171,7 @@ async function isIntroduced(
   round: Round,
   approval: Approval,
   slot: Slot,
-  { bytes, mac }: Offered,
+  { bytes, mac }: Pick<Offered, 'bytes' | 'mac'>,
 ): Promise<boolean> {
   if (mac === null) return false;
   const nonce = await nonceOf(round, approval, slot);

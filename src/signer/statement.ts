@@ -79,7 +79,7 @@ export async function authenticatorOf(
     case 'keypair':
       return signedBy(builderCertificate(approval, slot));
     case 'enrol': {
-      const certificate = await enrolledCertificate(round, build, slot);
+      const certificate = await enrolledCertificate(round, approval, slot);
       return certificate && signedBy(certificate);
     }
     case 'mac': {
