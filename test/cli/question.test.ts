@@ -24,7 +24,7 @@ test('approve shows what would be allowed; no is no', async () => {
   expect(code, screen).toBe(1);
   expect(screen).toMatch(/about to allow a build of .*widget 1\.0\.0/);
   expect(screen).toContain('source not stated');
-  expect(screen).toMatch(/until \S+Z, in 4h/);
+  expect(screen).toMatch(/until +\S+Z, for 4h/);
   for (const line of screen.split(/\r?\n/)) expect(line.length).toBeLessThanOrEqual(80);
   expect(screen).toContain('single-builder');
   expect(screen).toMatch(/terms +[0-9a-f]{64}/);
