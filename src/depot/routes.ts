@@ -2,7 +2,7 @@
  * The HTTP interface (protocol §4): a thin mapping of requests onto the depot behind the gate.
  *
  *     GET, HEAD  /<path>                      a file; ranges. /, /releases/…/, /builds/…/, /log/ are listings: a page or
- *                                             JSON
+ *                                             JSON; /builds/?revoked=1 those that hold a revocation
  *     PUT        /builds/<build>/blobs/<sha256>
  *     POST       /builds/<build>              a record with its authenticators, as a tar
  *     POST       /builds/<build>/blobs        many small blobs, as a tar
@@ -290,7 +290,7 @@ async function putRecord(
   else throw conflict(absolute);
 }
 
-/** Many small blobs in one answer, for the signer. */
+/** Many small blobs in one answer, for the signer and approvers. */
 async function answerBlobs(
   bodies: Bodies,
   { request, response, depot }: Exchange,

@@ -1,5 +1,6 @@
 /** Taking a build back, and reading it before it is published: what approvers may do at the gate. */
 import { describe, expect, test } from 'vitest';
+import { parseCertificate } from '../../src/openpgp/certificate.ts';
 import { judgeRead, judgeUpload } from '../../src/policy/gate.ts';
 import type { ReadAuthority } from '../../src/policy/gate/token.ts';
 import { timestamp } from '../../src/records/names.ts';
@@ -8,6 +9,9 @@ import { encodeReadRequest } from '../../src/records/read-request.ts';
 import type { ReadRequest } from '../../src/records/read-request.ts';
 import { encodeRevocation } from '../../src/records/revocation.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
+import { craftSignature, craftKey } from '../harness/craft.ts';
+import { craftCertificate } from '../harness/craft-certificate.ts';
+import type { CraftParts } from '../harness/craft-certificate.ts';
 import { MemoryView } from '../harness/memory-view.ts';
 import { ask } from './ask.ts';
 import { refusalFiles, releaseFiles } from './release-scene.ts';
@@ -79,6 +83,25 @@ describe('a revocation', () => {
       ];
       expect(await ask(approvedView(), files)).toMatch(/^422 /);
     }
+  });
+  test('by a key that has expired since is taken by a mirror, however late; by one that had expired, or was revoked, never', async () => {
+    const created = new Date('2026-01-01T00:00:00Z').getTime() / 1000;
+    const key = craftKey('ed25519', created);
+    const until = { text: 'Eve <eve@example.org>', keyLifetime: now.getTime() / 1000 + 3600 - created };
+    const whose = (parts: CraftParts): Person => ({
+      certificate: parseCertificate(craftCertificate(key, parts)),
+      secret: { ...ada.secret, sign: (data, at) => craftSignature(key, data, { created: at }) },
+    });
+    const eve = whose({ userIds: [until] });
+    const trusting = { ...project, approvers: [ada.certificate, eve.certificate] };
+    const late = minutes(60 * 24 * 300);
+    const released = () => approvedView().put(inBuild, releaseFiles());
+    const more = { rules: trusting, now: late };
+    expect(await ask(released(), revocationFiles(eve), more)).toBe(taken(eve));
+    expect(await ask(released(), revocationFiles(eve, {}, minutes(61)), more)).toBe('403 signature-invalid');
+    const gone = whose({ userIds: [until], revoked: true });
+    const wary = { ...more, rules: { ...project, approvers: [ada.certificate, gone.certificate] } };
+    expect(await ask(released(), revocationFiles(gone), wary)).toBe('403 signature-invalid');
   });
   test('dated in the future is not taken', async () => {
     expect(await ask(approvedView(), revocationFiles(ada, {}, minutes(11)))).toBe('403 signature-invalid');
