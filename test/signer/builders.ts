@@ -4,10 +4,10 @@ import { makeEphemeral, parseEphemeralSecret } from '../../src/openpgp/ephemeral
 import type { EphemeralSecret } from '../../src/openpgp/ephemeral.ts';
 import { sealNonce } from '../../src/openpgp/sealed.ts';
 import { ephemeralCreation } from '../../src/policy/builder-key.ts';
-import type { Approval, Builder } from '../../src/records/approval.ts';
+import type { Approval, Builder, Scheme } from '../../src/records/approval.ts';
 import { macOf } from '../../src/records/mac.ts';
 import { timestamp, toArtifactName, toSlot } from '../../src/records/names.ts';
-import type { Slot } from '../../src/records/names.ts';
+import type { Slot, Timestamp } from '../../src/records/names.ts';
 import { statementFile, statementMacFile } from '../../src/records/paths.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
 import { encodeStatement, sortSubjects } from '../../src/records/statement.ts';
@@ -44,7 +44,7 @@ export async function sealingScene(): Promise<Scene> {
 /** `approve --builders N --quorum K`: b1, b2 and so on, each of the scheme named; `seal`: other nonces than those of the tickets. */
 export async function approveMany(
   scene: Scene,
-  schemes: readonly ('keypair' | 'mac')[],
+  schemes: readonly Scheme[],
   quorum: number,
   {
     version = '1.0',
@@ -68,12 +68,18 @@ export async function approveMany(
       tickets[slot] = { slot, token, nonce, secret: parseEphemeralSecret(pair.secretKey) };
     } else {
       const sealedNonce = (await seal(nonce)).toString('base64');
-      builders[slot] = { scheme, uploadTokenSha256, sealedNonce, nonceSha256: sha256Hex(nonce) };
+      const nonceSha256 = sha256Hex(nonce);
+      builders[slot] =
+        scheme === 'mac'
+          ? { scheme, uploadTokenSha256, sealedNonce, nonceSha256 }
+          : { scheme, uploadTokenSha256, sealedNonce, nonceSha256, enrolBy: inTenMinutes(scene) };
       tickets[slot] = { slot, token, nonce, secret: null };
     }
   }
   return { ...(await scene.approve(version, { builders, quorum, ...terms })), tickets };
 }
+
+const inTenMinutes = (scene: Scene): Timestamp => timestamp(new Date(scene.now().getTime() + 600_000));
 
 /** The files of a builder's statement that names `contents`; `as`: what it is made with, where that is another's. */
 export function statementBy(

@@ -88,7 +88,6 @@ describe('one builder with a nonce', () => {
 
   test('a locked key: a person is asked once a session, nothing is signed, and it goes on when it is unlocked', async () => {
     await attestBy(scene, build, 'b1', contents);
-    scene.agent.before = () => {};
     const primary = scene.project.release.certificate.primary.fingerprint;
     const pinentry = new FakePinentry(scene.home.directory, null);
     // a passphrase on all of its keys
@@ -105,8 +104,8 @@ describe('one builder with a nonce', () => {
       expect(asked()).toBe(1);
     }
     expect(await scene.logged(build)).toBe('approval');
-    new FakePinentry(scene.home.directory, 'secret');
-    expect((await once()).result).toMatchObject({ outcome: 'published' });
+    const giving = new FakePinentry(scene.home.directory, 'secret');
+    expect((await once()).result, giving.program).toMatchObject({ outcome: 'published' });
   });
 });
 
