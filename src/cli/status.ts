@@ -145,15 +145,23 @@ function showTable(builds: readonly BuildStatus[], terminal: Terminal): void {
   const rows = builds.map((each) => [each.build, each.version ?? '?', coloured(each), '']);
   for (const [i, row] of alignColumns(rows).entries()) {
     terminal.result(...row, builds[i]?.assurance ?? '');
-    for (const line of alignColumns([['', builds[i]?.why ?? '']])) terminal.result(...line);
+    for (const line of alignColumns([['', shortly(builds[i])]])) terminal.result(...line);
   }
+}
+
+/** Digests have no place in a list. */
+function shortly(build: BuildStatus | undefined): string {
+  const [first, ...more] = build?.conflicts ?? [];
+  if (first === undefined) return build?.why ?? '';
+  const others = more.length === 0 ? '' : ` and ${plural(more.length, 'other')}`;
+  return `builders do not agree about ${first.artifact}${others}`;
 }
 
 function showOne(build: BuildStatus, terminal: Terminal): void {
   terminal.result(bold(`${build.project ?? '?'} ${build.version ?? '?'}`), '  ', coloured(build));
   const rows: Part[][] = [
     ['build', build.build],
-    ['why', build.conflicts.length === 0 ? build.why : 'builders do not agree: see below'],
+    ['why', shortly(build)],
     sourceRow(build.source),
     ['requester', build.requester ?? '?'],
     ['approvers', `${build.approvers.length} of ${build.threshold}: ${build.approvers.join(' ')}`],

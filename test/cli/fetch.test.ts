@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { blobFile } from '../../src/records/paths.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
+import { GnupgHome } from '../harness/gnupg.ts';
 import type { Ran } from '../harness/program.ts';
 import { mustBe, World } from '../harness/world.ts';
 
@@ -39,6 +40,8 @@ test('the build is frozen: who made what stands in a table that fits a terminal'
   expect(ran.stdout).toMatch(/2 of 2 must agree: 2-of-2/);
   const table = ran.stdout.slice(ran.stdout.indexOf('  app\n')).split('\n');
   expect(Math.max(...table.map((line) => line.length))).toBeLessThanOrEqual(80);
+  const list = await world.runOn('operator', ['status']);
+  expect(list.stdout).toMatch(/2-of-2\n +builders do not agree about app and 1 other$/m);
   const { json } = await status(['--json']);
   expect(json[0]).toMatchObject({
     state: 'frozen',
@@ -109,4 +112,26 @@ describe('the depot', () => {
       ],
     });
   });
+});
+
+test('scheme mac: what only the signer can check is fetched too, and said', async () => {
+  const home = new GnupgHome();
+  const key = home.generate({ userId: 'Release <release@example.org>', usage: 'cert' });
+  home.addSubkey(key, 'ed25519', 'sign');
+  home.addSubkey(key, 'cv25519', 'encr');
+  const other = await World.make({ release: { home, key }, init: ['--signer-key', key] });
+  try {
+    const asked = await other.approve('1.0', ['--builders', '2', '--scheme', 'mac']);
+    mustBe(0, asked);
+    for (const slot of ['b1', 'b2'])
+      mustBe(0, await other.attest(`${dirname(asked.ticket)}/${slot}.ticket`, { app: `app of ${slot}` }));
+    const directory = other.path('operator', 'versions');
+    const ran = await other.runOn('operator', ['status', asked.build, '--fetch', directory]);
+    mustBe(0, ran);
+    expect(ran.stdout).toMatch(/b1: mac, sealed\n +b2: mac, sealed/);
+    expect(ran.stdout).toMatch(/b2 +not checked: only the signer can check its MAC/);
+    expect(await readFile(`${directory}/b2/app`, 'utf8')).toBe('app of b2');
+  } finally {
+    await other.close();
+  }
 });
