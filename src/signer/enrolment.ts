@@ -178,6 +178,26 @@ async function isIntroduced(
   return isMac(mac, { purpose: 'enrolment', nonce, build: approval.build, slot }, bytes);
 }
 
+/**
+ * Why the enrolment that the log has is nobody's word; null if the slot's nonce introduced it. The log key alone, which
+ * could have logged it, introduces nobody. Throws unable; refused(`nonce-unusable`).
+ */
+export async function unintroduced(
+  round: Round,
+  { approval, sha256 }: Pick<Approved, 'approval' | 'sha256'>,
+  slot: Slot,
+): Promise<string | null> {
+  const { build } = approval;
+  const taken = logged(round, build, slot);
+  if (taken === undefined) return 'the log has no key of its builder';
+  const bytes = await round.state.kept(build, enrolmentFile(slot), taken.sha256);
+  const signature = await round.state.read(build, enrolmentSignatureFile(slot));
+  const mac = await round.state.read(build, enrolmentMacFile(slot));
+  const offered = { file: enrolmentFile(slot), bytes, signature, mac };
+  const key = await introducedKey(round, { approval, sha256 }, slot, offered);
+  return key === taken.key ? null : `key ${taken.key} was not introduced by the nonce of builder ${slot}`;
+}
+
 /** On the disk, then in the log: its time is when it was first seen. */
 async function logEnrolment(
   { state }: Round,
@@ -224,7 +244,7 @@ async function secondKey(
 /** The key that the nonce's holder introduces with it, at whatever time; null if it is nobody's, or no key for this. */
 async function introducedKey(
   round: Round,
-  { approval, sha256 }: Approved,
+  { approval, sha256 }: Pick<Approved, 'approval' | 'sha256'>,
   slot: Slot,
   offered: Offered,
 ): Promise<Fingerprint | null> {
