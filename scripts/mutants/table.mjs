@@ -413,4 +413,52 @@ export const MUTANTS = [
       `: attempt(() => Object.keys(approval.builders).map((any) => builderCertificate(approval, any)));`,
     ),
   ),
+  mutant(
+    'key-of-any-builder',
+    'the signer takes a statement that another builder of the build has signed',
+    ['test/signer/quorum.test.ts'],
+    edit(
+      'src/signer/statement.ts',
+      `      return signedBy(builderCertificate(approval, slot));`,
+      `      for (const any of Object.keys(approval.builders)) {
+        const signed = await signedBy(builderCertificate(approval, any));
+        if (signed.verdict.ok) return signed;
+      }
+      return signedBy(builderCertificate(approval, slot));`,
+    ),
+  ),
+  mutant(
+    'second-statement-not-heard',
+    'a builder who seals twice, and differs, is heard once',
+    ['test/signer/conflict.test.ts', 'test/signer/refusal.test.ts'],
+    edit('src/signer/quorum.ts', `[...sealed, ...heard.flatMap(({ others }) => others)]`, `sealed`),
+  ),
+  mutant(
+    'mac-not-compared',
+    'the signer believes any MAC of the right length',
+    ['test/signer/mac.test.ts'],
+    edit(
+      'src/signer/statement.ts',
+      `authenticator !== null && isMac(`,
+      `authenticator?.length === 45 || isMac(`,
+    ),
+  ),
+  mutant(
+    'one-withdraws-at-the-signer',
+    'the signer asks as many to withdraw as to stop',
+    ['test/signer/revocation.test.ts'],
+    edit('src/signer/revocation.ts', `revokersNeeded(current, true)`, `revokersNeeded(current, false)`),
+  ),
+  mutant(
+    'released-though-taken-back',
+    'nobody looks for a revocation between the last signature and the release',
+    ['test/signer/revocation.test.ts'],
+    edit(
+      SIGN,
+      `  const revoked = await takenBack(round, manifest);
+  if (revoked) return revoked;
+`,
+      ``,
+    ),
+  ),
 ];
