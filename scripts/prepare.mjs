@@ -39,6 +39,7 @@ const DEBIAN = [
   { name: 'faketime', program: 'faketime', for: ['test'] },
   { name: 'systemd', program: 'systemd-socket-activate', for: ['test'] },
   { name: 'diffoscope-minimal', program: 'diffoscope', for: ['test'] },
+  { name: 'python3-yaml', program: '../lib/python3/dist-packages/yaml', for: ['test'] },
   // another implementation of our log's formats, and a compiler for it: gccgo needs half the room of golang-go
   { name: 'gccgo-go', program: 'go', for: ['test'] },
   { name: 'golang-golang-x-mod-dev', program: '../share/gocode/src/golang.org/x/mod/sumdb', for: ['test'] },

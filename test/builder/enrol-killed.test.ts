@@ -40,7 +40,7 @@ function attest(
 ): Promise<number | null> {
   const { ticketFile: ticket, base, depotDirectory: depot } = site;
   const given = JSON.stringify({ ticket, base, depot, run: more.run ?? null, runAs: more.runAs ?? null });
-  const [command = '', ...args] = [...under, process.execPath, child(), given];
+  const [command, ...args] = [...under, process.execPath, child(), given];
   // one thread for files: strace counts the calls of each
   const env = { PATH: process.env['PATH'], UV_THREADPOOL_SIZE: '1' };
   const running = spawn(command, args, { stdio: 'ignore', env });

@@ -108,3 +108,16 @@ test('a ticket whose nonce is used up', async () => {
   site.putTicket({ ...site.ticket, secret: { scheme: 'mac', nonce: null } });
   await expect(site.attest()).rejects.toMatchObject({ kind: 'refused', code: 'ticket-used' });
 });
+
+test('of several builders each sends only what the depot lacks', async () => {
+  const small = Object.fromEntries(Array.from({ length: 5 }, (_, i) => [`f${i}`, `content ${i}`]));
+  const second = Site.beside(site);
+  try {
+    site.put({ ...small, large: Buffer.alloc(200_000, 'l') });
+    second.put({ ...small, app: 'app', large: Buffer.alloc(200_000, 'l'), own: 'own' });
+    expect(await site.attest()).toMatchObject({ uploaded: 7 });
+    expect(await second.attest()).toMatchObject({ slot: 'b2', artifacts: 8, uploaded: 1 });
+  } finally {
+    second.close();
+  }
+});

@@ -20,7 +20,7 @@ import { ephemeralCreation } from '../../src/policy/builder-key.ts';
 import { encodeApproval } from '../../src/records/approval.ts';
 import type { Approval, Builder, Scheme } from '../../src/records/approval.ts';
 import { timestamp } from '../../src/records/names.ts';
-import type { Sha256 } from '../../src/records/names.ts';
+import type { Sha256, Slot } from '../../src/records/names.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
 import { parseStatement } from '../../src/records/statement.ts';
 import type { Statement } from '../../src/records/statement.ts';
@@ -34,6 +34,7 @@ import {
   approval,
   approvalFiles,
   b1,
+  b2,
   build,
   minutes,
   notBefore,
@@ -44,6 +45,14 @@ import {
 
 /** Until when a builder of scheme `enrol` can enrol: a quarter of an hour after `now`. */
 export const enrolBy = timestamp(minutes(15));
+
+/** What the build's other builder has. */
+interface Other {
+  readonly depot: GatedDepot;
+  readonly slot: Slot;
+  readonly token: Buffer;
+  readonly secret: TicketSecret;
+}
 
 export class Site {
   readonly directory = mkdtempSync(join(tmpdir(), 'cs-site-'));
@@ -59,8 +68,16 @@ export class Site {
   readonly events: AttestEvent[] = [];
 
   readonly depotDirectory: string;
+  readonly #other: Other;
 
-  private constructor(depot: GatedDepot, depotDirectory: string, record: Approval, ticket: Ticket) {
+  private constructor(
+    depot: GatedDepot,
+    depotDirectory: string,
+    record: Approval,
+    ticket: Ticket,
+    other: Other,
+  ) {
+    this.#other = other;
     this.depotDirectory = depotDirectory;
     this.approval = record;
     this.ticket = ticket;
@@ -69,18 +86,21 @@ export class Site {
     this.putTicket(ticket);
   }
 
-  /** `others`: what further builders the build has. */
-  static async make(
-    limits: Partial<Approval['artifacts']> = {},
-    scheme: Scheme = 'keypair',
-    others: Approval['builders'] = {},
-  ): Promise<Site> {
-    const token = randomBytes(32);
+  /** The host of the build's other builder, whose scheme is `mac`. */
+  static beside(first: Site): Site {
+    const { depot, slot, token, secret } = first.#other;
+    const ticket = { ...first.ticket, slot, uploadToken: token.toString('base64url'), secret };
+    return new Site(depot, mkdtempSync(join(tmpdir(), 'cs-beside-')), first.approval, ticket, first.#other);
+  }
+
+  static async make(limits: Partial<Approval['artifacts']> = {}, scheme: Scheme = 'keypair'): Promise<Site> {
+    const [token, otherToken] = [randomBytes(32), randomBytes(32)];
     const { builder, secret } = makeBuilder(scheme, sha256Hex(token));
+    const other = makeBuilder('mac', sha256Hex(otherToken));
     const record: Approval = {
       ...approval,
       artifacts: { ...approval.artifacts, maxBytes: 10_000_000, maxTotalBytes: 50_000_000, ...limits },
-      builders: { [b1]: builder, ...others },
+      builders: { [b1]: builder, ...(scheme === 'mac' && { [b2]: other.builder }) },
     };
     const ticket: Ticket = {
       build,
@@ -103,7 +123,8 @@ export class Site {
     const rules = { ...project, encryption: releaseKey.certificate };
     const depot = GatedDepot.over({ tree, rules, now: () => now });
     await depot.submit(build, approvalFiles(record));
-    return new Site(depot, depotDirectory, record, ticket);
+    const beside = { depot, slot: b2, token: otherToken, secret: other.secret };
+    return new Site(depot, depotDirectory, record, ticket, beside);
   }
 
   putTicket(ticket: Ticket): void {
