@@ -104,27 +104,19 @@ async function countRevocations(round: Round, project: Project, bound: Bound): P
     const approver = certificate.primary.fingerprint;
     const [file, signatureFile] = [revocationFile(approver), revocationSignatureFile(approver)];
     const judge = async (
-      bytes: Buffer | null,
-      signature: Buffer | null,
+      read: (name: string) => Promise<Buffer | null>,
     ): Promise<Counted | string | null> => {
+      const bytes = await read(file);
       if (bytes === null) return null;
+      const signature = await read(signatureFile);
       const verdict = await authenticate(signature, bytes, certificate, round.now());
       const revocation = readRevocation(project, bound, { approver, bytes, signature: verdict });
-      if (typeof revocation === 'string' || signature === null)
-        return typeof revocation === 'string' ? revocation : 'it has no signature';
-      return { approver, bytes, signature, revocation };
+      if (typeof revocation === 'string') return revocation;
+      return { approver, bytes, signature: signature ?? Buffer.alloc(0), revocation };
     };
-    const kept = await judge(
-      await round.state.read(build, file),
-      await round.state.read(build, signatureFile),
-    );
-    const found =
-      kept !== null && typeof kept !== 'string'
-        ? kept
-        : await judge(
-            await readSmall(round, buildPath(build, file)),
-            await readSmall(round, buildPath(build, signatureFile)),
-          );
+    const kept = await judge((name) => round.state.read(build, name));
+    const isCounted = kept !== null && typeof kept !== 'string';
+    const found = isCounted ? kept : await judge((name) => readSmall(round, buildPath(build, name)));
     if (typeof found === 'string')
       round.report({ kind: 'note', build, text: `${file} does not count: ${found}` });
     else if (found !== null) counted.push(found);
