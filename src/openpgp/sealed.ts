@@ -140,21 +140,17 @@ function isOpened(result: RunResult, said: readonly string[]): boolean {
   return errors.length > 0 && errors.every((error) => NO_SESSION_KEY.includes(error & 0xffff));
 }
 
-const NO_SECRET_KEY = 17;
-
-/** Why gpg could not use a secret key, one number of libgpg-error for each that the nonce is sealed to. */
+/** Why our own keys among those that it is sealed to failed, numbers of libgpg-error; empty where none of them is ours. */
 function errorsOf({ status }: RunResult): number[] {
-  const lines = status
-    .toString('latin1')
-    .matchAll(/^\[GNUPG:\] (?:NO_SECKEY|ERROR pkdecrypt_failed (\d+))/gm);
-  return [...lines].map(([, error]) => Number(error ?? NO_SECRET_KEY));
+  const lines = status.toString('latin1').matchAll(/^\[GNUPG:\] ERROR pkdecrypt_failed (\d+)/gm);
+  return [...lines].map(([, error]) => Number(error));
 }
+
+const NO_SECRET_KEY = 17;
 
 /** Whatever it was, a person may mend it: the key is another's, locked, or on a card that is not here. */
 function locked(result: RunResult): Failure {
-  const [error = 0] = errorsOf(result).sort(
-    (a, b) => Number(a === NO_SECRET_KEY) - Number(b === NO_SECRET_KEY),
-  );
+  const [error = NO_SECRET_KEY] = errorsOf(result);
   const why = result.killed === 'deadline' ? agentLate() : gpgFailure(error, lastLine(result));
   const key = /^\[GNUPG:\] ENC_TO ([0-9A-F]{16}) /m.exec(result.status.toString('latin1'))?.[1] ?? 'unknown';
   return unable(

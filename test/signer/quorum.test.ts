@@ -249,6 +249,15 @@ describe('when the approval ends', () => {
         ]);
     }
   });
+
+  test('what the depot shows then for a builder that was not needed is nothing', async () => {
+    await ofThree();
+    for (const slot of ['b1', 'b2']) await attest(slot);
+    await once({ ask: async () => false });
+    scene.pass(DAY);
+    await scene.tamper(build, 'statements/b3.json', 'nonsense');
+    expect((await once()).result).toMatchObject({ outcome: 'published' });
+  });
 });
 
 test('one of two is a single builder; the other one is held against it all the same', async () => {
