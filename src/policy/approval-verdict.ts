@@ -8,7 +8,7 @@ import type { SignatureVerdict } from '../openpgp/verify.ts';
 import { parseApproval } from '../records/approval.ts';
 import type { Approval } from '../records/approval.ts';
 import { timestampDate } from '../records/names.ts';
-import type { BuildId, Fingerprint, Sha256 } from '../records/names.ts';
+import type { BuildId, Fingerprint } from '../records/names.ts';
 import type { Reason, ReasonCode } from '../records/refusal.ts';
 import { approvalProblems } from './approval-policy.ts';
 import { attempt } from './attempt.ts';
@@ -21,8 +21,6 @@ import type { Verified } from './verified.ts';
 export interface LogFacts {
   /** Ephemeral keys logged for *other* approvals. */
   readonly keysSeen: ReadonlySet<Fingerprint>;
-  /** The other approval that this build id is bound to; null when free, or when that one ended without an intent. */
-  readonly buildTaken: Sha256 | null;
   /** The other build that has this project's version; null when free, or when that one ended without an intent. */
   readonly versionTaken: BuildId | null;
 }
@@ -73,7 +71,7 @@ export function judgeApproval(question: ApprovalQuestion): ApprovalVerdict {
   if (missing !== null) return { verdict: 'wait', approval, text: missing };
 
   // 4. Signer, project, release key, policy, time, keys: whatever the project file decides.
-  // 5. Bound: the build id to this approval, (project, version) to this build, each key to one approval ever.
+  // 5. Bound: (project, version) to this build, each key to one approval ever; the build id, once it is logged, to its approval.
   const reasons = [
     ...approvalProblems(project, approval, now),
     ...bindingProblems(approval, question.log(approval)),
@@ -116,9 +114,7 @@ function bindingProblems(approval: Verified<Approval>, log: LogFacts): Reason[] 
   const reasons: Reason[] = [];
   const reason = (code: ReasonCode, field: string, text: string): number =>
     reasons.push({ code, where: `approval.json: ${field}`, text });
-  const { build, project, version } = approval;
-  if (log.buildTaken !== null)
-    reason('build-taken', 'build', `build ${build} is bound to approval ${log.buildTaken}`);
+  const { project, version } = approval;
   if (log.versionTaken !== null)
     reason('version-taken', 'version', `${project} ${version} is bound to build ${log.versionTaken}`);
   const certificates = attempt(() => approvedCertificates(approval));

@@ -10,7 +10,6 @@ export const REFUSAL_TYPE = 'application/vnd.countersign.refusal.v1+json';
 /** Every reason for which H refuses a build, a stable code each. */
 export const REASON_CODES = [
   // approval
-  'build-taken', // the build id is bound to another approval
   'version-taken', // another build has this project and version
   'signer', // meant for another H
   'project', // for another project

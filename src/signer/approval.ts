@@ -60,11 +60,11 @@ async function boundApproval(
   const approval = loggedApproval(bytes, sha256);
   const bound = { approval, sha256, bytes };
   if (shown?.equals(bytes) === true) return bound;
-  const found =
-    shown === null
-      ? { code: 'approval-missing', text: 'the depot has lost it' }
-      : { code: 'build-taken', text: `the build is bound to approval ${sha256}, this is another` };
-  return spoilt(round, bound, { ...found, where: approvalFile });
+  const where = approvalFile;
+  if (shown === null)
+    return spoilt(round, bound, { code: 'approval-missing', where, text: 'the depot has lost it' });
+  const text = `the build is bound to approval ${sha256}, this is another`;
+  return spoilt(round, bound, { code: 'build-taken', where, text });
 }
 
 async function newApproval(round: Round, build: BuildId, bytes: Buffer): Promise<Approved | Stop> {
@@ -77,10 +77,9 @@ async function newApproval(round: Round, build: BuildId, bytes: Buffer): Promise
   const verdict = judgeApproval({
     ...{ project, build, bytes, now },
     signatures: verdictsOf(signatures),
-    // The build id is free: one that the log knows does not come here.
+    // The build id is free: one that the log knows does not come here (`build-taken`, above).
     log: () => ({
       keysSeen: round.state.journal.history.keys,
-      buildTaken: null,
       versionTaken: holder?.build ?? null,
     }),
   });

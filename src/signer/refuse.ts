@@ -70,8 +70,9 @@ async function nextStep(
 
 function describe(outcome: 'refused' | 'decided', { reasons, more }: Refusal, hint: string): Stop {
   const [first] = reasons;
-  const code = first?.code ?? 'refused';
+  if (first === undefined) throw new RangeError('a refusal has a reason');
+  const { code, where, text: why } = first;
   const others = reasons.length - 1 + more;
-  const text = `${first?.where}: ${first?.text}${others > 0 ? ` (and ${others} more)` : ''}`;
+  const text = `${where}: ${why}${others > 0 ? ` (and ${others} more)` : ''}`;
   return new Stop(outcome, code === 'conflict' ? 'frozen' : 'refused', code, text, hint);
 }

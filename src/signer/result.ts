@@ -1,6 +1,7 @@
 /** What a round did with each build, and the exit status that follows from it. */
 import type { Failure } from '../failure.ts';
 import type { BuildId } from '../records/names.ts';
+import type { ReasonCode } from '../records/refusal.ts';
 
 /**
  * How this run left a build.
@@ -18,12 +19,38 @@ import type { BuildId } from '../records/names.ts';
 export type Outcome =
   'published' | 'waiting' | 'void' | 'declined' | 'decided' | 'refused' | 'bad' | 'unfinished';
 
+/** What a build meets that ends nothing, or was no refusal; docs/refusals.md has each, with its cure. */
+export const STOP_CODES = [
+  // it waits
+  'approval-waits',
+  'statement-waits',
+  'enrolment-open',
+  'declined',
+  // the depot or the network could have done it: tried again
+  'approval-missing',
+  'approval-invalid',
+  'build-taken',
+  'enrolment-invalid',
+  'statement-invalid',
+  'statement-missing',
+  'artifact-missing',
+  'artifact-wrong',
+  'proof-insufficient',
+  'release-differs',
+  // the log, or a state that was lost
+  'intent-invalid',
+  'closed',
+  // taken back
+  'revoked',
+] as const;
+export type StopCode = (typeof STOP_CODES)[number] | ReasonCode;
+
 /** Where a build stands when this run is done with it. */
 export interface Standing {
   readonly outcome: Outcome;
   /** approved, built, verified, signed, published; or refused, frozen, revoked, expired (protocol §3). */
   readonly state: string;
-  /** Stable, kebab-case; null where all is well. */
+  /** A `StopCode`, or that of the failure that kept it unfinished; null where all is well. */
   readonly code: string | null;
   /** One line for a person; may quote foreign text, which the terminal escapes. */
   readonly text: string;
@@ -56,7 +83,7 @@ export interface RoundResult {
 export class Stop {
   readonly standing: Standing;
 
-  constructor(outcome: Outcome, state: string, code: string | null, text: string, hint = '') {
+  constructor(outcome: Outcome, state: string, code: StopCode | null, text: string, hint = '') {
     this.standing = { outcome, state, code, text, hint };
   }
 }

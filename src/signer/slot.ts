@@ -12,6 +12,7 @@ import type { Reason } from '../records/refusal.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import { parseStatement } from '../records/statement.ts';
 import type { Approved } from './approval.ts';
+import type { StopCode } from './result.ts';
 import type { Round } from './signer.ts';
 import { authenticatorOf, keepStatement, keptStatement, shownStatements } from './statement.ts';
 import type { Offered } from './statement.ts';
@@ -23,7 +24,7 @@ export interface SealedSlot extends Vote {
 
 /** What is wrong with it may be the depot's doing. */
 export interface Spoilt {
-  readonly code: string;
+  readonly code: StopCode;
   readonly where: string;
   readonly text: string;
 }

@@ -5,6 +5,7 @@ import type { Sha256 } from '../records/names.ts';
 import { wayOn } from './holder.ts';
 import { refuse } from './refuse.ts';
 import { Stop } from './result.ts';
+import type { StopCode } from './result.ts';
 import type { Round } from './signer.ts';
 import { stageOf } from './stage.ts';
 
@@ -23,7 +24,7 @@ export async function expired(round: Round, approval: Approval): Promise<Stop> {
 export async function spoilt(
   round: Round,
   bound: { readonly approval: Approval; readonly sha256: Sha256 },
-  found: { readonly code: string; readonly where: string; readonly text: string },
+  found: { readonly code: StopCode; readonly where: string; readonly text: string },
 ): Promise<Stop> {
   const { approval } = bound;
   const { statements, intent } = round.state.journal.history.build(approval.build) ?? {

@@ -15,6 +15,7 @@ import { approvalFile, manifestFile, statementFile } from '../records/paths.ts';
 import { countAgain } from './approval.ts';
 import type { Approved } from './approval.ts';
 import { Stop } from './result.ts';
+import type { StopCode } from './result.ts';
 import type { Round } from './signer.ts';
 import { keptStatement, authenticatorOf } from './statement.ts';
 import { unintroduced } from './enrolment.ts';
@@ -67,7 +68,7 @@ export async function unvouched(
 }
 
 interface Problem {
-  readonly code: string;
+  readonly code: StopCode;
   readonly where?: string;
   readonly text: string;
 }
@@ -100,7 +101,7 @@ async function unvouchedBy(
   return difference ? invalid(`it does not have ${difference.name} as the manifest`) : null;
 }
 
-const stop = (problem: { readonly code: string; readonly where: string; readonly text: string }): Stop =>
+const stop = (problem: { readonly code: StopCode; readonly where: string; readonly text: string }): Stop =>
   new Stop(
     'bad',
     'verified',

@@ -7,7 +7,6 @@ import { verifiedRecord } from '../../src/policy/verified.ts';
 import { encodeApproval } from '../../src/records/approval.ts';
 import { toProjectName } from '../../src/records/names.ts';
 import type { Fingerprint } from '../../src/records/names.ts';
-import { sha256Hex } from '../../src/records/sha256.ts';
 import {
   ada,
   approval,
@@ -38,7 +37,7 @@ const good = (one: Person, signingKey = fingerprintOf(one)): SignatureVerdict =>
 });
 const bad: SignatureVerdict = { ok: false, code: 'signature-bad', reason: 'it does not verify' };
 const signed = (...people: Person[]) => new Map(people.map((one) => [fingerprintOf(one), good(one)]));
-const free: LogFacts = { keysSeen: new Set(), buildTaken: null, versionTaken: null };
+const free: LogFacts = { keysSeen: new Set(), versionTaken: null };
 
 const judge = (change: Partial<ApprovalQuestion> = {}) =>
   judgeApproval({
@@ -224,9 +223,6 @@ describe('what enough approvers signed can end a build; what only lies there can
 });
 
 describe('bound by the log: build, version, keys', () => {
-  test('another approval has the build id', () => {
-    expect(line({ log: () => ({ ...free, buildTaken: sha256Hex('another') }) })).toBe('refuse build-taken');
-  });
   test('another build has the version', () => {
     expect(line({ log: () => ({ ...free, versionTaken: otherBuild }) })).toBe('refuse version-taken');
   });
