@@ -3,8 +3,9 @@
 // failure.ts is for all; host (files, processes, clock, network) for the edges only.
 const roles = ['operator', 'builder', 'depot', 'signer', 'consumer', 'witness'];
 const edges =
-  '^src/(cli|setup|operator|builder|depot|signer|consumer|witness|tree|host)/|^src/openpgp/(gpgv|gpg|agent|assuan)\\.ts$';
-const pure = '^src/(records|tlog|policy)/|^src/openpgp/(?!(gpgv|gpg|agent|assuan)\\.ts$)|^src/failure\\.ts$';
+  '^src/(cli|setup|operator|builder|depot|signer|consumer|witness|tree|host)/|^src/openpgp/(gpgv|gpg|sealed|agent|assuan)\\.ts$';
+const pure =
+  '^src/(records|tlog|policy)/|^src/openpgp/(?!(gpgv|gpg|sealed|agent|assuan)\\.ts$)|^src/failure\\.ts$';
 // What reads or changes the world. node:crypto is not here: hashing and verifying are pure.
 const world =
   '^(node:)?(fs|fs/promises|net|http|http2|https|tls|dgram|dns|child_process|process|os|cluster|worker_threads|readline|readline/promises|timers|timers/promises|tty)$';
@@ -62,7 +63,7 @@ module.exports = {
       'policy-calls-no-edge',
       'a verdict starts no gpgv: it is handed what gpgv said',
       { path: '^src/policy/' },
-      { path: '^src/openpgp/(gpgv|gpg|agent|assuan)\\.ts$' },
+      { path: '^src/openpgp/(gpgv|gpg|sealed|agent|assuan)\\.ts$' },
     ),
     forbid(
       'tree-below-roles',

@@ -17,6 +17,7 @@ import { parseStatement } from '../records/statement.ts';
 import type { Statement } from '../records/statement.ts';
 import { attempt } from './attempt.ts';
 import { effectiveLimits, isExpired } from './approval-policy.ts';
+import { builderOf } from './builder-key.ts';
 import type { ProjectPolicy } from './project.ts';
 import { verifiedRecord } from './verified.ts';
 import type { Verified } from './verified.ts';
@@ -55,7 +56,7 @@ export function judgeStatement(question: StatementQuestion): StatementVerdict {
   const { policy, approval, slot, firstSeen } = question;
 
   // 1. Authenticator, before anything is read: the slot's builder vouches for these bytes, and not after now.
-  const unsigned = authenticatorProblem(question);
+  const unsigned = schemeProblem(question) ?? authenticatorProblem(question);
   if (unsigned !== null) return { verdict: 'void', text: unsigned };
 
   // 2. Bytes: canonical, closed, within the limits, with names that any file system takes.
@@ -78,6 +79,13 @@ const malformed = (slot: Slot, text: string): Reason => ({
   where: statementFile(slot),
   text,
 });
+
+/** A signature where the approval asks for a MAC says nothing, nor the other way round. */
+function schemeProblem({ approval, slot, authenticator }: StatementQuestion): string | null {
+  const { scheme } = builderOf(approval, slot);
+  const isSigned = authenticator.kind === 'signature';
+  return isSigned === (scheme !== 'mac') ? null : `builder ${slot} is of scheme ${scheme}`;
+}
 
 /**
  * Why the statement does not count as the builder's; null when it does. Its signature's own time may lie ten

@@ -6,7 +6,7 @@ import type { BuildId } from '../records/names.ts';
 import { listBuilds, listRevoked } from '../tree/builds.ts';
 import { handleBuild, handleWithdrawal } from './build.ts';
 import { endsRound } from './lost.ts';
-import { Nonces } from './nonce.ts';
+import { Nonces } from './nonces.ts';
 import { LogPush } from './push.ts';
 import type { BuildResult, RoundResult } from './result.ts';
 import type { Round, Session, Signer } from './signer.ts';

@@ -13,7 +13,7 @@ import type {
 import type { Passed } from '../openpgp/pass.ts';
 import type { Project } from '../policy/project.ts';
 import type { Depot } from '../tree/tree.ts';
-import type { Nonces } from './nonce.ts';
+import type { Nonces } from './nonces.ts';
 import type { LogMemory, LogPush } from './push.ts';
 import type { ReleaseAgent, SigningAgent } from './release-agent.ts';
 import type { BuildResult } from './result.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { SignatureVerdict } from '../../src/openpgp/verify.ts';
+import { builderOf } from '../../src/policy/builder-key.ts';
 import { verifiedRecord } from '../../src/policy/verified.ts';
 import { judgeStatement } from '../../src/policy/statement-verdict.ts';
 import type { Authenticator, StatementQuestion } from '../../src/policy/statement-verdict.ts';
@@ -88,9 +89,21 @@ describe('what this builder did not sign, the depot may have made: it ends nothi
     expect(line({ authenticator: signedBy(ada.certificate.primary.fingerprint) })).toBe('void');
   });
   test('a MAC that another nonce made', () => {
-    expect(line({ authenticator: { kind: 'mac', valid: true } })).toBe('accept');
-    expect(line({ authenticator: { kind: 'mac', valid: false } })).toBe('void');
-    expect(line({ authenticator: { kind: 'mac', valid: false }, bytes: Buffer.from('{}') })).toBe('void');
+    const sealed = { sealedNonce: 'AAAA', nonceSha256: sha256Hex('nonce') };
+    const { uploadTokenSha256 } = builderOf(approval, b1);
+    const builder = { scheme: 'mac', uploadTokenSha256, ...sealed } as const;
+    const byMac = { ...approval, builders: { [b1]: builder } };
+    const asked = { approval: verifiedRecord(byMac), approvalDigest: sha256Hex(encodeApproval(byMac)) };
+    const bytes = encodeStatement({ ...statement, approval: asked.approvalDigest });
+    const mac = (valid: boolean): Authenticator => ({ kind: 'mac', valid });
+    expect(line({ ...asked, bytes, authenticator: mac(true) })).toBe('accept');
+    expect(line({ ...asked, bytes, authenticator: mac(false) })).toBe('void');
+    expect(line({ ...asked, bytes: Buffer.from('{}'), authenticator: mac(false) })).toBe('void');
+    expect(line({ ...asked, bytes, authenticator: signedBy() })).toBe('void'); // it has no key
+  });
+  test('a MAC where it has a key', () => {
+    expect(line({ authenticator: { kind: 'mac', valid: true } })).toBe('void');
+    expect(line({ authenticator: { kind: 'unchecked' } })).toBe('void');
   });
   test('dated in the future, by more than the clocks may differ', () => {
     expect(line({ authenticator: signedBy(undefined, minutes(10)) })).toBe('accept');
