@@ -97,7 +97,7 @@ export function approvalFiles(world: World, bytes: Buffer): Map<string, Buffer> 
 
 /** The statement that an honest builder of the build would make of these artifacts, with changes. */
 export function statementOf(
-  { build, approval, bytes }: Held,
+  { build, approval, bytes }: Pick<Held, 'build' | 'approval' | 'bytes'>,
   contents: Files,
   changes: Partial<Statement> = {},
 ): Statement {
@@ -165,7 +165,7 @@ export const post = (
 /** Offers a blob over HTTP. */
 export const putBlob = (
   world: World,
-  { build, token }: Held,
+  { build, token }: Pick<Held, 'build' | 'token'>,
   content: string | Buffer,
 ): Promise<HttpAnswer> =>
   rawRequest(world.url, {

@@ -5,7 +5,7 @@ import { expectUntouched } from '../harness/invariants.ts';
 import type { Snapshot } from '../harness/invariants.ts';
 import type { HttpAnswer } from '../harness/raw-http.ts';
 import { mustBe } from '../harness/world.ts';
-import type { Files, World } from '../harness/world.ts';
+import type { Files, RunMore, World } from '../harness/world.ts';
 
 /** What `sign` said of its builds, as `state code`. */
 export const verdicts = ({
@@ -24,8 +24,9 @@ export async function expectUnsigned(
   build: string,
   verdict: `${string} ${string}`,
   args: readonly string[] = [],
+  more: RunMore = {},
 ): Promise<void> {
-  const ran = await world.sign([build, ...args]);
+  const ran = await world.sign([build, ...args], more);
   expect(verdicts(ran), ran.stderr).toEqual([verdict]);
   const final = /^(refused|frozen) /.test(verdict);
   await expectUntouched(world, before, { answers: [ran], refused: final ? build : null });
@@ -52,8 +53,9 @@ export async function expectSigned(
   version: string,
   contents: Files,
   args: readonly string[] = [],
+  more: RunMore = {},
 ): Promise<void> {
-  const ran = await world.sign([build, ...args]);
+  const ran = await world.sign([build, ...args], more);
   mustBe(0, ran);
   expect(verdicts(ran)).toEqual(['published undefined']);
   for (const [name, content] of Object.entries(contents))

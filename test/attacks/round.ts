@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { expect } from 'vitest';
 import { expectUntouched } from '../harness/invariants.ts';
 import type { Snapshot } from '../harness/invariants.ts';
-import type { World } from '../harness/world.ts';
+import type { RunMore, World } from '../harness/world.ts';
 import { entries } from './outcome.ts';
 
 /** How `sign` ends with a build: its state and its code. */
@@ -18,8 +18,9 @@ export async function expectRound(
   before: Snapshot,
   builds: ReadonlyMap<string, string>,
   verdictOf: (what: string) => Verdict,
+  more: RunMore = {},
 ): Promise<void> {
-  const ran = await world.sign([...builds.values()]);
+  const ran = await world.sign([...builds.values()], more);
   const found = new Map(
     ran.json.map(({ build, state, code }) => [build, `${String(state)} ${String(code)}`]),
   );
