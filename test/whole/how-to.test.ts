@@ -89,7 +89,7 @@ test('two people, three builders: both count, and one that differs is noticed', 
     ['two-of-three', 'When one differs'],
   ]);
   expect(seen).toMatch(/^valid {2}M1\/hello-1\.0\.tar\.gz is /m);
-  expect(seen).toContain('2 of 3 builders agree');
+  expect(seen).toContain('3 of 3 builders agree, 2 needed');
   expect(seen).toContain('> hello-1.1/install.sh');
 });
 
