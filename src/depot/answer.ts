@@ -1,7 +1,7 @@
 /** How the depot answers: files straight from the tree, and failures as `{code, message, hint}`. */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
-import { Failure, unable } from '../failure.ts';
+import { Failure, refused, unable } from '../failure.ts';
 import { DeniedFailure } from '../tree/denied.ts';
 import type { GatedDepot } from '../tree/gated.ts';
 import { BYTES_TYPE, JSON_TYPE, formatError } from '../tree/wire.ts';
@@ -56,6 +56,13 @@ export function sendBytes(
   });
   response.end(request.method === 'HEAD' ? undefined : body);
 }
+
+/** Answers with JSON, on one line; 200 unless told. */
+export const sendJson = (response: ServerResponse, value: unknown, status = 200): void =>
+  sendBytes(response, status, `${JSON.stringify(value)}\n`, { 'content-type': JSON_TYPE });
+
+/** What is answered where nothing is. */
+export const notFound = (path: string): Failure => refused('not-found', `there is no ${path}`);
 
 /** Answers with a failure; what is not a `Failure` is a fault of ours, told to the log and not to the client. */
 export function sendFailure(response: ServerResponse, error: unknown, log: (line: string) => void): void {

@@ -75,7 +75,7 @@ export const releasePage = (release: {
   count: number;
   /** Null: too much for a page. */
   manifest: ReleaseContents | null;
-  /** Who took it back; empty for a release that stands. */
+  /** Who withdrew it; empty for a release that stands. */
   withdrawn: readonly Revoked[];
 }): string =>
   page(
@@ -154,13 +154,13 @@ const revocationList = (revocations: readonly Revoked[]): Html =>
     )}
   </ul>`;
 
-/** A page of builds, oldest first, with the state that their files show. */
+/** A page of builds, oldest first, with the state that their files show; `next` is the page after it, of the same list. */
 export const buildsPage = (
   builds: readonly { build: string; state: string }[],
-  next: string | null,
+  { revoked, next }: { readonly revoked: boolean; readonly next: string | null },
 ): string =>
   page(
-    'Builds',
+    revoked ? 'Revoked builds' : 'Builds',
     html`${list(
       builds.map(
         ({ build, state }) =>
@@ -168,8 +168,8 @@ export const buildsPage = (
             <a href="/builds/${build}/"><code>${build}</code></a> ${state}
           </li>`,
       ),
-      'No build has been approved yet.',
-    )}${next === null ? html`` : html`<p><a href="/builds/?after=${next}">next</a></p>`}`,
+      revoked ? 'No build has been revoked.' : 'No build has been approved yet.',
+    )}${next === null ? html`` : html`<p><a href="/builds/?${revoked ? 'revoked=1&' : ''}after=${next}">next</a></p>`}`,
   );
 
 /** One build: what it is about, its state, its records, and why it was refused if it was. */

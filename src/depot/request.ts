@@ -4,11 +4,13 @@ import type { ByteRange } from '../tree/tree.ts';
 import { refused } from '../failure.ts';
 import type { ReadAuthority } from '../policy/gate/token.ts';
 import { TOKEN_BYTES } from '../policy/token.ts';
+import { toBuildId } from '../records/names.ts';
+import type { BuildId } from '../records/names.ts';
 
 /**
- * Whether a request target is one way to name something here: an absolute path with each character as itself, and no query
- * but `?after=`, `?revoked=1` or both. Every name of ours is made of characters that need no escape, so a `%`, a `..`, a doubled slash or an
- * absolute URI is never needed to say one.
+ * Whether a request target is one way to name something here: an absolute path with each character as itself, and no
+ * query but `?after=`, `?revoked=1` or both. Every name of ours is made of characters that need no escape, so a `%`, a
+ * `..`, a doubled slash or an absolute URI is never needed to say one.
  */
 export function isTarget(url: string | undefined): boolean {
   const path =
@@ -18,6 +20,15 @@ export function isTarget(url: string | undefined): boolean {
   if (path === undefined) return false;
   const segments = path.split('/');
   return segments.every((s, at) => s !== '.' && s !== '..' && (s !== '' || at === segments.length - 1));
+}
+
+/** What a listing of builds is asked for, by a target that `isTarget`. Throws refused for an `after` that is no build id. */
+export function listingQuery(url = ''): { readonly revoked: boolean; readonly after: BuildId | null } {
+  const after = /[?&]after=(.+)$/.exec(url)?.[1];
+  return {
+    revoked: url.includes('?revoked=1'),
+    after: after === undefined ? null : toBuildId(after, 'after'),
+  };
 }
 
 function exactly32(text: string): Buffer | null {

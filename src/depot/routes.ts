@@ -11,59 +11,30 @@
  *     POST       /builds/<build>/publish
  *     POST       /log                         a checkpoint and the entries up to it, as a tar
  */
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { RequestListener, ServerResponse } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import type { HttpBindings } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { Hono } from 'hono';
 import { conflict, refused } from '../failure.ts';
-import type { Failure } from '../failure.ts';
-import { builderOf, slotsOf } from '../policy/builder-key.ts';
-import type { Project } from '../policy/project.ts';
+import { inTurn } from '../host/turns.ts';
 import { tokenOf } from '../policy/gate/token.ts';
-import { assuranceOf } from '../records/assurance.ts';
 import { toBuildId, toProjectName, toSha256, toVersion } from '../records/names.ts';
 import type { BuildId } from '../records/names.ts';
 import { buildPath, isTreePath, parseBuildFile } from '../records/paths.ts';
-import { emptyRoot } from '../tlog/merkle.ts';
-import type { GatedDepot } from '../tree/gated.ts';
-import { LogReader, depotLog } from '../tree/log/reader.ts';
 import { packTar } from '../tree/tar.ts';
 import type { TarEntry } from '../tree/tar.ts';
 import { BATCH } from '../tree/tree.ts';
-import type { Blob, Tree, Written } from '../tree/tree.ts';
-import { JSON_TYPE, SMALL_BODY_MAX, TAR_TYPE, parseDigests } from '../tree/wire.ts';
-import { sendBytes, sendFailure, sendFile } from './answer.ts';
+import type { Blob, Written } from '../tree/tree.ts';
+import { SMALL_BODY_MAX, TAR_TYPE, parseDigests } from '../tree/wire.ts';
+import { notFound, sendBytes, sendFailure, sendFile, sendJson } from './answer.ts';
 import { Bodies, SMALL_WRITE_MAX } from './bodies.ts';
-import { listBuild, listReleases, readRelease } from './listing.ts';
+import type { Exchange, Served } from './exchange.ts';
 import { parsePush, sendCheckpoint } from './log.ts';
-import { buildPage, buildsPage, frontPage, logPage, releasePage, releasesPage } from './pages.ts';
-import { inTurn } from '../host/turns.ts';
-import { bearerOf, contentLength, isTarget, wantsPage } from './request.ts';
-
-export interface Served {
-  readonly project: Project;
-  readonly tree: Tree;
-  readonly depot: GatedDepot;
-  readonly now: () => Date;
-  /** One line for the operator. */
-  readonly log: (line: string) => void;
-}
-
-/** A request that is well-formed, and the depot as whoever sent it may see it. */
-interface Exchange {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  /** As in the URL, with its slash. */
-  readonly path: string;
-  readonly token: Buffer | null;
-  readonly depot: GatedDepot;
-}
+import { bearerOf, contentLength, isTarget } from './request.ts';
+import { showBuild, showBuilds, showFront, showLog, showRelease, showReleases } from './show.ts';
 
 type Handler = (exchange: Exchange, name: (parameter: string) => string) => Promise<void>;
-
-const HTML = { 'content-type': 'text/html; charset=utf-8' };
-const JSON_HEADERS = { 'content-type': JSON_TYPE };
 
 /** Answers every request; what goes wrong is answered as `{code, message, hint}`. */
 export function requestListener(served: Served): RequestListener {
@@ -103,15 +74,18 @@ function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
     });
   };
 
-  handle('GET', '/', async ({ request, response }) => {
-    const { name } = served.project;
-    if (wantsPage(request)) sendBytes(response, 200, frontPage(name), HTML);
-    else sendJson(response, { project: name });
-  });
+  handle('GET', '/', (exchange) => showFront(served, exchange));
   handle('GET', '/builds/', (exchange) => showBuilds(served, exchange));
   handle('GET', '/builds/:build/', (exchange, name) => showBuild(served, exchange, pathBuild(name)));
   handle('GET', '/releases/', (exchange) => showReleases(served, exchange));
-  handle('GET', '/releases/:project/:version/', (exchange, name) => showRelease(served, exchange, name));
+  handle('GET', '/releases/:project/:version/', (exchange, name) =>
+    showRelease(
+      served,
+      exchange,
+      toProjectName(name('project'), 'the project in the path'),
+      toVersion(name('version'), 'the version in the path'),
+    ),
+  );
   handle('GET', '/log/', (exchange) => showLog(served, exchange));
   handle('GET', '/log/checkpoint', async ({ response, path, depot }) => {
     if (!(await sendCheckpoint(response, depot))) throw notFound(path);
@@ -187,82 +161,8 @@ function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
 const pathBuild = (name: (parameter: string) => string): BuildId =>
   toBuildId(name('build'), 'the build in the path');
 
-const notFound = (path: string): Failure => refused('not-found', `there is no ${path}`);
-
-const sendJson = (response: ServerResponse, value: unknown): void =>
-  sendBytes(response, 200, `${JSON.stringify(value)}\n`, JSON_HEADERS);
-
 const sendWritten = (response: ServerResponse, written: Written): void =>
-  sendBytes(response, written === 'new' ? 201 : 200, `${JSON.stringify({ written })}\n`, JSON_HEADERS);
-
-async function showBuilds(served: Served, { request, response, depot }: Exchange): Promise<void> {
-  const cursor = /[?&]after=(.+)$/.exec(request.url ?? '')?.[1];
-  const after = cursor === undefined ? null : toBuildId(cursor, 'after');
-  const revoked = request.url?.includes('?revoked=1') === true;
-  const { builds, next } = await (revoked ? depot.revoked(after) : depot.builds(after));
-  if (!wantsPage(request)) {
-    sendJson(response, { builds, next });
-    return;
-  }
-  const states: { build: BuildId; state: string }[] = [];
-  for (const build of builds) {
-    const listing = await listBuild(served, build);
-    if (listing !== null) states.push({ build, state: listing.state });
-  }
-  sendBytes(response, 200, buildsPage(states, next), HTML);
-}
-
-async function showBuild(served: Served, exchange: Exchange, build: BuildId): Promise<void> {
-  const listing = await listBuild(served, build);
-  if (listing === null) throw notFound(exchange.path);
-  const { state, files, approval, revocations } = listing;
-  const assurance = assuranceOf(approval);
-  const builders = slotsOf(approval).map((slot) => ({ slot, scheme: builderOf(approval, slot).scheme }));
-  if (wantsPage(exchange.request)) {
-    const { project, version } = approval;
-    const page = buildPage({ ...listing, project, version, assurance, builders });
-    sendBytes(exchange.response, 200, page, HTML);
-  } else sendJson(exchange.response, { build, state, assurance, builders, files, revocations });
-}
-
-async function showReleases({ tree }: Served, { request, response }: Exchange): Promise<void> {
-  const releases = await listReleases(tree);
-  if (wantsPage(request)) sendBytes(response, 200, releasesPage(releases), HTML);
-  else sendJson(response, { releases });
-}
-
-async function showRelease(served: Served, exchange: Exchange, name: (p: string) => string): Promise<void> {
-  const project = toProjectName(name('project'), 'the project in the path');
-  const found = await readRelease(
-    served.tree,
-    project,
-    toVersion(name('version'), 'the version in the path'),
-  );
-  if (found === null) throw notFound(exchange.path);
-  const { release, manifest } = found;
-  const { version, build, assurance } = release;
-  const count = release.signatures.count - 1;
-  const listing = await listBuild(served, build);
-  const withdrawn = listing?.state === 'revoked' ? listing.revocations : [];
-  if (wantsPage(exchange.request)) {
-    const page = releasePage({ project, version, build, assurance, count, manifest, withdrawn });
-    sendBytes(exchange.response, 200, page, HTML);
-  } else
-    sendJson(exchange.response, {
-      ...{ project, version, build, assurance, count, withdrawn },
-      artifacts: manifest?.subjects ?? null,
-    });
-}
-
-async function showLog({ project }: Served, { request, response, depot }: Exchange): Promise<void> {
-  const { origin } = project.log;
-  const head = await new LogReader(depotLog(depot), project.log).head();
-  const { size, root } = head?.checkpoint ?? { size: 0, root: emptyRoot() };
-  const witnesses = (head?.cosignatures ?? []).map(({ key }) => key.name);
-  const state = { origin, size, root: root.toString('base64'), witnesses };
-  if (wantsPage(request)) sendBytes(response, 200, logPage(state), HTML);
-  else sendJson(response, state);
-}
+  sendJson(response, { written }, written === 'new' ? 201 : 200);
 
 /**
  * A record alone: only as a repetition. A record and its authenticators are one write, which is a POST; so a PUT can say
@@ -285,7 +185,7 @@ async function putRecord(
       message: `${absolute} is not written alone`,
       hint: `POST it with its authenticators as a tar to /${buildPath(toBuildId(build, 'build'))}`,
     };
-    sendBytes(response, 403, `${JSON.stringify(body)}\n`, JSON_HEADERS);
+    sendJson(response, body, 403);
   } else if (existing.equals(bytes)) sendWritten(response, 'same');
   else throw conflict(absolute);
 }

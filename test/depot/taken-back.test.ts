@@ -1,5 +1,6 @@
 /** What a depot shows over HTTP of builds that were taken back, and to whom it shows artifacts in quarantine. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { buildsPage } from '../../src/depot/pages.ts';
 import { requestListener } from '../../src/depot/routes.ts';
 import { startHttpServer } from '../../src/host/http-server.ts';
 import type { HttpServer } from '../../src/host/http-server.ts';
@@ -99,6 +100,12 @@ test('a build that one approver has taken back is revoked, and says by whom and 
   expect(await json('/builds/?revoked=1')).toEqual({ builds: [build], next: null });
   expect(await json(`/builds/?revoked=1&after=${build}`)).toEqual({ builds: [], next: null });
   expect(await open().revoked(null)).toEqual({ builds: [build], next: null });
+});
+
+test('a page of revoked builds leads to the next page of revoked builds', () => {
+  const shown = buildsPage([{ build, state: 'revoked' }], { revoked: true, next: build });
+  expect(shown).toContain(`href="/builds/?revoked=1&amp;after=${build}"`);
+  expect(buildsPage([], { revoked: false, next: build })).toContain(`href="/builds/?after=${build}"`);
 });
 
 test('a release is withdrawn when as many have taken it back as the threshold; its page says so at the top', async () => {
