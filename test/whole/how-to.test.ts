@@ -55,6 +55,7 @@ test('keypair: a key in the ticket', slow, async () => {
     ['keypair', 'Once'],
     ['keypair', 'A release'],
     ['keypair', 'The ticket by other ways'],
+    ['keypair', 'Afterwards'],
   ]);
   expect(seen).toMatch(/^valid {2}M\/hello-1\.0\.tar\.gz is /m);
   expect(seen.match(/ is published/g)).toHaveLength(2);
@@ -64,6 +65,7 @@ test('mac: a nonce in the ticket, which convinces the signer alone', slow, async
   const seen = await type([
     ['mac', 'Once'],
     ['mac', 'A release'],
+    ['mac', 'Afterwards'],
   ]);
   expect(seen).toMatch(/^valid {2}M\/hello-1\.0\.tar\.gz is /m);
   expect(seen).toContain('convinces the signer alone');
@@ -74,6 +76,7 @@ test('enrol: a key of the builder’s own, and a stolen ticket', slow, async () 
     ['enrol', 'Once'],
     ['enrol', 'A release'],
     ['enrol', 'A stolen ticket'],
+    ['enrol', 'Afterwards'],
   ]);
   expect(seen).toMatch(/^valid {2}M\/hello-1\.0\.tar\.gz is /m);
   expect(seen).toContain('frozen');
@@ -87,6 +90,7 @@ test('two people, three builders: both count, and one that differs is noticed', 
     ['two-of-three', 'Three builders build'],
     ['two-of-three', 'H signs, anybody verifies'],
     ['two-of-three', 'When one differs'],
+    ['two-of-three', 'Afterwards'],
   ]);
   expect(seen).toMatch(/^valid {2}M1\/hello-1\.0\.tar\.gz is /m);
   expect(seen).toContain('3 of 3 builders agree, 2 needed');
@@ -98,6 +102,7 @@ test('revoke: a build before it is signed, and a release', slow, async () => {
     ['keypair', 'Once'],
     ['revoke', 'Before it is signed'],
     ['revoke', 'A release'],
+    ['keypair', 'Afterwards'],
   ]);
   expect(seen).toContain('greets the wrong planet');
 });
