@@ -1,4 +1,4 @@
-/** The pages for each scheme, for two people and three builders, and for taking back: typed from top to bottom. */
+/** The pages for each scheme, for two people and three builders, and for revoking: typed from top to bottom. */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-/** Taking a build back: before H has signed it, while H is at work, and after the release; by one person and by two. */
+/** Revoking a build: before H has signed it, while H is at work, and after the release; by one person and by two. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
