@@ -450,12 +450,12 @@ export const MUTANTS = [
     edit('src/signer/revocation.ts', `revokersNeeded(current, true)`, `revokersNeeded(current, false)`),
   ),
   mutant(
-    'released-though-taken-back',
+    'released-though-revoked',
     'nobody looks for a revocation between the last signature and the release',
     ['test/signer/revocation.test.ts'],
     edit(
       SIGN,
-      `  const revoked = await takenBack(round, manifest);
+      `  const revoked = await endIfRevoked(round, manifest);
   if (revoked) return revoked;
 `,
       ``,

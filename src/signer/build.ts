@@ -21,9 +21,10 @@ import { readReleased } from './released.ts';
 import { Stop } from './result.ts';
 import type { BuildResult, Standing, Tally } from './result.ts';
 import { declareIntent, signRelease } from './sign.ts';
-import { settleRevocation, takenBack, withdrawal } from './revocation.ts';
+import { settleRevocation, endIfRevoked, withdrawal } from './revocation.ts';
 import type { Round } from './signer.ts';
 import { TRIED_AGAIN, spoilt } from './spoilt.ts';
+import { stateOf } from './stage.ts';
 import { unvouched } from './vouched.ts';
 
 const NOTHING: Tally = { artifacts: 0, bytes: 0, signSeconds: 0, publishSeconds: 0 };
@@ -39,7 +40,7 @@ export async function handleBuild(round: Round, build: BuildId): Promise<BuildRe
   try {
     ({ standing } = await proceed(round, build, tally));
   } catch (error) {
-    standing = faultOf(error, round.state.journal.history.build(build));
+    standing = await faultOf(round, build, error);
   }
   reportConflicts(round, build);
   return { build, ...standing, ...tally };
@@ -52,7 +53,7 @@ export async function handleWithdrawal(round: Round, logged: BuildHistory): Prom
     const stop = await withdrawal(round, logged);
     return stop && { build, ...stop.standing, ...NOTHING };
   } catch (error) {
-    return { build, ...faultOf(error, logged), ...NOTHING };
+    return { build, ...(await faultOf(round, build, error)), ...NOTHING };
   }
 }
 
@@ -90,19 +91,18 @@ async function proceed(round: Round, build: BuildId, tally: Counting): Promise<S
 }
 
 /** A build whose files were lost with a signer's state, and not found again: it is never signed a second time (§5). */
-function closed(round: Round, build: BuildId, lost: string): Stop {
-  const logged = round.state.journal.history.build(build);
+async function closed(round: Round, build: BuildId, lost: string): Promise<Stop> {
   const text = `closed: its ${lost} was lost, and nothing is signed twice`;
   const hint = 'approve another version; if the depot has it again: countersign sign --recover';
-  return new Stop('decided', stateOf(logged), 'closed', text, hint);
+  return new Stop('decided', await stateOf(round, build), 'closed', text, hint);
 }
 
 /** Steps 1 to 7. Null when the release is logged. */
 async function decide(round: Round, build: BuildId, tally: Counting): Promise<Stop | null> {
-  // 1. The approval. 2. Whether it was taken back.
+  // 1. The approval. 2. Whether it was revoked.
   const approved = await bindApproval(round, build);
   if (approved instanceof Stop) return approved;
-  const revoked = await takenBack(round, { ...approved.approval, approval: approved.sha256 });
+  const revoked = await endIfRevoked(round, { ...approved.approval, approval: approved.sha256 });
   if (revoked) return revoked;
   // The keys that builders make for themselves: they wait for that.
   const enrolled = await takeEnrolments(round, approved);
@@ -137,7 +137,7 @@ async function decide(round: Round, build: BuildId, tally: Counting): Promise<St
 /** Steps 5 and 7 for a build whose intent is logged: the artifacts are read again, what is missing is signed. */
 async function resume(round: Round, logged: BuildHistory, tally: Counting): Promise<Stop | null> {
   if (logged.approval === null) throw new RangeError('no approval is logged');
-  const revoked = await takenBack(round, { ...logged, approval: logged.approval.sha256 });
+  const revoked = await endIfRevoked(round, { ...logged, approval: logged.approval.sha256 });
   if (revoked) return revoked;
   const plan = await loggedPlan(round, logged);
   countArtifacts(tally, plan.manifest);
@@ -175,23 +175,14 @@ function countArtifacts(tally: Counting, { subjects }: Manifest): void {
 }
 
 /** What could not be done now: tried again. A depot that says no to what the log holds is no verdict of ours. */
-function faultOf(thrown: unknown, logged: BuildHistory | null): Standing {
+async function faultOf(round: Round, build: BuildId, thrown: unknown): Promise<Standing> {
   const error = diskFailure(thrown, 'read the depot');
   if (!(error instanceof Failure) || error.kind === 'usage' || endsRound(error)) throw error;
   const { code, message, hint } = error;
   // Larger than any such file may be: the depot's doing, like any other wrong bytes (§1 rule 7).
   const outcome = code === 'too-large' ? 'bad' : 'unfinished';
   const next = code === 'no-depot' ? 'put it back and run this again: nothing is signed twice' : hint;
-  return { outcome, state: stateOf(logged), code, text: message, hint: next };
-}
-
-function stateOf(logged: BuildHistory | null): string {
-  if (!logged?.approval) return logged?.refusal ? 'refused' : 'unknown';
-  if (logged.refusal) return 'refused';
-  if (logged.revocation) return 'revoked';
-  if (logged.release) return 'signed';
-  if (logged.intent) return 'verified';
-  return logged.statements.size > 0 ? 'built' : 'approved';
+  return { outcome, state: await stateOf(round, build), code, text: message, hint: next };
 }
 
 /** Seconds since it was made, whenever it is asked; to the millisecond. */

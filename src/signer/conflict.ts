@@ -3,7 +3,6 @@ import { Failure } from '../failure.ts';
 import { attempt } from '../policy/attempt.ts';
 import { slotsOf } from '../policy/builder-key.ts';
 import type { BuildHistory } from '../policy/history.ts';
-import { loggedApproval } from '../policy/logged.ts';
 import { disagreementsOf } from '../policy/quorum.ts';
 import { authenticatorProblem } from '../policy/statement-verdict.ts';
 import type { Verified } from '../policy/verified.ts';
@@ -11,7 +10,7 @@ import type { Approval } from '../records/approval.ts';
 import { parseManifest } from '../records/manifest.ts';
 import { timestamp } from '../records/names.ts';
 import type { BuildId } from '../records/names.ts';
-import { approvalFile, manifestFile, statementFile, VARIANTS } from '../records/paths.ts';
+import { manifestFile, statementFile, VARIANTS } from '../records/paths.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import { parseStatement } from '../records/statement.ts';
 import type { Round } from './signer.ts';
@@ -26,8 +25,7 @@ export async function logConflicts(round: Round, logged: BuildHistory): Promise<
   const { state } = round;
   const { build, project, version, conflicts, statements } = logged;
   if (logged.approval === null) throw new RangeError('no approval is logged');
-  const { sha256: digest } = logged.approval;
-  const approval = loggedApproval(await state.kept(build, approvalFile, digest), digest);
+  const approval = await state.approval(build, logged.approval.sha256);
   const known = new Set([...conflicts.values()].map(({ sha256 }) => sha256));
   for (const slot of slotsOf(approval)) {
     // What a logged one is replaced with is not looked at: so a depot that lies can't fill the log.

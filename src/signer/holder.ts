@@ -1,9 +1,7 @@
 /** Which build has a version, and how a person gets on with a version that another build has. */
 import { isExpired } from '../policy/approval-policy.ts';
-import { loggedApproval } from '../policy/logged.ts';
 import type { Approval } from '../records/approval.ts';
 import type { BuildId, ProjectName, Version } from '../records/names.ts';
-import { approvalFile } from '../records/paths.ts';
 import type { BuildHistory } from '../policy/history.ts';
 import type { Round } from './signer.ts';
 
@@ -41,5 +39,5 @@ export async function wayOn(round: Round, { build, project, version }: Named): P
 /** As the log has it. */
 async function approvalOf(round: Round, { build, approval }: BuildHistory): Promise<Approval> {
   if (approval === null) throw new RangeError('no approval is logged');
-  return loggedApproval(await round.state.kept(build, approvalFile, approval.sha256), approval.sha256);
+  return round.state.approval(build, approval.sha256);
 }

@@ -1,11 +1,10 @@
 /** What a person sees before the release key is used, as data: whoever asks shows it. */
 import type { Project } from '../policy/project.ts';
 import { builderOf, slotsOf } from '../policy/builder-key.ts';
-import { loggedApproval } from '../policy/logged.ts';
 import type { Approval } from '../records/approval.ts';
 import { assuranceOf } from '../records/assurance.ts';
 import type { Fingerprint, Sha256, Slot } from '../records/names.ts';
-import { approvalFile, statementFile } from '../records/paths.ts';
+import { statementFile } from '../records/paths.ts';
 import { parseStatement } from '../records/statement.ts';
 import type { Statement } from '../records/statement.ts';
 import type { BuildHistory } from '../policy/history.ts';
@@ -58,10 +57,7 @@ export async function decidedQuestion(
 ): Promise<SigningQuestion> {
   if (intent === null) throw new RangeError('no intent is logged');
   const { manifest } = plan;
-  const approval = loggedApproval(
-    await state.kept(build, approvalFile, manifest.approval),
-    manifest.approval,
-  );
+  const approval = await state.approval(build, manifest.approval);
   const statements: Agreeing[] = [];
   for (const slot of slotsOf(approval)) {
     const sha256 = manifest.statements[slot];

@@ -1,7 +1,6 @@
 /** The receipt of protocol §5.8: what was published, read back without the signer's token and compared. */
 import { Failure } from '../failure.ts';
 import { builderOf } from '../policy/builder-key.ts';
-import { loggedApproval } from '../policy/logged.ts';
 import type { Scheme } from '../records/approval.ts';
 import { isSlot } from '../records/names.ts';
 import type { Slot } from '../records/names.ts';
@@ -62,10 +61,7 @@ async function expectedFiles(
   { build, intent }: BuildHistory,
   { manifest, records, signatures }: Released,
 ): Promise<[string, Buffer][]> {
-  const approval = loggedApproval(
-    await state.kept(build, approvalFile, manifest.approval),
-    manifest.approval,
-  );
+  const approval = await state.approval(build, manifest.approval);
   const kept = [
     approvalFile,
     ...(intent?.approvers ?? []).map(approvalSignatureFile),

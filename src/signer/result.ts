@@ -1,5 +1,6 @@
 /** What a round did with each build, and the exit status that follows from it. */
 import type { Failure } from '../failure.ts';
+import type { BuildState } from '../policy/state.ts';
 import type { BuildId } from '../records/names.ts';
 import type { ReasonCode } from '../records/refusal.ts';
 
@@ -10,8 +11,8 @@ import type { ReasonCode } from '../records/refusal.ts';
  * - `waiting`: for approvals, its time, its statement; nobody did wrong
  * - `void`: its approval is nobody's word; a verdict for whoever named it, nothing to everybody else
  * - `declined`: the person at the signer said no to the question
- * - `decided`: refused, frozen or expired by an earlier run, expired without a statement, or taken back: what approvers
- *   may do at any time is nobody's wrong
+ * - `decided`: refused, frozen or expired by an earlier run, expired without a statement, or revoked: what approvers may
+ *   do at any time is nobody's wrong
  * - `refused`: refused or frozen for good by this run
  * - `bad`: wrong or missing bytes or a bad authenticator; rule 7: tried again on every run
  * - `unfinished`: network, disk, agent; tried again
@@ -40,7 +41,7 @@ export const STOP_CODES = [
   // the log, or a state that was lost
   'intent-invalid',
   'closed',
-  // taken back
+  // approvers ended it
   'revoked',
 ] as const;
 export type StopCode = (typeof STOP_CODES)[number] | ReasonCode;
@@ -48,8 +49,8 @@ export type StopCode = (typeof STOP_CODES)[number] | ReasonCode;
 /** Where a build stands when this run is done with it. */
 export interface Standing {
   readonly outcome: Outcome;
-  /** approved, built, verified, signed, published; or refused, frozen, revoked, expired (protocol §3). */
-  readonly state: string;
+  /** As far as the log says; `unknown` for a build that it does not have. */
+  readonly state: BuildState | 'unknown';
   /** A `StopCode`, or that of the failure that kept it unfinished; null where all is well. */
   readonly code: string | null;
   /** One line for a person; may quote foreign text, which the terminal escapes. */
@@ -83,7 +84,7 @@ export interface RoundResult {
 export class Stop {
   readonly standing: Standing;
 
-  constructor(outcome: Outcome, state: string, code: StopCode | null, text: string, hint = '') {
+  constructor(outcome: Outcome, state: Standing['state'], code: StopCode | null, text: string, hint = '') {
     this.standing = { outcome, state, code, text, hint };
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Step 2 of protocol §5: approvers take a build back. Before the release is logged one of them is enough, after it as
- * many as starting took.
+ * Step 2 of protocol §5: approvers revoke a build. Before the release is logged one of them is enough, after it as many
+ * as starting took; the release is then withdrawn.
  */
 import type { BuildHistory } from '../policy/history.ts';
 import type { Project } from '../policy/project.ts';
@@ -31,7 +31,7 @@ interface Bound {
  * Logs the revocations that count by the project file of this moment, and ends the build, as long as its release is
  * not logged. Null if none counts. To be called right before whatever a revocation is to prevent. Throws unable.
  */
-export async function takenBack(round: Round, bound: Bound): Promise<Stop | null> {
+export async function endIfRevoked(round: Round, bound: Bound): Promise<Stop | null> {
   const project = await round.loadProject();
   const revocations = await countRevocations(round, project, bound);
   if (revocations.length < revokersNeeded(project, false)) return null;
@@ -40,7 +40,7 @@ export async function takenBack(round: Round, bound: Bound): Promise<Stop | null
 }
 
 /**
- * A build that the log says was taken back: over. Null if it was not. Throws unable(`state-damaged`, `disk`).
+ * A build that the log says was revoked: over. Null if it was not. Throws unable(`state-damaged`, `disk`).
  */
 export async function settleRevocation(round: Round, build: BuildId): Promise<Stop | null> {
   const history = round.state.journal.history.build(build);
@@ -54,7 +54,7 @@ export async function settleRevocation(round: Round, build: BuildId): Promise<St
     const { reason } = parseRevocation(await round.state.kept(build, revocationFile(approver), sha256));
     said.push(`${nameOf(round.project, approver)}: ${reason}`);
   }
-  const what = release === null ? 'taken back' : `${project} ${version} is withdrawn`;
+  const what = release === null ? 'revoked' : `${project} ${version} is withdrawn`;
   return new Stop(
     'decided',
     'revoked',

@@ -3,12 +3,11 @@ import { unable } from '../failure.ts';
 import type { Passed } from '../openpgp/pass.ts';
 import { encodeSignature, parseSignature } from '../openpgp/signature.ts';
 import { builderOf, slotsOf } from '../policy/builder-key.ts';
-import { loggedApproval } from '../policy/logged.ts';
 import { assuranceOf } from '../records/assurance.ts';
 import { encodeManifest } from '../records/manifest.ts';
 import { timestamp } from '../records/names.ts';
 import type { Sha256 } from '../records/names.ts';
-import { approvalFile, manifestFile, releaseFile, signaturesListFile } from '../records/paths.ts';
+import { manifestFile, releaseFile, signaturesListFile } from '../records/paths.ts';
 import { encodeRelease } from '../records/release.ts';
 import { formatChecksums, formatSignaturesList } from '../records/signatures-list.ts';
 import { sha256Hex } from '../records/sha256.ts';
@@ -21,7 +20,7 @@ import type { Sealed } from './quorum.ts';
 import { refuse } from './refuse.ts';
 import { findReleaseKey, requireReleaseKey } from './release-key.ts';
 import { Stop } from './result.ts';
-import { takenBack } from './revocation.ts';
+import { endIfRevoked } from './revocation.ts';
 import { Signatures } from './signatures.ts';
 import type { Round } from './signer.ts';
 
@@ -51,7 +50,7 @@ export async function declareIntent(
     const text = `${project} ${version} is bound to build ${holder.build}`;
     return refuse(round, approved, [{ code: 'version-taken', where: 'approval.json: version', text }]);
   }
-  const revoked = await takenBack(round, plan.manifest);
+  const revoked = await endIfRevoked(round, plan.manifest);
   if (revoked) return revoked;
   const manifest = encodeManifest(plan.manifest);
   await round.state.write(build, manifestFile, manifest);
@@ -68,7 +67,7 @@ export async function declareIntent(
 
 /**
  * Step 7. Signs what is not signed yet, artifacts and SHA256SUMS, and logs the release when every signature is
- * on the disk: then null; else why none of them leaves, as approvers have taken the build back by then. `passed` holds
+ * on the disk: then null; else why none of them leaves, as approvers have revoked the build by then. `passed` holds
  * every artifact of the manifest, verified; the session has it while signing goes on, and for the next round if it is
  * broken off. Throws unable.
  */
@@ -122,10 +121,7 @@ async function logRelease(round: Round, { manifest }: Plan, signatures: Signatur
   const list = formatSignaturesList(new Map([...files].map(([name, bytes]) => [name, sha256Hex(bytes)])));
   const { intent } = round.state.journal.history.build(build) ?? { intent: null };
   if (intent === null) throw new RangeError('a release without an intent');
-  const approval = loggedApproval(
-    await round.state.kept(build, approvalFile, manifest.approval),
-    manifest.approval,
-  );
+  const approval = await round.state.approval(build, manifest.approval);
   const believed = slotsOf(approval).filter((slot) => manifest.statements[slot] !== undefined);
   const release = encodeRelease({
     ...{ build, project, version },
@@ -138,7 +134,7 @@ async function logRelease(round: Round, { manifest }: Plan, signatures: Signatur
   await round.state.write(build, signaturesListFile, list);
   await round.state.write(build, releaseFile, release);
   // Until the entry is on the disk a revocation wins.
-  const revoked = await takenBack(round, manifest);
+  const revoked = await endIfRevoked(round, manifest);
   if (revoked) return revoked;
   await round.state.journal.append({
     type: 'release',

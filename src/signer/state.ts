@@ -12,11 +12,15 @@ import { takeLock } from '../host/lock.ts';
 import type { Lock } from '../host/lock.ts';
 import { readCredential, readSecret, requirePrivate } from '../host/secret.ts';
 import { word } from '../host/shell.ts';
+import { loggedApproval } from '../policy/logged.ts';
 import type { Project } from '../policy/project.ts';
 import { decodeToken } from '../policy/token.ts';
+import type { Verified } from '../policy/verified.ts';
+import type { Approval } from '../records/approval.ts';
 import { LARGE_RECORD_MAX } from '../records/canonical.ts';
 import { timestamp } from '../records/names.ts';
 import type { BuildId, Sha256 } from '../records/names.ts';
+import { approvalFile } from '../records/paths.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import { openCheckpoint } from '../tlog/checkpoint.ts';
 import { parseSignerKey } from '../tlog/note.ts';
@@ -96,6 +100,11 @@ export class SignerState {
   /** A file kept of a build; null if it isn't. Throws unable(`disk`). */
   read(build: BuildId, file: string): Promise<Buffer | null> {
     return readFileBounded(this.#path(build, file), LARGE_RECORD_MAX);
+  }
+
+  /** The approval that the log has bound a build to. Throws unable: `state-damaged` if what is kept isn't that, `disk`. */
+  async approval(build: BuildId, sha256: Sha256): Promise<Verified<Approval>> {
+    return loggedApproval(await this.kept(build, approvalFile, sha256), sha256);
   }
 
   /** A file kept of a build whose digest the log has. Throws unable: `state-damaged` if it isn't that, `disk`. */

@@ -22,7 +22,7 @@ afterEach(() => scene.close());
 
 const contents: Contents = { 'hello.txt': 'hello' };
 const ADA = 'Ada <ada@example.org>: the tarball has a hole';
-const over = { outcome: 'decided', state: 'revoked', code: 'revoked', text: `taken back by ${ADA}` };
+const over = { outcome: 'decided', state: 'revoked', code: 'revoked', text: `revoked by ${ADA}` };
 
 async function sealed(version = '1.0'): Promise<Build> {
   const build = await scene.approve(version);
@@ -67,7 +67,7 @@ describe('a build that an approver takes back', () => {
     const build = await sealed();
     await revoke(scene, build, scene.bob);
     expect((await scene.sign()).result?.text).toBe(
-      'taken back by Bob <bob@example.org>: the tarball has a hole',
+      'revoked by Bob <bob@example.org>: the tarball has a hole',
     );
     expect(await scene.logged(build)).toBe('approval revocation');
   });
