@@ -27,8 +27,16 @@ process.exitCode = await runProgram(
       title: 'operator',
       verbs: [
         { name: 'approve', summary: 'allow one build', load: () => import('./cli/approve.ts') },
-        { name: 'endorse', summary: 'allow what another asked for', load: () => import('./cli/endorse.ts') },
-        { name: 'revoke', summary: 'take a build or a release back', load: () => import('./cli/revoke.ts') },
+        {
+          name: 'endorse',
+          summary: 'sign what another asked for, too',
+          load: () => import('./cli/endorse.ts'),
+        },
+        {
+          name: 'revoke',
+          summary: 'end a build, or withdraw a release',
+          load: () => import('./cli/revoke.ts'),
+        },
         { name: 'status', summary: 'where each build stands', load: () => import('./cli/status.ts') },
         {
           name: 'user-data',

@@ -16,7 +16,7 @@ export interface Course {
   readonly time: Timestamp;
   /** Builders disagreed after it was decided to sign. */
   readonly conflict: boolean;
-  /** When its release was taken back. */
+  /** When its release was withdrawn. */
   readonly withdrawn: Timestamp | null;
 }
 

@@ -107,7 +107,7 @@ export const approverRows = ({ approvers }: Project, label: string, fingerprint:
   return keyRows(label, { fingerprint, userId });
 };
 
-/** Who takes it back, when, and why. */
+/** Who revoked it, when, and why. */
 export const revocationRows = (project: Project, { approver, reason, time }: CountedRevocation): Part[][] => [
   ...approverRows(project, 'revoked by', approver),
   ['', `at ${time}: ${reason}`],

@@ -24,7 +24,7 @@ const endorse = command({
   synopsis: 'BUILD [flags]',
   about: `A further approver's signature: shows what was asked for, by whom, who has signed it already and what is other
 than in the project's last approval; asks; signs exactly what was shown with your key (gpg asks as usual). Of a
-release that somebody wants to take back: the same, for the reason that they gave.`,
+release that somebody wants to withdraw: the same, for the reason that they gave.`,
   flags: {
     approver: { value: 'FPR', help: 'which key signs; else the one whose secret key is here' },
     expect: { value: 'DIGEST', help: 'refuse if the terms are not these' },
@@ -61,7 +61,7 @@ release that somebody wants to take back: the same, for the reason that they gav
 });
 
 const question = ({ revocation }: PreparedEndorsement): string =>
-  revocation === null ? 'allow this build, too?' : 'take this release back, too?';
+  revocation === null ? 'allow this build, too?' : 'withdraw this release, too?';
 
 async function rowsOf(
   project: Project,
@@ -90,7 +90,7 @@ function showSummary(
 ): void {
   const show = yes ? terminal.say.bind(terminal) : terminal.show.bind(terminal);
   const what = bold(`${approval.project} ${approval.version}`);
-  show(revocation === null ? 'about to allow a build of ' : 'about to take back the release ', what);
+  show(revocation === null ? 'about to allow a build of ' : 'about to withdraw the release ', what);
   for (const row of alignColumns(rows)) show('  ', ...row);
 }
 

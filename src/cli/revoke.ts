@@ -1,4 +1,4 @@
-/** `countersign revoke`: an approver takes a build back, or a release. */
+/** `countersign revoke`: an approver ends a build, or withdraws a release. */
 import { refused } from '../failure.ts';
 import { now } from '../host/clock.ts';
 import { loggedRevocation, prepareRevocation, sendRevocation } from '../operator/revoke.ts';
@@ -23,8 +23,8 @@ export { revoke as command };
 const revoke = command({
   name: 'revoke',
   synopsis: 'BUILD --reason TEXT [flags]',
-  about: `Takes a build back. Before it is released one approver is enough, and the signer signs nothing of it any more.
-After that its release is withdrawn, which takes as many approvers as allowing it did; verify then says no, and why.
+  about: `Takes an approval back. Before its build is released one approver is enough, and the signer signs nothing of it any more.
+After that the release is withdrawn, which takes as many approvers as allowing it did; verify then says no, and why.
 In force once the signer has logged it. Never undone.`,
   flags: {
     reason: { value: 'TEXT', help: 'why, in a line; everybody will read it' },
@@ -55,8 +55,11 @@ In force once the signer has logged it. Never undone.`,
       if (prepared.logged === null && !isMine(prepared)) {
         requireAnswer(terminal, flags.yes);
         showSummary(project, prepared, flags.yes === true, terminal);
-        if (flags.yes !== true && !(await terminal.confirm('take it back?')))
-          throw refused('declined', 'the answer was no: nothing is taken back');
+        if (
+          flags.yes !== true &&
+          !(await terminal.confirm(prepared.released ? 'withdraw it?' : 'revoke it?'))
+        )
+          throw refused('declined', 'the answer was no: nothing is revoked');
         const { bytes: approval, approver, reason } = prepared;
         const mine = await sendRevocation(project, depot, { approval, approver, reason, now: now() });
         return await report(
@@ -81,8 +84,7 @@ function showSummary(project: Project, prepared: PreparedRevocation, yes: boolea
   const show = yes ? terminal.say.bind(terminal) : terminal.show.bind(terminal);
   const { approval, reason, approver, released, needed, revocations } = prepared;
   show(
-    'about to take back ',
-    released ? 'the release ' : 'a build of ',
+    released ? 'about to withdraw the release ' : 'about to revoke a build of ',
     bold(`${approval.project} ${approval.version}`),
   );
   const have = revocations.length;

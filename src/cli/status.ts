@@ -169,7 +169,7 @@ function showOne(build: BuildStatus, terminal: Terminal): void {
     ...build.slots.map((slot) => ['', `${slot.slot}: ${slot.scheme}, ${slotText(slot)}`]),
     ['expires', build.expires ?? '?'],
     ...build.revocations.flatMap(({ approver, reason, time }) => [
-      ['taken back', `by ${approver}`],
+      ['revoked', `by ${approver}`],
       ['', `at ${time}: ${reason}`],
     ]),
     ...logRows(build),

@@ -67,7 +67,7 @@ export interface HeadFacts {
   readonly checkpoints: { readonly proof: string; readonly head: string };
 }
 
-/** The release was taken back, after it was made. */
+/** The release was withdrawn, after it was made. */
 export interface Withdrawal {
   /** Index in the log. */
   readonly entry: number;

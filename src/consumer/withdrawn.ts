@@ -1,5 +1,5 @@
 /**
- * A release that was taken back: the log says so, and that is enough; why, the approvers' revocations say, where the
+ * A release that was withdrawn: the log says so, and that is enough; why, the approvers' revocations say, where the
  * depot shows them (protocol §2, revocation).
  */
 import { Failure } from '../failure.ts';

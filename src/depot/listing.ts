@@ -32,7 +32,7 @@ export interface BuildListing {
   readonly revocations: readonly RevocationListing[];
 }
 
-/** Who took a build back, and why. */
+/** Who revoked a build, and why. */
 export interface RevocationListing {
   readonly approver: Fingerprint;
   /** As the project file's certificate has it. */
@@ -86,7 +86,7 @@ export async function listBuild(listed: Listed, build: BuildId): Promise<BuildLi
   const revocations = top.includes('revocations')
     ? await listRevocations(listed, { build, approval: sha256Hex(bytes) })
     : [];
-  // what the log holds the release of is taken back by as many as it took to start
+  // what the log holds the release of is withdrawn by as many as it took to start
   const revoked =
     revocations.length >= revokersNeeded(project, published || files.includes(releaseProofFile));
   const state = buildState({

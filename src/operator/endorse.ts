@@ -1,5 +1,5 @@
 /**
- * `endorse`: a further approver's signature, over an approval that another asked for, or to take a release back for the
+ * `endorse`: a further approver's signature, over an approval that another asked for, or to withdraw a release for the
  * reason that another gave. Protocol §2 (approval, revocation).
  */
 import { refused } from '../failure.ts';
@@ -40,7 +40,7 @@ export interface PreparedEndorsement {
   readonly signed: readonly Fingerprint[];
   /** They have signed it before. */
   readonly already: boolean;
-  /** The build is released, and this takes it back: what is endorsed is no longer the approval. */
+  /** The build is released, and this withdraws it: what is endorsed is no longer the approval. */
   readonly revocation: CountedRevocation | null;
 }
 

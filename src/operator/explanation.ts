@@ -27,6 +27,8 @@ interface Found extends Evidence {
   readonly revocationsNeeded: number;
   /** Another build is released as its version. */
   readonly taken: boolean;
+  /** The log, as far as it was read, has its intent or release: its version is no other build's, whatever becomes of it. */
+  readonly bound: boolean;
   /** Entries of the log, where it was read. */
   readonly undelivered: number | null;
   readonly revocation: number | null;
@@ -77,8 +79,9 @@ export function explain(project: Project, approval: Approval, found: Found, now:
 }
 
 /** What gets on where this build doesn't. */
-function wayOn({ project, version }: Approval, { taken, refusal }: Found): string {
+function wayOn({ build, project, version }: Approval, { taken, bound, refusal }: Found): string {
   if (taken) return `${project} ${version} is released: approve another version`;
+  if (bound) return `build ${build} has ${project} ${version} for good: approve another version`;
   const again = `a new approval: countersign approve ${version} --tickets DIR`;
   const held = refusal?.reasons.some(({ code }) => code === 'version-taken') === true;
   return held ? `go on with that build if you have its ticket; once it has expired, ${again}` : again;

@@ -1,4 +1,4 @@
-/** `revoke`: an approver takes a build back, before or after it is released. Protocol §2 (revocation). */
+/** `revoke`: an approver ends a build, or withdraws what was released. Protocol §2 (revocation). */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure, refused, usage } from '../failure.ts';
 import type { Certificate } from '../openpgp/certificate.ts';
@@ -36,7 +36,7 @@ export interface PreparedRevocation {
   readonly bytes: Buffer;
   readonly reason: string;
   readonly approver: Certificate;
-  /** The log has its release: what is taken back may be in use. */
+  /** The log has its release: what is withdrawn may be in use. */
   readonly released: boolean;
   /** How many persons it takes. */
   readonly needed: number;
@@ -101,7 +101,7 @@ export async function sendRevocation(
     reason,
     now,
   }: {
-    /** The exact bytes of the approval that is taken back. */
+    /** The exact bytes of the approval that is revoked. */
     readonly approval: Buffer;
     readonly approver: Certificate;
     readonly reason: string;

@@ -62,10 +62,10 @@ export interface BuildStatus {
   readonly reasons: readonly Reason[];
   /** Of a frozen build: who made what of the artifacts that differ. */
   readonly conflicts: readonly Conflict[];
-  /** Approvers who take it back, the oldest first, and how many that needs. */
+  /** Approvers who revoked it, the oldest first, and how many that needs. */
   readonly revocations: readonly CountedRevocation[];
   readonly revocationsNeeded: number;
-  /** Taken back after it was released. */
+  /** Revoked after it was released. */
   readonly withdrawn: boolean;
   /** Index of the release (or refusal) entry in the log, as its proof says. */
   readonly logIndex: number | null;
@@ -155,6 +155,7 @@ async function statusOf(
     released,
     revocationsNeeded,
     taken: other !== null && other !== build,
+    bound: released || indexOf('intent') !== null,
     undelivered: indexOf('release'),
     revocation: indexOf('revocation'),
     conflict: indexOf('conflict'),

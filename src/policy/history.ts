@@ -47,7 +47,7 @@ export interface BuildHistory {
   readonly refusal: Logged | null;
   /** The key that each builder of scheme `enrol` introduced. */
   readonly enrolments: ReadonlyMap<Slot, Logged & { readonly key: Fingerprint }>;
-  /** Taken back: before the release it ends the build, after it the release is withdrawn. */
+  /** Revoked: before the release it ends the build, after it the release is withdrawn. */
   readonly revocation: Revoked | null;
   /** Further statements, signed for other artifacts after the intent, by their paths. */
   readonly conflicts: ReadonlyMap<string, Logged>;

@@ -1,5 +1,5 @@
 /**
- * Is a build taken back? The verdict on its revocations (protocol §2 "revocation"): stopping is easier than starting.
+ * Is a build revoked? The verdict on its revocations (protocol §2 "revocation"): stopping is easier than starting.
  *
  * Signatures come in as verdicts, so that the signer (gpgv) and the gate (in process) decide by one logic.
  */

@@ -27,7 +27,7 @@ export const BUILD_STATES = [
   'published', // the release is visible
   'refused',
   'frozen', // refused for a conflict: two valid statements, or enrolments, that differ
-  'revoked', // approvers took it back; of a published one: its release is withdrawn
+  'revoked', // by approvers; of a published one: its release is withdrawn
   'expired', // nothing came in time
 ] as const;
 export type BuildState = (typeof BUILD_STATES)[number];

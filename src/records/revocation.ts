@@ -1,4 +1,4 @@
-/** The revocation: an approver takes a build back, before or after it is released (protocol §2, "revocation"). */
+/** The revocation: an approver revokes a build, before or after it is released (protocol §2, "revocation"). */
 import { encodeCanonical, parseCanonical, RECORD_MAX } from './canonical.ts';
 import { closedObject, oneOf, text } from './fields.ts';
 import { toBuildId, toSha256, toTimestamp } from './names.ts';
@@ -11,7 +11,7 @@ export const REASON_MAX = 1024;
 
 export interface Revocation {
   readonly build: BuildId;
-  /** Digest of the approval that is taken back. */
+  /** Digest of the approval that is revoked. */
   readonly approval: Sha256;
   /** For people; whoever shows it escapes it. */
   readonly reason: string;

@@ -105,7 +105,7 @@ describe('after the release', () => {
     // the one who has said so is no second person
     expect((await run('endorse', build, 1)).json[0]).toMatchObject({ missing: 1 });
 
-    const screen = await atTerminal(['endorse', build], [['take this release back, too? [y/N]', 'y']], {
+    const screen = await atTerminal(['endorse', build], [['withdraw this release, too? [y/N]', 'y']], {
       env: { ...world.env('operator', 2) },
       cwd: world.path('cwd'),
     });
@@ -116,6 +116,7 @@ describe('after the release', () => {
     expect((await entries(world, build)).at(-1)).toBe('revocation');
     const after = await world.runOn('operator', ['status', build]);
     expect(after.stdout).toMatch(/^widget 2\.0 {2}withdrawn$/m);
+    expect(after.stderr).toContain(`build ${build} has widget 2.0 for good: approve another version`);
     const list = await world.runOn('operator', ['status', '2.0', '--json']);
     expect(list.json[0]).toMatchObject({ state: 'revoked', withdrawn: true });
   });

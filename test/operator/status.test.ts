@@ -31,6 +31,7 @@ import {
   without,
 } from '../policy/scene.ts';
 import type { Files } from '../policy/scene.ts';
+import { revocationFiles } from '../policy/scheme-scene.ts';
 
 let directory: string;
 let tree: DirectoryTree;
@@ -163,6 +164,23 @@ describe('where a build stands, and why it waits', () => {
     await put(releaseFiles({ entry: { build: otherBuild } }), 'releases/hello/1.0/countersign');
     expect(await status()).toMatchObject({ why: 'the signer will refuse it: hello 1.0 is released' });
     expect((await status(minutes(300)))?.hint).toBe('hello 1.0 is released: approve another version');
+  });
+
+  test('revoked: its version is free again; withdrawn: it is not, whoever asks', async () => {
+    await put(new Map([...approvalFiles(), ...revocationFiles(ada)]));
+    expect(await status()).toMatchObject({
+      state: 'revoked',
+      withdrawn: false,
+      hint: expect.stringMatching(/; a new approval: countersign approve 1\.0 --tickets DIR$/),
+    });
+    await put(releaseFiles());
+    expect(await status()).toMatchObject({
+      state: 'revoked',
+      withdrawn: true,
+      hint: expect.stringMatching(
+        new RegExp(`; build ${build} has hello 1\\.0 for good: approve another version$`),
+      ),
+    });
   });
 
   test('frozen: refused for a conflict', async () => {

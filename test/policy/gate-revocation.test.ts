@@ -106,7 +106,7 @@ describe('a revocation', () => {
   test('dated in the future is not taken', async () => {
     expect(await ask(approvedView(), revocationFiles(ada, {}, minutes(11)))).toBe('403 signature-invalid');
   });
-  test('a ticket takes nothing back', async () => {
+  test('a ticket revokes nothing', async () => {
     const { log, policy } = project;
     const rules = { name: project.name, log, policy, vouched: sha256Hex('') };
     expect(await ask(approvedView(), revocationFiles(ada), { rules })).toBe('403 approver-unknown');

@@ -126,6 +126,23 @@ describe('two of three', () => {
     expect(await scene.logged(build)).toBe('approval statement statement statement refusal');
   });
 
+  test('a network that fails says how far the build is: built once enough have sealed it, not before', async () => {
+    await ofThree();
+    const real = await scene.signerDepot();
+    const read: Depot['read'] = (path, maxBytes) =>
+      path.endsWith('b3.json') ? Promise.reject(unable('network', 'gone')) : real.read(path, maxBytes);
+    for (const [slot, state] of [
+      ['b1', 'approved'],
+      ['b2', 'built'],
+    ] as const) {
+      // prettier-ignore
+      await attest(slot);
+      expect((await once({ depot: oddDepot(real, { read }) })).result).toMatchObject({
+        ...{ outcome: 'unfinished', state, code: 'network' },
+      });
+    }
+  });
+
   test('one that agrees while artifacts are read is logged and counted', async () => {
     await ofThree();
     await attest('b3');

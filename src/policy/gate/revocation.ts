@@ -1,5 +1,5 @@
 /**
- * Who may take a build back: an approver of the project file, by a signed revocation, whatever has become of the build
+ * Who may revoke a build: an approver of the project file, by a signed revocation, whatever has become of the build
  * (protocol §4). How many of them it takes is for the signer; a depot that shows it counts the same way.
  */
 import { Failure } from '../../failure.ts';
@@ -34,7 +34,7 @@ import type { Write } from './write.ts';
 /** Whether the write's revocations are taken. */
 export async function judgeRevocationWrite(write: Write): Promise<GateVerdict> {
   const { rules, build, files, after, now } = write;
-  if (!isProject(rules)) return denied(403, 'approver-unknown', 'a ticket takes nothing back');
+  if (!isProject(rules)) return denied(403, 'approver-unknown', 'a ticket revokes nothing');
 
   // 1. One a person: other bytes never replace.
   const conflict = await otherBytes(write, files);
