@@ -59,7 +59,10 @@ export const WIDTH = 80;
 const textOf = (part: Part): string => (typeof part === 'string' ? part : part.text);
 const widthOf = (part: Part): number => escapeText(textOf(part)).length;
 
-/** Parts as lines of at most `width`, broken at spaces, those after the first indented; a word that is longer is left whole. */
+/**
+ * Parts as lines of at most `width`, broken at spaces, those after the first indented; a word that is longer is left
+ * whole, and a number stays with what it counts.
+ */
 export function wrapParts(parts: readonly Part[], width: number, indent = ''): Part[][] {
   const lines: Part[][] = [[]];
   let [column, mayBreak] = [0, false];
@@ -69,7 +72,7 @@ export function wrapParts(parts: readonly Part[], width: number, indent = ''): P
       if (piece !== '') lines.at(-1)?.push(typeof part === 'string' ? piece : { ...part, text: piece });
       piece = '';
     };
-    for (const word of escapeText(textOf(part)).match(/[^ ]+ *| +/g) ?? []) {
+    for (const word of escapeText(textOf(part)).match(/(?:\d+ (?=[^ ]))?[^ ]+ *| +/g) ?? []) {
       if (mayBreak && column + word.trimEnd().length > width) {
         endPiece();
         lines.push(indent === '' ? [] : [indent]);

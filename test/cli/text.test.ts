@@ -70,6 +70,11 @@ describe('lines that are too long', () => {
     expect(lines([''], 80)).toEqual(['']);
   });
 
+  test('are not broken between a number and what it counts', () => {
+    expect(lines(['12 releases, 2 revocations'], 14)).toEqual(['12 releases, ', '2 revocations']);
+    expect(lines(['sha256 of b2'], 9)).toEqual(['sha256 of ', 'b2']);
+  });
+
   test('go on indented where they are told to', () => {
     const row = wrapParts(['one two three four'], 9, '  ').map((line) => renderLine(line, false).trimEnd());
     expect(row).toEqual(['one two', '  three', '  four']);
