@@ -133,7 +133,7 @@ async function revocationsOf(
 }
 
 /** The small files of a build. */
-const directoryOf = (depot: Depot, build: BuildId): Pick<View, 'read'> => ({
+export const directoryOf = (depot: Depot, build: BuildId): Pick<View, 'read'> => ({
   read: (name) => depot.read(buildPath(build, name), Math.max(RECORD_MAX, PROOF_MAX)),
 });
 

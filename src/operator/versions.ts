@@ -1,24 +1,17 @@
 /** What the builders of a build say they made: each statement that is a builder's, as far as an approver can tell. */
 import { Failure } from '../failure.ts';
-import type { Certificate } from '../openpgp/certificate.ts';
 import { MAX_SIGNATURE_BYTES } from '../openpgp/signature.ts';
 import { verifyDetached } from '../openpgp/verify.ts';
 import { attempt } from '../policy/attempt.ts';
-import { builderCertificate, builderOf, ephemeralCertificate, slotsOf } from '../policy/builder-key.ts';
+import { builderOf, slotsOf } from '../policy/builder-key.ts';
+import { claimedCertificates } from '../policy/slot-key.ts';
 import type { Approval } from '../records/approval.ts';
-import { LARGE_RECORD_MAX, RECORD_MAX } from '../records/canonical.ts';
-import { parseEnrolment } from '../records/enrolment.ts';
-import type { Slot } from '../records/names.ts';
-import {
-  VARIANTS,
-  buildPath,
-  enrolmentFile,
-  statementFile,
-  statementSignatureFile,
-} from '../records/paths.ts';
+import { LARGE_RECORD_MAX } from '../records/canonical.ts';
+import { VARIANTS, buildPath, statementFile, statementSignatureFile } from '../records/paths.ts';
 import { parseStatement } from '../records/statement.ts';
 import type { Statement } from '../records/statement.ts';
 import type { Depot } from '../tree/tree.ts';
+import { directoryOf } from './evidence.ts';
 
 /** One statement. */
 export interface Version {
@@ -41,7 +34,7 @@ export async function readVersions(depot: Depot, approval: Approval, now: Date):
   const left: string[] = [];
   for (const slot of slotsOf(approval)) {
     const isMac = builderOf(approval, slot).scheme === 'mac';
-    const certificates = isMac ? [] : await certificatesOf(depot, approval, slot);
+    const certificates = await claimedCertificates(approval, slot, directoryOf(depot, approval.build));
     for (const variant of VARIANTS) {
       const file = statementFile(slot, variant);
       const bytes = await depot.read(buildPath(approval.build, file), LARGE_RECORD_MAX);
@@ -57,16 +50,4 @@ export async function readVersions(depot: Depot, approval: Approval, now: Date):
     }
   }
   return { versions, left };
-}
-
-/** The slot's keys: the one that was approved, or all that were introduced. Which of those counts the signer decides. */
-async function certificatesOf(depot: Depot, approval: Approval, slot: Slot): Promise<Certificate[]> {
-  if (builderOf(approval, slot).scheme === 'keypair') return [builderCertificate(approval, slot)];
-  const certificates: Certificate[] = [];
-  for (const variant of VARIANTS) {
-    const bytes = await depot.read(buildPath(approval.build, enrolmentFile(slot, variant)), RECORD_MAX);
-    const certificate = bytes && attempt(() => ephemeralCertificate(parseEnrolment(bytes)));
-    if (certificate !== null && !(certificate instanceof Failure)) certificates.push(certificate);
-  }
-  return certificates;
 }

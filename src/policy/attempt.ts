@@ -8,7 +8,12 @@ export function attempt<Value>(read: () => Value): Value | Failure {
   try {
     return read();
   } catch (error) {
-    if (error instanceof Failure && error.kind === 'refused') return error;
-    throw error;
+    return asRefusal(error);
   }
+}
+
+/** The same of a promise, in its `catch`: the refusal as a value. Throws anything else. */
+export function asRefusal(thrown: unknown): Failure {
+  if (thrown instanceof Failure && thrown.kind === 'refused') return thrown;
+  throw thrown;
 }

@@ -2,6 +2,7 @@
 import { Failure, refused } from '../failure.ts';
 import type { Certificate } from '../openpgp/certificate.ts';
 import type { Approval } from '../records/approval.ts';
+import { parseEnrolment } from '../records/enrolment.ts';
 import type { Enrolment } from '../records/enrolment.ts';
 import type { Slot } from '../records/names.ts';
 import { VARIANTS, enrolmentFile, enrolmentReceiptFile } from '../records/paths.ts';
@@ -32,6 +33,35 @@ export async function slotCertificate(
     case 'enrol':
       return ephemeralCertificate((await provenEnrolment(approval, slot, directory, log)).enrolment);
   }
+}
+
+/**
+ * The certificates that a statement of the slot may be verified with before the signer has said which: the approved one,
+ * or those of all enrolments that are there; none for scheme `mac`. Throws refused: `key-unusable`, `slot-unknown`.
+ */
+export async function claimedCertificates(
+  approval: Approval,
+  slot: Slot,
+  directory: Pick<View, 'read'>,
+): Promise<Certificate[]> {
+  const builder = builderOf(approval, slot);
+  if (builder.scheme === 'keypair') return [ephemeralCertificate(builder)];
+  const certificates: Certificate[] = [];
+  for (const bytes of builder.scheme === 'mac' ? [] : await enrolmentsOf(directory, slot)) {
+    const certificate = attempt(() => {
+      const enrolment = parseEnrolment(bytes);
+      const isIts = enrolment.build === approval.build && enrolment.slot === slot;
+      return isIts ? ephemeralCertificate(enrolment) : null;
+    });
+    if (certificate !== null && !(certificate instanceof Failure)) certificates.push(certificate);
+  }
+  return certificates;
+}
+
+/** The enrolments of the slot that are there, whatever is in them. */
+export async function enrolmentsOf(directory: Pick<View, 'read'>, slot: Slot): Promise<Buffer[]> {
+  const all = await Promise.all(VARIANTS.map((variant) => directory.read(enrolmentFile(slot, variant))));
+  return all.filter((bytes) => bytes !== null);
 }
 
 /** An enrolment that the log's receipt proves, as it lies there. */

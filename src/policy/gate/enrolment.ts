@@ -6,12 +6,11 @@ import { Failure, refused } from '../../failure.ts';
 import type { Certificate } from '../../openpgp/certificate.ts';
 import { verifyDetached } from '../../openpgp/verify.ts';
 import type { SignatureVerdict } from '../../openpgp/verify.ts';
-import type { Approval } from '../../records/approval.ts';
 import { parseEnrolment } from '../../records/enrolment.ts';
 import { isMacFile } from '../../records/mac.ts';
 import { timestampDate } from '../../records/names.ts';
 import type { Slot } from '../../records/names.ts';
-import { VARIANTS, enrolmentFile, enrolmentMacFile } from '../../records/paths.ts';
+import { enrolmentFile, enrolmentMacFile } from '../../records/paths.ts';
 import { enrolmentReceiptFile, enrolmentSignatureFile, parseBuildFile } from '../../records/paths.ts';
 import type { LogTrust } from '../../tlog/proof.ts';
 import { isExpired } from '../approval-policy.ts';
@@ -20,7 +19,7 @@ import { builderOf, ephemeralCertificate } from '../builder-key.ts';
 import { judgeEnrolment } from '../enrolment-verdict.ts';
 import { projectSigningKeys } from '../project.ts';
 import { verifyEnrolment } from '../release-chain.ts';
-import type { View } from '../view.ts';
+import { enrolmentsOf } from '../slot-key.ts';
 import { signedApproval } from './approval.ts';
 import { otherBuild, ownProof, unlessProven } from './proven.ts';
 import { isProject } from './rules.ts';
@@ -119,28 +118,6 @@ async function takenByLog({ rules, build, files, after }: Write): Promise<Date |
     if (entry.build === build && entry.project === rules.name) return timestampDate(entry.time);
   }
   return null;
-}
-
-/** The keys of the slot's enrolments that are there, each once judged: the signer decides which it is. */
-export async function enrolledKeys(
-  directory: Pick<View, 'read'>,
-  { build }: Approval,
-  slot: Slot,
-): Promise<Certificate[]> {
-  const keys: Certificate[] = [];
-  for (const bytes of await enrolmentsOf(directory, slot)) {
-    const key = attempt(() => {
-      const enrolment = parseEnrolment(bytes);
-      return enrolment.build === build && enrolment.slot === slot ? ephemeralCertificate(enrolment) : null;
-    });
-    if (key !== null && !(key instanceof Failure)) keys.push(key);
-  }
-  return keys;
-}
-
-async function enrolmentsOf(directory: Pick<View, 'read'>, slot: Slot): Promise<Buffer[]> {
-  const all = await Promise.all(VARIANTS.map((variant) => directory.read(enrolmentFile(slot, variant))));
-  return all.filter((bytes) => bytes !== null);
 }
 
 /** Whether the write's receipts are taken: each a proof of type `enrolment` of one that is there or comes with it. */

@@ -15,15 +15,15 @@ import { sha256Hex } from '../../records/sha256.ts';
 import { parseStatement } from '../../records/statement.ts';
 import type { Subject } from '../../records/statement.ts';
 import { isExpired } from '../approval-policy.ts';
-import { attempt } from '../attempt.ts';
-import { builderCertificate, builderOf } from '../builder-key.ts';
+import { asRefusal, attempt } from '../attempt.ts';
+import { builderOf } from '../builder-key.ts';
 import { envelopeProblem } from '../envelope.ts';
+import { claimedCertificates } from '../slot-key.ts';
 import { authenticatorProblem, judgeStatement } from '../statement-verdict.ts';
 import type { Authenticator, StatementQuestion } from '../statement-verdict.ts';
 import type { Verified } from '../verified.ts';
 import { signedApproval } from './approval.ts';
 import type { Decided } from './decided.ts';
-import { enrolledKeys } from './enrolment.ts';
 import { filesAs, findVariant, slotOfWrite } from './variants.ts';
 import type { SlotFiles } from './variants.ts';
 import { allowed, denied, deniedBy, deniedFor } from './verdict.ts';
@@ -107,10 +107,7 @@ async function vouch(write: Write, sent: Sent): Promise<Authenticator | Denied> 
     if (isMacFile(authenticator)) return { kind: 'unchecked' };
     return denied(422, 'mac-malformed', `${name} is not 44 characters of base64 and a line feed`);
   }
-  const keys =
-    scheme === 'enrol'
-      ? await enrolledKeys(write.after, approval, slot)
-      : attempt(() => [builderCertificate(approval, slot)]);
+  const keys = await claimedCertificates(approval, slot, write.after).catch(asRefusal);
   if (keys instanceof Failure) return deniedBy(keys, 422);
   let unsigned = `builder ${slot} has not enrolled here`;
   for (const certificate of keys) {
