@@ -4,10 +4,11 @@
  * Key and enrolment are kept by one rename before anything is sent, and from then on the nonce is of no use here: however
  * often this is killed and run again, it is one key, and what is sent are the same bytes. Two would freeze the build.
  */
+import { unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { refused } from '../failure.ts';
 import type { Failure } from '../failure.ts';
-import { readFileBounded } from '../host/files.ts';
+import { orNull, readFileBounded, syncDirectory } from '../host/files.ts';
 import { makeEphemeral, parseEphemeralSecret } from '../openpgp/ephemeral.ts';
 import { verifyDetached } from '../openpgp/verify.ts';
 import { ephemeralCertificate, ephemeralCreation } from '../policy/builder-key.ts';
@@ -48,9 +49,17 @@ export async function ownKey(source: TicketSource, now: Date): Promise<Enrolled>
   return (await readKept(source, now)) ?? (await makeKey(source, now));
 }
 
-/** The key has signed, or its ticket is done: it goes, with what introduced it. */
-export const dropKey = ({ enrolment }: TicketSource): Promise<void> =>
-  drop(enrolment, [TICKET, RECORD, SIGNATURE, MAC]);
+/**
+ * The key has signed, or its ticket is done: it goes, and then what introduced it. Throws unable('disk') if the key can't
+ * be taken away.
+ */
+export async function dropKey({ enrolment }: TicketSource): Promise<void> {
+  const key = join(enrolment, TICKET);
+  await orNull(unlink(key), `remove ${key}`);
+  // a power cut must not bring it back
+  await orNull(syncDirectory(enrolment), `remove ${key}`);
+  await drop(enrolment, [TICKET, RECORD, SIGNATURE, MAC]);
+}
 
 /** The ticket with the key in it, if this ticket has made one and it is here; else as it came. */
 export async function withOwnKey({ enrolment, ticket }: TicketSource): Promise<Ticket> {
