@@ -51,7 +51,7 @@ const RENEW_MS = 4 * 60_000;
 
 /**
  * Writes `DIRECTORY/<slot>/<name>` for every artifact of these versions, each of the size and digest that its statement
- * says. Throws usage (`directory-not-empty`), refused (`blob-mismatch`, the depot's no), unable.
+ * says; all or none are there. Throws usage (`directory-not-empty`), refused (`blob-mismatch`, the depot's no), unable.
  */
 export async function fetchVersions(
   project: Project,
@@ -86,6 +86,9 @@ export async function fetchVersions(
     }
     return fetched;
   } catch (error) {
+    // the same command again finds the directory as empty as it was, and the disk too
+    for (const { name } of versions)
+      await rm(join(fetching.directory, name), { recursive: true, force: true }).catch(() => {});
     throw diskFailure(error, `write below ${fetching.directory}`);
   } finally {
     reader.close();

@@ -95,7 +95,7 @@ describe('the depot', () => {
     await rm(blob);
     await writeFile(blob, made[0].app);
     expect([ran.code, ran.error?.code], ran.stderr).toEqual([1, code]);
-    expect(await readdir(`${directory}/b1`)).toEqual([]);
+    expect(await readdir(directory)).toEqual([]);
   });
 
   test('has lost some: the rest is there, and what is missing is said', async () => {
