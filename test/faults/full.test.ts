@@ -1,24 +1,14 @@
-/**
- * A disk, or its table of inodes, that is full: a page or an inode more for each run, so that every write of a command
- * meets it. What was done stays done, and with room the same command finishes.
- */
+/** The first commands of a project, and a release of one builder, on disks that are full. */
 import { mkdirSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect } from 'vitest';
 import type { Ran } from '../harness/program.ts';
 import { mustBe } from '../harness/world.ts';
+import { testDisks } from './full.ts';
 import { newProject } from './new-project.ts';
 import { released } from './released.ts';
-import { canMount, SmallDisk } from './room.ts';
-import type { Room } from './room.ts';
-import { endOf, everyCall } from './row.ts';
 import type { Play } from './row.ts';
 import { DISKS } from './rows.ts';
-import type { Disk } from './rows.ts';
 import { FILES, Theatre } from './theatre.ts';
-
-/** More room than any command here needs at once. */
-const ENOUGH = 100;
-const PLAIN = { under: [], env: {}, trace: () => '' };
 
 let theatre: Theatre;
 const plays = new Map<string, Play>();
@@ -91,38 +81,4 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => theatre?.close());
 
-describe.skipIf(!canMount())('full:', { timeout: 300_000 }, () => {
-  for (const disk of DISKS) {
-    for (const room of ['bytes', 'inodes'] as const)
-      test.skipIf(room === 'inodes' && disk.sweptInodes === true && !everyCall)(
-        `${disk.role}: ${disk.what}: no ${room} left`,
-        () => fill(disk, room),
-      );
-  }
-});
-
-async function fill({ play: name, place }: Disk, room: Room): Promise<void> {
-  const play = plays.get(name);
-  if (play === undefined) throw new RangeError(name);
-  await play.begin();
-  const disk = SmallDisk.over(theatre.world.path(...place));
-  try {
-    let failed = 0;
-    let ended = '';
-    for (let left = 0; ended !== 'goes on'; left += everyCall ? 1 : 1 + (left >> 1)) {
-      expect(left).toBeLessThan(ENOUGH);
-      disk.leave(room, left);
-      const ran = await play.act(PLAIN);
-      play.seen();
-      ended = endOf(ran);
-      if (ended === 'goes on') continue;
-      failed += 1;
-      expect(`${ran.stderr}${ran.stdout}`, 'it says that room is what lacks').toMatch(/room|no space/);
-    }
-    expect(failed, 'it was full').toBeGreaterThan(0);
-    disk.makeRoom();
-    await play.finish('goes on', true);
-  } finally {
-    disk.close();
-  }
-}
+testDisks(DISKS, (name) => plays.get(name) ?? expect.fail(name));

@@ -1,10 +1,10 @@
 /** The rows of the matrix in docs/faults.md, by role. */
 import type { Column, Outcome, Row } from './row.ts';
 
-type Cells = Partial<Record<Column, Outcome>>;
+export type Cells = Partial<Record<Column, Outcome>>;
 
 /** A file is written under another name, synced, and gets its own. */
-const kept: Cells = {
+export const kept: Cells = {
   SIGKILL: 'again',
   'write fails': 'exit 3',
   'fsync fails': 'exit 3',
@@ -13,20 +13,20 @@ const kept: Cells = {
   'name fails': 'exit 3',
 };
 /** A line is added to a file, and synced. */
-const logged: Cells = {
+export const logged: Cells = {
   SIGKILL: 'again',
   'write fails': 'exit 3',
   'fsync fails': 'exit 3',
   ENOSPC: 'exit 3',
   EDQUOT: 'exit 3',
 };
-const read: Cells = { SIGKILL: 'again', 'read fails': 'exit 3' };
+export const read: Cells = { SIGKILL: 'again', 'read fails': 'exit 3' };
 /** A broken connection is tried again at once. */
-const sent: Cells = { SIGKILL: 'again', 'connection breaks': 'goes on' };
-const connected: Cells = { SIGKILL: 'again', 'connect fails': 'goes on' };
+export const sent: Cells = { SIGKILL: 'again', 'connection breaks': 'goes on' };
+export const connected: Cells = { SIGKILL: 'again', 'connect fails': 'goes on' };
 
 /** Another row of the same kind shows these in `npm test`. */
-const alike = ['write fails', 'name fails', 'ENOSPC', 'EDQUOT'] as const;
+export const alike = ['write fails', 'name fails', 'ENOSPC', 'EDQUOT'] as const;
 
 const sign = (step: string, at: RegExp, cells: Cells): Row => ({ role: 'sign', step, at, cells });
 const alikeTo = (step: string, at: RegExp, cells: Cells): Row => ({ ...sign(step, at, cells), swept: alike });
@@ -280,6 +280,8 @@ export interface Disk {
   readonly what: string;
   /** Below the world. */
   readonly place: readonly string[];
+  /** Only the whole sweep fills it. */
+  readonly swept?: true;
   /** Only the whole sweep fills its table of inodes too. */
   readonly sweptInodes?: true;
 }
@@ -313,17 +315,4 @@ export const DISKS: readonly Disk[] = [
     place: ['stick'],
     sweptInodes: true,
   },
-];
-
-/** Every row, with the file of its test, in the order of the document. */
-export const ROWS: readonly (readonly [file: string, rows: readonly Row[]])[] = [
-  ['init', INIT],
-  ['approve', APPROVE],
-  ['attest', ATTEST],
-  ['serve', SERVE],
-  ['sign', SIGN],
-  ['refuse', REFUSE],
-  ['recover', RECOVER],
-  ['directory', DIRECTORY],
-  ['read', [...VERIFY, ...STATUS]],
 ];

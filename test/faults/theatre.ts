@@ -32,7 +32,11 @@ export class Theatre {
   static async open(options: WorldOptions = {}): Promise<Theatre> {
     const world = await World.make(options);
     try {
-      await world.release('0.9', { 'old.txt': 'old' });
+      const { build, ticket } = await world.approve('0.9');
+      for (let approver = 1; approver < (options.threshold ?? 1); approver++)
+        mustBe(0, await world.runOn('operator', ['endorse', build, '--yes'], { approver }));
+      mustBe(0, await world.attest(ticket, { 'old.txt': 'old' }));
+      mustBe(0, await world.sign());
       mkdirSync(world.path('scratch'));
       return new Theatre(world);
     } catch (error) {

@@ -105,6 +105,18 @@ export function expectWholeState(state: string): void {
   }
 }
 
+/** L's log is the beginning of H's, entry for entry: what L shows as logged stays in force. */
+export function expectLogBehind(world: World): void {
+  const lines = journalLines(world.path('H', 'signer'));
+  const log = world.tree('log');
+  if (!existsSync(join(log, 'checkpoint'))) return;
+  const { size } = parseCheckpoint(splitNote(readFileSync(join(log, 'checkpoint'))).text);
+  for (let index = 0; index * TILE_WIDTH < size; index++) {
+    const entries = [...bundleEntries(readFileSync(join(log, bundlePath(index, tileWidth(0, index, size)))))];
+    expect(entries.map(String)).toEqual(lines.slice(index * TILE_WIDTH).slice(0, entries.length));
+  }
+}
+
 /** Without what stands behind the last LF. */
 function journalLines(state: string): string[] {
   return readFileSync(join(state, 'journal'), 'utf8').split('\n').slice(0, -1);
