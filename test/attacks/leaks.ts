@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { parseTicket } from '../../src/records/ticket.ts';
 import { craftKeyOf } from './craft-keys.ts';
-import { secretKeyOf } from '../harness/keypair.ts';
 import { PROGRAM } from '../harness/program.ts';
 import type { World } from '../harness/world.ts';
 
@@ -26,15 +25,17 @@ export class Secrets {
   /** The private half and the upload token, also as they stand in the ticket: base64 in base64. Returns its line. */
   async addTicket(path: string): Promise<string> {
     const line = (await readFile(path, 'utf8')).trim();
-    const ticket = parseTicket(line);
-    const { uploadToken } = ticket;
-    const secretKey = secretKeyOf(ticket);
+    const { uploadToken, secret } = parseTicket(line);
     this.add('upload token', Buffer.from(uploadToken, 'base64url'));
     this.add('upload token', Buffer.from(uploadToken));
-    if (secretKey === null) return line;
-    const { privateKey } = craftKeyOf(Buffer.from(secretKey, 'base64'));
+    if (secret.scheme !== 'keypair' && secret.nonce !== null) {
+      this.add('nonce', Buffer.from(secret.nonce, 'base64url'));
+      this.add('nonce', Buffer.from(secret.nonce));
+    }
+    if (secret.scheme === 'mac' || secret.secretKey === null) return line;
+    const { privateKey } = craftKeyOf(Buffer.from(secret.secretKey, 'base64'));
     this.add('ephemeral key', privateKey.export({ format: 'der', type: 'pkcs8' }).subarray(-32));
-    this.add('ephemeral key', Buffer.from(secretKey));
+    this.add('ephemeral key', Buffer.from(secret.secretKey));
     return line;
   }
 
@@ -123,7 +124,7 @@ export function canTrace(): boolean {
 
 export interface Call {
   readonly call: string;
-  /** Of what is written to: a file, SOCKET, or what the system calls it. Empty for a program that is started. */
+  /** Of what is written to: a file, SOCKET, PIPE, or what the system calls it. Empty for a program that is started. */
   readonly path: string;
   readonly data: Buffer;
 }
@@ -137,7 +138,7 @@ export async function trace(
   args: readonly string[],
 ): Promise<Call[]> {
   const output = world.path('cwd', 'strace');
-  const how = ['-f', '-qq', '-y', '-v', '-xx', '-s', '1000000', '-e', `trace=${TRACED}`, '-o', output];
+  const how = ['-f', '-qq', '-yy', '-v', '-xx', '-s', '1000000', '-e', `trace=${TRACED}`, '-o', output];
   const child = spawn('strace', [...how, process.execPath, PROGRAM, ...args], {
     cwd: world.path('cwd'),
     // writes through a ring would go unseen
@@ -155,7 +156,8 @@ export async function trace(
     const name = call.replace(/^p?write(64|v|v2)?$|^send.*/, 'write');
     return {
       call: name,
-      path: /^socket:|^TCP/.test(path) ? 'SOCKET' : path,
+      // what children are given on descriptors travels in sockets, too
+      path: path.startsWith('TCP') ? 'SOCKET' : /^UNIX|^pipe/.test(path) ? 'PIPE' : path,
       data: Buffer.from(decoded, 'latin1'),
     };
   });
