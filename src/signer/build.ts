@@ -6,7 +6,7 @@ import type { Manifest } from '../records/manifest.ts';
 import { bindApproval, countAgain } from './approval.ts';
 import { logConflicts, reportConflicts } from './conflict.ts';
 import { deliverRelease, takeReceipt } from './deliver.ts';
-import { enrolmentOpen, takeEnrolments } from './enrolment.ts';
+import { enrolmentOpen, takeEnrolments } from './enrolling.ts';
 import { fetchArtifacts, firstProblem } from './fetch.ts';
 import type { Fetched } from './fetch.ts';
 import type { BuildHistory } from '../policy/history.ts';

@@ -3,7 +3,7 @@
  * (`sign --recover`), and then whoever has the log key, and nothing else, could have logged it (protocol §1 rule 1).
  */
 import { purposeProblems } from '../policy/approval-policy.ts';
-import { builderOf, slotsOf } from '../policy/builder-key.ts';
+import { slotsOf } from '../policy/builder-key.ts';
 import type { BuildHistory, Logged } from '../policy/history.ts';
 import { loggedApproval } from '../policy/logged.ts';
 import { disagreementsOf } from '../policy/quorum.ts';
@@ -18,7 +18,6 @@ import { Stop } from './result.ts';
 import type { StopCode } from './result.ts';
 import type { Round } from './signer.ts';
 import { keptStatement, authenticatorOf } from './statement.ts';
-import { unintroduced } from './enrolment.ts';
 
 /**
  * Why the release key may not be used for the manifest of this intent; null if approvers and builders vouch for what it
@@ -85,11 +84,9 @@ async function unvouchedBy(
   if (logged === undefined || manifest.statements[slot] !== logged.sha256)
     return invalid('the manifest is of another statement');
   const kept = await keptStatement(round, approval, slot, logged.sha256);
-  const enrols = builderOf(approval, slot).scheme === 'enrol';
-  const stranger = enrols ? await unintroduced(round, { approval, sha256 }, slot) : null;
-  if (stranger !== null) return invalid(stranger);
   const authenticator = await authenticatorOf(round, approval, kept);
-  if (authenticator === null) return invalid('the log has no key of its builder');
+  if (authenticator === null)
+    return invalid(`the log has no key that the nonce of builder ${slot} introduced`);
   const verdict = judgeStatement({
     ...{ policy: round.project.policy, approval, approvalDigest: sha256, slot, bytes: kept.bytes },
     authenticator,

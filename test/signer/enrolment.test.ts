@@ -299,7 +299,7 @@ describe('a receipt', () => {
     );
     const { result } = await once();
     expect(result).toMatchObject({ outcome: 'bad', state: 'verified', code: 'intent-invalid' });
-    expect(result?.text).toContain(`key ${fingerprintOf(key)} was not introduced by the nonce of builder b1`);
+    expect(result?.text).toContain('the log has no key that the nonce of builder b1 introduced');
     expect(scene.agent.signatures).toBe(0);
     await writeFile(mac, good);
     expect((await once()).result).toMatchObject({ outcome: 'published' });

@@ -1,0 +1,180 @@
+/** The keys that builders of scheme `enrol` introduce (protocol §2, "enrolment"): taken once, before `enrolBy`. */
+import type { Certificate } from '../openpgp/certificate.ts';
+import type { SignatureVerdict } from '../openpgp/verify.ts';
+import { builderOf, slotsOf } from '../policy/builder-key.ts';
+import { judgeEnrolment } from '../policy/enrolment-verdict.ts';
+import type { Logged } from '../policy/history.ts';
+import { projectSigningKeys } from '../policy/project.ts';
+import type { Approval } from '../records/approval.ts';
+import { timestamp, timestampDate } from '../records/names.ts';
+import type { BuildId, Fingerprint, Sha256, Slot } from '../records/names.ts';
+import {
+  buildPath,
+  enrolmentFile,
+  enrolmentMacFile,
+  enrolmentReceiptFile,
+  enrolmentSignatureFile,
+} from '../records/paths.ts';
+import { sha256Hex } from '../records/sha256.ts';
+import type { Approved } from './approval.ts';
+import { authenticate } from './authenticate.ts';
+import { introducedCertificate, isIntroduced, loggedEnrolment, shownEnrolments } from './enrolment.ts';
+import type { Offered } from './enrolment.ts';
+import { orRefused } from './nonce.ts';
+import { ownProof } from './proof.ts';
+import { refuse } from './refuse.ts';
+import { Stop } from './result.ts';
+import type { Round } from './signer.ts';
+import { TRIED_AGAIN } from './spoilt.ts';
+
+/** What the depot shows and nobody introduced: it is tried again, until `enrolBy`. */
+interface Void {
+  readonly where: string;
+  readonly text: string;
+}
+
+/**
+ * Takes the key that each builder introduces: judged and logged, and answered with a receipt. A second key of one
+ * builder, whenever it is seen, ends the build: its ticket was stolen. Returns what is shown for slots without a key.
+ * Throws unable.
+ */
+export function takeEnrolments(round: Round, approved: Approved): Promise<Stop | readonly Void[]> {
+  return orRefused(round, approved, async () => {
+    const voids: Void[] = [];
+    for (const slot of enrollingSlots(approved.approval)) {
+      const taken = await takeEnrolment(round, approved, slot);
+      if (taken instanceof Stop) return taken;
+      voids.push(...taken);
+    }
+    return voids;
+  });
+}
+
+/**
+ * A build is not signed while its builders may still enrol, so that a thief's enrolment is seen first: why it waits;
+ * null from the last `enrolBy` on. What is wrong with the enrolments of a sealed build is said before.
+ */
+export function enrolmentOpen(round: Round, { approval }: Approved, [invalid]: readonly Void[]): Stop | null {
+  const now = round.now();
+  const last = Object.values(approval.builders)
+    .flatMap((builder) => (builder.scheme === 'enrol' ? [builder.enrolBy] : []))
+    .filter((enrolBy) => now < timestampDate(enrolBy))
+    .sort()
+    .at(-1);
+  if (last === undefined) return null;
+  if (invalid)
+    return new Stop('bad', 'built', 'enrolment-invalid', `${invalid.where}: ${invalid.text}`, TRIED_AGAIN);
+  const text = `it waits until ${last}: until then a second enrolment could show that a ticket was stolen`;
+  return new Stop('waiting', 'built', 'enrolment-open', text);
+}
+
+const enrollingSlots = (approval: Approval): Slot[] =>
+  slotsOf(approval).filter((slot) => builderOf(approval, slot).scheme === 'enrol');
+
+async function takeEnrolment(round: Round, approved: Approved, slot: Slot): Promise<Stop | Void[]> {
+  const { build } = approved.approval;
+  const offered = await shownEnrolments(round, build, slot);
+  const voids: Void[] = [];
+  for (const each of offered) {
+    if (loggedEnrolment(round, build, slot) !== undefined) break;
+    const problem = await judge(round, approved, slot, each);
+    if (problem instanceof Stop) return problem;
+    if (problem !== null) voids.push({ where: each.file, text: problem });
+  }
+  const stolen = await secondKey(round, approved, slot, offered);
+  if (stolen) return stolen;
+  const taken = loggedEnrolment(round, build, slot);
+  if (taken === undefined) {
+    for (const { where, text } of voids)
+      round.report({ kind: 'note', build, text: `${where} is not taken: ${text}` });
+    return voids;
+  }
+  await sendReceipt(round, build, slot, taken, offered);
+  return [];
+}
+
+/** Logs it if it is the builder's; why it is not, or that it ended the build. */
+async function judge(
+  round: Round,
+  approved: Approved,
+  slot: Slot,
+  offered: Offered,
+): Promise<Stop | string | null> {
+  const { approval, sha256: approvalDigest } = approved;
+  const { bytes, signature } = offered;
+  const mac = await isIntroduced(round, approval, slot, offered);
+  // Seen once all of it is here, and the nonce is open.
+  const firstSeen = round.now();
+  const verify = (certificate: Certificate): Promise<SignatureVerdict> =>
+    authenticate(signature, bytes, certificate, firstSeen);
+  const keysSeen = new Set([...round.state.journal.history.keys, ...projectSigningKeys(round.project)]);
+  const verdict = await judgeEnrolment({
+    ...{ approval, approvalDigest, slot, bytes, mac, verify, keysSeen, firstSeen },
+  });
+  if (verdict.verdict === 'void') return verdict.text;
+  if (verdict.verdict === 'refuse') return refuse(round, approved, verdict.reasons);
+  await logEnrolment(round, approval, slot, offered, verdict.certificate.primary.fingerprint, firstSeen);
+  return null;
+}
+
+/** On the disk, then in the log: its time is when it was first seen. */
+async function logEnrolment(
+  { state }: Round,
+  { build, project, version }: Approval,
+  slot: Slot,
+  { bytes, signature, mac }: Offered,
+  key: Fingerprint,
+  firstSeen: Date,
+): Promise<void> {
+  const records: Record<string, Sha256> = {};
+  for (const [file, content] of [
+    [enrolmentFile(slot), bytes],
+    [enrolmentSignatureFile(slot), signature ?? Buffer.alloc(0)],
+    [enrolmentMacFile(slot), mac ?? Buffer.alloc(0)],
+  ] as const) {
+    await state.write(build, file, content);
+    records[file] = sha256Hex(content);
+  }
+  const time = timestamp(firstSeen);
+  await state.journal.append({ type: 'enrolment', time, build, project, version, records, keys: [key] });
+}
+
+/** Two keys, each introduced by the one nonce: two have the ticket. Whenever that is seen, it ends the build. */
+async function secondKey(
+  round: Round,
+  approved: Approved,
+  slot: Slot,
+  offered: readonly Offered[],
+): Promise<Stop | null> {
+  const taken = loggedEnrolment(round, approved.approval.build, slot);
+  const keys = new Map<Fingerprint, string>();
+  if (taken !== undefined) keys.set(taken.key, 'the log');
+  for (const each of offered) {
+    if (sha256Hex(each.bytes) === taken?.sha256) continue;
+    const certificate = await introducedCertificate(round, approved, slot, each);
+    const key = certificate?.primary.fingerprint;
+    if (key !== undefined && !keys.has(key)) keys.set(key, each.file);
+  }
+  if (keys.size < 2) return null;
+  const said = [...keys].map(([key, where]) => `${key} (${where})`).join(' and ');
+  const text = `builder ${slot} introduced two keys, ${said}: somebody else has its ticket`;
+  return refuse(round, approved, [{ code: 'conflict', where: enrolmentFile(slot), text }]);
+}
+
+/** The builder waits for it. A depot that has lost it, or the enrolment, gets both again. */
+async function sendReceipt(
+  round: Round,
+  build: BuildId,
+  slot: Slot,
+  taken: Logged,
+  offered: readonly Offered[],
+): Promise<void> {
+  const { depot, state } = round;
+  const file = enrolmentReceiptFile(slot);
+  if ((await depot.size(buildPath(build, file))) !== null) return;
+  const files = new Map([[file, await ownProof(round, build, file, taken)]]);
+  if (!offered.some(({ bytes }) => sha256Hex(bytes) === taken.sha256))
+    for (const name of [enrolmentFile(slot), enrolmentSignatureFile(slot), enrolmentMacFile(slot)])
+      files.set(name, (await state.read(build, name)) ?? Buffer.alloc(0));
+  await depot.submit(build, files);
+}
