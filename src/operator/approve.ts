@@ -10,14 +10,7 @@ import type { KeyFact } from '../openpgp/key-fact.ts';
 import { approvalProblems } from '../policy/approval-policy.ts';
 import { formatDuration } from '../policy/duration.ts';
 import type { Project } from '../policy/project.ts';
-import {
-  APPROVAL_TYPE,
-  encodeApproval,
-  MAX_BUILDERS,
-  parseApproval,
-  SCHEMES,
-  terms,
-} from '../records/approval.ts';
+import { APPROVAL_TYPE, encodeApproval, MAX_BUILDERS, parseApproval, SCHEMES } from '../records/approval.ts';
 import type { Approval, Scheme, Source } from '../records/approval.ts';
 import { isVersion, newBuildId, timestamp, timestampDate } from '../records/names.ts';
 import type { Sha256, Slot, Timestamp, Version } from '../records/names.ts';
@@ -27,6 +20,7 @@ import type { Ticket } from '../records/ticket.ts';
 import { chooseApprover } from './approver.ts';
 import { makeBuilders } from './builders.ts';
 import { isChanged, parseSourceFlag, sourceOfCheckout } from './source.ts';
+import { expectedTerms } from './terms.ts';
 
 /** What the command line says; null where it says nothing. */
 export interface ApprovalRequest {
@@ -79,7 +73,7 @@ const DEFAULT_ENROL_BY = 600;
 
 /**
  * Builds the approval. Nothing is signed, written or sent.
- * Throws usage (wrong or not yet supported options, no approver key here, nobody to seal a nonce to), refused (`--expect`, policy).
+ * Throws usage (wrong options, no approver key here, nobody to seal a nonce to), refused (`--expect`, policy).
  */
 export async function prepareApproval(project: Project, request: ApprovalRequest): Promise<PreparedApproval> {
   const { version, scheme, builders: count, quorum, enrolBy, lifetime } = checkRequest(project, request);
@@ -123,7 +117,8 @@ export async function prepareApproval(project: Project, request: ApprovalRequest
     requester: approver.primary.fingerprint,
   };
   const bytes = encodeApproval(approval);
-  checkApproval(project, parseApproval(bytes), request);
+  checkApproval(project, parseApproval(bytes), request.now);
+  const agreed = expectedTerms(approval, request.expect);
 
   const tickets = new Map<Slot, Ticket>();
   for (const [slot, { secret, uploadToken }] of builders)
@@ -145,7 +140,7 @@ export async function prepareApproval(project: Project, request: ApprovalRequest
     });
   const summary: ApprovalSummary = {
     approval,
-    terms: terms(approval),
+    terms: agreed,
     depot,
     approver: keyFact(approver),
     warnings: await warningsOf(request, source),
@@ -220,9 +215,9 @@ function enrolTime({ enrolBy }: ApprovalRequest, scheme: Scheme, lifetime: numbe
   );
 }
 
-/** What the project file or `--expect` does not allow: said before anybody signs. */
-function checkApproval(project: Project, approval: Approval, request: ApprovalRequest): void {
-  const [first, ...more] = approvalProblems(project, approval, request.now);
+/** What the project file does not allow: said before anybody signs. */
+function checkApproval(project: Project, approval: Approval, now: Date): void {
+  const [first, ...more] = approvalProblems(project, approval, now);
   if (first !== undefined)
     throw refused(
       first.code,
@@ -230,12 +225,5 @@ function checkApproval(project: Project, approval: Approval, request: ApprovalRe
       more.length > 0
         ? `and ${more.map(({ text }) => text).join('; ')}`
         : 'the signer would refuse this approval',
-    );
-  const agreed = terms(approval);
-  if (request.expect !== null && request.expect !== agreed)
-    throw refused(
-      'terms-differ',
-      `the terms are ${agreed}, not those of --expect`,
-      'nothing was signed or sent',
     );
 }

@@ -7,7 +7,6 @@ import type { Failure } from '../failure.ts';
 import type { Certificate } from '../openpgp/certificate.ts';
 import { approvalProblems } from '../policy/approval-policy.ts';
 import type { Project } from '../policy/project.ts';
-import { terms } from '../records/approval.ts';
 import type { Approval } from '../records/approval.ts';
 import type { BuildId, Fingerprint, Sha256 } from '../records/names.ts';
 import { approvalSignatureFile, releaseProofFile } from '../records/paths.ts';
@@ -18,6 +17,7 @@ import type { AskedBuild } from './asked-build.ts';
 import type { CountedRevocation } from './evidence.ts';
 import { sendRevocation } from './revoke.ts';
 import { sendRecords } from './send.ts';
+import { expectedTerms } from './terms.ts';
 import { releasedBuild } from './version-taken.ts';
 
 export interface EndorsementRequest {
@@ -71,13 +71,7 @@ export async function prepareEndorsement(
       `build ${build}: ${approval.requester}, who is said to have asked for it, has not signed its approval`,
       'endorse nothing that nobody asked for: ask them',
     );
-  const agreed = terms(approval);
-  if (request.expect !== null && request.expect !== agreed)
-    throw refused(
-      'terms-differ',
-      `the terms are ${agreed}, not those of --expect`,
-      'nothing was signed or sent',
-    );
+  const agreed = expectedTerms(approval, request.expect);
 
   const revocation = isReleased(asked) ? (evidence.revocations[0] ?? null) : null;
   const signed =
