@@ -66,29 +66,26 @@ async function expectOneStory(build: string, version: string, ran: Ran): Promise
 
 describe('revoke, racing sign', () => {
   // from the first question that H asks to the last ones of a round
-  test.each([1, 6, 10, 14, 18])(
-    'from its request %i on: signed, or taken back, never both',
-    async (n) => {
-      const version = `1.${n}`;
-      const build = await sealed(version);
-      mustBe(0, await endorse(build));
-      const revoked = onRequest(n, () =>
-        world.runOn('operator', ['revoke', build, '--reason', 'a race', '--yes', '--json']),
-      );
-      const ran = await world.sign([build, '--depot', relay.url]);
-      const { code, stderr } = await revoked();
-      expect(code, stderr).toBe(0);
-      await expectOneStory(build, version, ran);
-      // another round finds the same story; after the release one of two is too few to withdraw it
-      const before = await snapshot(world);
-      await expectOneStory(build, version, await world.sign([build]));
-      const found = await entries(world, build);
-      expect(found.includes('release') ? found.includes('revocation') : found.at(-1)).toBe(
-        found.includes('release') ? false : 'revocation',
-      );
-      await expectUntouched(world, before, { answers: [] });
-    },
-  );
+  test.each([1, 6, 10, 14, 18])('from its request %i on: signed, or taken back, never both', async (n) => {
+    const version = `1.${n}`;
+    const build = await sealed(version);
+    mustBe(0, await endorse(build));
+    const revoked = onRequest(n, () =>
+      world.runOn('operator', ['revoke', build, '--reason', 'a race', '--yes', '--json']),
+    );
+    const ran = await world.sign([build, '--depot', relay.url]);
+    const { code, stderr } = await revoked();
+    expect(code, stderr).toBe(0);
+    await expectOneStory(build, version, ran);
+    // another round finds the same story; after the release one of two is too few to withdraw it
+    const before = await snapshot(world);
+    await expectOneStory(build, version, await world.sign([build]));
+    const found = await entries(world, build);
+    expect(found.includes('release') ? found.includes('revocation') : found.at(-1)).toBe(
+      found.includes('release') ? false : 'revocation',
+    );
+    await expectUntouched(world, before, { answers: [] });
+  });
 });
 
 describe('endorse, racing sign', () => {
