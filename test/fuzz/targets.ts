@@ -1,6 +1,7 @@
 /** Everything that reads foreign bytes. */
 import type { Target } from './fuzz.ts';
 import { logTargets } from './log.ts';
+import { nonceTargets } from './nonces.ts';
 import { openpgpTargets } from './openpgp.ts';
 import { recordTargets } from './records.ts';
 import { tileTargets } from './tiles.ts';
@@ -13,5 +14,6 @@ export const targets: readonly Target[] = [
   ...logTargets,
   ...tileTargets,
   ...witnessTargets,
+  ...nonceTargets,
   ...wireTargets,
 ];

@@ -67,6 +67,7 @@ const REQUESTS: readonly (readonly [request: RegExp, holds: RegExp, act: string]
   [/^POST \/log /, MORE_LINES, 'sends the cosigned log of'],
   [/^POST \/builds\/[^/ ]+ /, /release\.proof/, 'sends the records'],
   [/^POST \/builds\/[^/ ]+ /, /refusal\.proof/, 'sends the refusal'],
+  [/^POST \/builds\/[^/ ]+ /, /\.receipt/, 'sends the receipt'],
   [/^POST \/builds\/\S+\/signatures /, /^/, 'sends the signatures'],
   [/^POST \/builds\/\S+\/publish /, /^/, 'has it published'],
 ];
@@ -145,13 +146,27 @@ function told(
 function whatIs(file: string, content: string): string {
   const lines = content.split('\u2014').length + content.split('\xe2\x80\x94').length - 2;
   const size = SIZE.exec(content)?.[1];
-  if (basename(file) !== 'checkpoint') return basename(file).replace(/[0-9A-F]{40}/, 'FPR');
+  const below = /(?:enrolments|revocations)\/[^/]+$/.exec(file)?.[0] ?? basename(file);
+  if (below !== 'checkpoint') return below.replace(/[0-9A-F]{40}/, 'FPR');
   return `${lines > 1 ? 'cosigned ' : ''}checkpoint of ${size}`;
 }
 
 /** All of the first must be done before any of the second begins. `n`: how many entries the log has with the last one. */
 export const ORDER = (n: number): readonly (readonly [first: string, then: string])[] => [
   ['kept approval.json', 'logged approval'],
+  ['logged approval', 'kept enrolments/b1.json'],
+  ['kept enrolments/b1.json', 'logged enrolment'],
+  ['kept enrolments/b1.json.sig', 'logged enrolment'],
+  ['kept enrolments/b1.json.mac', 'logged enrolment'],
+  ['logged enrolment', `kept checkpoint of ${n}`],
+  // a receipt is of what nobody can take back
+  [`L took ${n}`, 'sends the receipt'],
+  ['kept enrolments/b1.json.receipt', 'sends the receipt'],
+  ['logged approval', 'logged revocation'],
+  ['kept revocations/FPR.json', 'logged revocation'],
+  ['kept revocations/FPR.json.sig', 'logged revocation'],
+  ['logged revocation', `kept checkpoint of ${n}`],
+  ['logged revocation', 'kept settled'],
   ['logged approval', 'asks for the statement'],
   ['logged approval', 'kept b1.json'],
   ['kept b1.json', 'logged statement'],
