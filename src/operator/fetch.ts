@@ -7,7 +7,7 @@ import { constants } from 'node:fs';
 import { copyFile, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { refused, unable, usage } from '../failure.ts';
-import { diskFailure, errorCode, writeFully } from '../host/files.ts';
+import { diskFailure, errorCode, makeDirectory, writeFully } from '../host/files.ts';
 import { disagreementsOf } from '../policy/quorum.ts';
 import type { ReadAuthority } from '../policy/gate/token.ts';
 import type { Project } from '../policy/project.ts';
@@ -72,7 +72,7 @@ export async function fetchVersions(
       for (const subject of statement.subjects) {
         const path = join(directory, subject.name);
         fetching.report(`${name}/${subject.name}`);
-        await mkdir(dirname(path), { recursive: true });
+        await makeDirectory(dirname(path), 0o700);
         const earlier = have.get(subject.sha256);
         if (earlier !== undefined) await copyFile(earlier, path, constants.COPYFILE_EXCL);
         else if (!(await reader.write(subject, path))) {

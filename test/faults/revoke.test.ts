@@ -76,7 +76,7 @@ beforeAll(async () => {
   await play('between', { act: sign, again, entries: between, signed: true });
 
   sealed.restore();
-  await done(sign, revoke, endorse);
+  await done(sign, revoke, by(1, 'endorse', build, '--withdraw'));
   const after = 'approval statement intent release revocation';
   await play('after', { act: sign, again, entries: after, signed: true, withdrawn: true });
   for (const each of plays.values()) showSteps(each);

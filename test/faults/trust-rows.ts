@@ -102,7 +102,7 @@ export const QUORUM: readonly Row[] = [
   alone(SEVERAL, 'frozen: refusal logged', entry(4), logged),
   row('status --fetch', 'depot asked', /^connect depot /, connected),
   row('status --fetch', 'versions written', / stick\/both/, {
-    ...{ SIGKILL: 'refuses', 'write fails': 'exit 3', ENOSPC: 'exit 3', EDQUOT: 'exit 3' },
+    ...{ ...logged, SIGKILL: 'refuses' },
   }),
 ];
 
