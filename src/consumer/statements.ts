@@ -6,11 +6,10 @@ import { refused } from '../failure.ts';
 import type { Certificate } from '../openpgp/certificate.ts';
 import { MAX_SIGNATURE_BYTES } from '../openpgp/signature.ts';
 import { verifyDetached } from '../openpgp/verify.ts';
-import { slotsOf } from '../policy/builder-key.ts';
+import { believedBuilders } from '../policy/believed.ts';
 import type { VerifiedRelease } from '../policy/release-chain.ts';
 import { slotCertificate } from '../policy/slot-key.ts';
 import type { Approval, Scheme } from '../records/approval.ts';
-import { assuranceOf } from '../records/assurance.ts';
 import { LARGE_RECORD_MAX, RECORD_MAX } from '../records/canonical.ts';
 import { parseEnrolment } from '../records/enrolment.ts';
 import { MAC_FILE_BYTES } from '../records/mac.ts';
@@ -54,7 +53,7 @@ export interface Statements {
  */
 export async function checkStatements(resting: Resting): Promise<Statements> {
   const { chain, approval } = resting;
-  const schemes = believed(chain, approval);
+  const schemes = believedBuilders(chain, approval);
   const subjects = JSON.stringify(chain.manifest.subjects);
   const all: Statement[] = [];
   for (const [slot, scheme] of schemes) {
@@ -82,32 +81,6 @@ export async function checkStatements(resting: Resting): Promise<Statements> {
       ? [`the MAC of ${mac}: it convinces the signer alone, who believed it by log entry ${chain.index}`]
       : [],
   };
-}
-
-/** The builders that were believed, as approved, enough of them, and called what they are. */
-function believed({ manifest, release }: VerifiedRelease, approval: Approval): Map<Slot, Scheme> {
-  const schemes = new Map<Slot, Scheme>();
-  for (const slot of slotsOf(approval)) {
-    const scheme = approval.builders[slot]?.scheme;
-    if (scheme === undefined || manifest.statements[slot] === undefined) continue;
-    if (release.builders[slot] !== scheme)
-      throw refused(
-        'builders',
-        `its builder ${slot} was approved with scheme ${scheme}, the release says other`,
-      );
-    schemes.set(slot, scheme);
-  }
-  const strangers = Object.keys(manifest.statements).length - schemes.size;
-  if (strangers > 0) throw refused('builders', 'it rests on a builder that its approval does not have');
-  if (schemes.size < approval.quorum)
-    throw refused(
-      'quorum',
-      `${schemes.size} of its builders agreed, and its approval asks for ${approval.quorum}`,
-    );
-  const assurance = assuranceOf(approval);
-  if (release.assurance !== assurance)
-    throw refused('assurance', `it is called ${release.assurance}, and its approval makes it ${assurance}`);
-  return schemes;
 }
 
 /** The statement's bytes: those that the manifest names, and of its builder. */

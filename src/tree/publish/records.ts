@@ -7,22 +7,21 @@ import type { Certificate } from '../../openpgp/certificate.ts';
 import { verifyDetached } from '../../openpgp/verify.ts';
 import type { SignatureVerdict } from '../../openpgp/verify.ts';
 import { countApprovers, missingApprovers } from '../../policy/approval-verdict.ts';
-import { builderCertificate, builderOf, ephemeralCertificate, slotsOf } from '../../policy/builder-key.ts';
+import { believedBuilders } from '../../policy/believed.ts';
+import { builderCertificate, builderOf, ephemeralCertificate } from '../../policy/builder-key.ts';
 import { envelopeProblem } from '../../policy/envelope.ts';
 import { loggedApproval } from '../../policy/logged.ts';
 import type { Project } from '../../policy/project.ts';
 import type { VerifiedRelease } from '../../policy/release-chain.ts';
 import { provenEnrolment } from '../../policy/slot-key.ts';
 import type { ProvenEnrolment } from '../../policy/slot-key.ts';
-import type { Approval, Builder } from '../../records/approval.ts';
-import { assuranceOf } from '../../records/assurance.ts';
+import type { Approval } from '../../records/approval.ts';
 import { timestampDate } from '../../records/names.ts';
 import type { BuildId, Fingerprint, Slot } from '../../records/names.ts';
 import { VARIANTS, approvalFile, approvalSignatureFile, buildPath } from '../../records/paths.ts';
 import { enrolmentFile, enrolmentMacFile, enrolmentReceiptFile } from '../../records/paths.ts';
-import { enrolmentSignatureFile, releaseFile, statementAuthenticatorFile } from '../../records/paths.ts';
+import { enrolmentSignatureFile, statementAuthenticatorFile } from '../../records/paths.ts';
 import { statementEnvelopeFile, statementFile, statementSignatureFile } from '../../records/paths.ts';
-import type { Release } from '../../records/release.ts';
 import { sha256Hex } from '../../records/sha256.ts';
 import type { Tree } from '../tree.ts';
 
@@ -56,13 +55,14 @@ export const incomplete = (problem: string): Failure =>
 
 /**
  * The approval with the signatures of its approvers, and the statements with theirs.
- * Throws refused('release-incomplete' | 'threshold' | 'quorum' | 'signature-invalid' | 'chain-broken').
+ * Throws refused('release-incomplete' | 'threshold' | 'signature-invalid' | 'chain-broken'), and as `believedBuilders`.
  */
 export async function readRecords(
   files: BuildFiles,
-  { manifest, release }: VerifiedRelease,
+  chain: VerifiedRelease,
   project: Project,
 ): Promise<Records> {
+  const { manifest } = chain;
   const bytes = await files.need(approvalFile);
   const approval = loggedApproval(bytes, manifest.approval);
   // when the signer decided: that a key has expired since makes no signature of it false
@@ -81,32 +81,12 @@ export async function readRecords(
   const missing = missingApprovers(project, approval, countApprovers(project, verdicts));
   if (missing !== null) throw refused('threshold', `build ${approval.build}: ${missing}`);
 
-  checkBuilders(approval, release);
-  for (const slot of slotsOf(approval)) {
+  for (const slot of believedBuilders(chain, approval).keys()) {
     const digest = manifest.statements[slot];
     if (digest !== undefined)
       await readStatement(files, records, { project, approval, slot, digest, decided });
   }
   return records;
-}
-
-/** As many builders agreed as the approval asks for, and the release says of them what the approval does. */
-function checkBuilders(approval: Approval, { builders, assurance }: Release): void {
-  const believed = Object.entries(builders);
-  if (believed.length < approval.quorum)
-    throw refused(
-      'quorum',
-      `build ${approval.build}: ${believed.length} builders have agreed, ${approval.quorum} must`,
-    );
-  const approved = new Map<string, Builder>(Object.entries(approval.builders));
-  for (const [slot, scheme] of believed)
-    if (approved.get(slot)?.scheme !== scheme)
-      throw refused(
-        'chain-broken',
-        `${releaseFile}: the approval has no builder ${slot} of scheme ${scheme}`,
-      );
-  if (assurance !== assuranceOf(approval))
-    throw refused('chain-broken', `${releaseFile} says ${assurance}, the approval ${assuranceOf(approval)}`);
 }
 
 interface Wanted {
