@@ -15,7 +15,11 @@ import { keyRows } from './rows.ts';
 import { formatSize, plural, spaced, yellow } from './text.ts';
 import type { Part } from './text.ts';
 
-/** Rows for `alignColumns`: every field, the digest of the whole, and the terms. */
+/** `this build of hello 1.1, 2 of 3 builders`: a question says what it asks, when the summary has scrolled away. */
+export const buildInQuestion = ({ project, version, quorum, builders }: Approval): string =>
+  `this build of ${project} ${version}, ${quorum} of ${plural(Object.keys(builders).length, 'builder')}`;
+
+/** Rows for `linesToSign`: every field, the digest of the whole, and the terms. */
 export function approvalRows(project: Project, approval: Approval): Part[][] {
   const { artifacts, source } = approval;
   const slots = slotsOf(approval);
@@ -30,7 +34,7 @@ export function approvalRows(project: Project, approval: Approval): Part[][] {
         ? [['source', yellow('source not stated')]]
         : [['source', `${source.uri} at ${source.digest.gitCommit}`]],
     artifacts: [
-      ['artifacts', `named ${artifacts.patterns.join('  ')}`],
+      ...artifacts.patterns.map((pattern, at) => [at === 0 ? 'artifacts' : '', pattern]),
       ['', `${plural(artifacts.maxCount, 'artifact')} at most`],
       ['', `${bytesText(artifacts.maxBytes)} each, ${bytesText(artifacts.maxTotalBytes)} in all`],
     ],

@@ -20,7 +20,8 @@ import { depotLocation, loadProject, makeDepot, openDepot, rulesOf } from './con
 import { EXIT } from './exit-status.ts';
 import { stopSignal } from './listen.ts';
 import { requireAnswer } from './question.ts';
-import { approvalRows, changeRows } from './approval-rows.ts';
+import { approvalRows, buildInQuestion, changeRows } from './approval-rows.ts';
+import { linesToSign } from './rows.ts';
 import type { Terminal } from './terminal.ts';
 import { alignColumns, bold, spaced } from './text.ts';
 
@@ -110,7 +111,7 @@ DIR/b1.ticket, DIR/b2.ticket and so on. A ticket is secret: hand it to its build
       showSummary(project, { summary: prepared.summary, changes, yes: flags.yes === true }, terminal);
       for (const warning of prepared.summary.warnings) terminal.warn(warning);
       if (taken !== null) terminal.warn(taken);
-      if (flags.yes !== true && !(await terminal.confirm('allow this build?')))
+      if (flags.yes !== true && !(await terminal.confirm(`allow ${buildInQuestion(approval)}?`)))
         throw refused('declined', 'the answer was no: nothing is allowed');
       const submitted = await submitApproval(project, prepared, {
         depot,
@@ -164,8 +165,7 @@ async function patience(
 /** A warning; null also where the depot can't be asked: it will say so itself when the approval is sent. */
 async function takenWarning(project: Project, depot: Depot, { version }: Approval): Promise<string | null> {
   try {
-    const taken = await versionTaken(project, depot, version, now());
-    return taken && `the signer will refuse this: ${taken}`;
+    return await versionTaken(project, depot, version, now());
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     const unseen = ['depot-listing', 'look-too-long'].includes(error.code);
@@ -184,7 +184,7 @@ function showSummary(project: Project, { summary, changes, yes }: Shown, termina
     ['approvers', `${project.threshold} needed${more > 0 ? `, ${more} more after you` : ''}`],
     ...changeRows(changes),
   ];
-  for (const row of alignColumns(rows)) show('  ', ...row);
+  for (const row of linesToSign(rows)) show('  ', ...row);
 }
 
 /** Whom the build waits for, with the line that each of them types. */

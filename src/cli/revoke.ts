@@ -13,9 +13,9 @@ import type { ExitStatus } from './exit-status.ts';
 import { stopSignal } from './listen.ts';
 import { Progress } from './progress.ts';
 import { requireAnswer } from './question.ts';
-import { sourceRow } from './rows.ts';
+import { linesToSign, sourceRow } from './rows.ts';
 import type { Terminal } from './terminal.ts';
-import { alignColumns, bold, plural } from './text.ts';
+import { bold, plural } from './text.ts';
 import { parseBuildId, parseCount } from './values.ts';
 
 export { revoke as command };
@@ -55,10 +55,7 @@ In force once the signer has logged it. Never undone.`,
       if (prepared.logged === null && !isMine(prepared)) {
         requireAnswer(terminal, flags.yes);
         showSummary(project, prepared, flags.yes === true, terminal);
-        if (
-          flags.yes !== true &&
-          !(await terminal.confirm(prepared.released ? 'withdraw it?' : 'revoke it?'))
-        )
+        if (flags.yes !== true && !(await terminal.confirm(question(prepared))))
           throw refused('declined', 'the answer was no: nothing is revoked');
         const { bytes: approval, approver, reason } = prepared;
         const mine = await sendRevocation(project, depot, { approval, approver, reason, now: now() });
@@ -69,7 +66,11 @@ In force once the signer has logged it. Never undone.`,
           { seconds, terminal },
         );
       }
-      terminal.say('nothing to do: it is revoked already');
+      terminal.say(
+        prepared.logged === null
+          ? 'nothing to do: you have revoked it already'
+          : 'nothing to do: it is revoked already',
+      );
       return await report(project, depot, prepared, { seconds, terminal });
     } finally {
       depot.close();
@@ -79,6 +80,9 @@ In force once the signer has logged it. Never undone.`,
 
 const isMine = ({ approver, revocations }: PreparedRevocation): boolean =>
   revocations.some((each) => each.approver === approver.primary.fingerprint);
+
+const question = ({ approval: { project, version }, released }: PreparedRevocation): string =>
+  released ? `withdraw the release of ${project} ${version}?` : `revoke this build of ${project} ${version}?`;
 
 function showSummary(project: Project, prepared: PreparedRevocation, yes: boolean, terminal: Terminal): void {
   const show = yes ? terminal.say.bind(terminal) : terminal.show.bind(terminal);
@@ -102,7 +106,7 @@ function showSummary(project: Project, prepared: PreparedRevocation, yes: boolea
         : 'it is not released: you alone end it, and nothing of it is signed any more',
     ],
   ];
-  for (const row of alignColumns(rows)) show('  ', ...row);
+  for (const row of linesToSign(rows)) show('  ', ...row);
 }
 
 /** What became of it: in force when the log has it. */
@@ -137,7 +141,7 @@ async function report(
   if (logged === null)
     terminal.hint(
       missing > 0
-        ? `each of them: countersign endorse ${build}`
+        ? `it takes ${missing} more: countersign endorse ${build}, each of them`
         : `on H: countersign sign; countersign status ${build} says when it is`,
     );
   return logged === null && seconds !== null ? EXIT.unable : EXIT.done;

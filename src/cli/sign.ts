@@ -17,9 +17,9 @@ import { depotLocation, loadProject, openDepot, readGuardedFile, rulesOf } from 
 import { EXIT } from './exit-status.ts';
 import { Progress } from './progress.ts';
 import { requireAnswer } from './question.ts';
-import { keyRows, sourceRow } from './rows.ts';
+import { keyRows, linesToSign, sourceRow } from './rows.ts';
 import type { Terminal } from './terminal.ts';
-import { alignColumns, bold, formatSize, green, plural, red, spaced, yellow } from './text.ts';
+import { bold, formatSize, green, plural, red, spaced, yellow } from './text.ts';
 import type { Part, Styled } from './text.ts';
 
 export { sign as command };
@@ -99,7 +99,7 @@ async function ask(question: SigningQuestion, yes: boolean, terminal: Terminal):
   const show = yes ? terminal.say.bind(terminal) : terminal.show.bind(terminal);
   show('about to sign ', bold(what));
   for (const row of summaryRows(question)) show('  ', ...row);
-  return yes || terminal.confirm(`sign ${what}?`);
+  return yes || terminal.confirm(`sign ${what}, ${agreeing(question)}?`);
 }
 
 function summaryRows(question: SigningQuestion): Part[][] {
@@ -111,13 +111,13 @@ function summaryRows(question: SigningQuestion): Part[][] {
     ['approvers', `${question.approvers.length} of ${question.threshold} needed`],
     ['built by', agreement(question)],
     ...builders.flatMap(builderRows),
-    ...keyRows('signed by', question.releaseKey),
+    ...keyRows('release key', question.releaseKey),
     ['signing key', spaced(question.signingKey)],
     ['artifacts', `${artifacts.length}, ${formatSize(question.bytes)}`],
     ...artifacts.slice(0, LISTED).map(({ name, size }) => ['', `${name}  ${formatSize(size)}`]),
   ];
   if (artifacts.length > LISTED) rows.push(['', `… and ${artifacts.length - LISTED} more`]);
-  return alignColumns(rows);
+  return linesToSign(rows);
 }
 
 /** As `verify` says it: a quorum of one is a single builder, however many there are. */
@@ -127,6 +127,9 @@ function agreement({ assurance, builders, slots, quorum }: SigningQuestion): str
   const needed = builders.length > quorum ? `, ${quorum} needed` : '';
   return `${builders.length} of ${slots} builders agree${needed}: ${names}`;
 }
+
+const agreeing = ({ builders, slots }: SigningQuestion): string =>
+  `${builders.length} of ${plural(slots, 'builder')}`;
 
 const builderRows = ({ slot, scheme, id, command, statement }: AskedBuilder): string[][] => [
   ['builder', `${slot}, ${id}`],

@@ -6,7 +6,9 @@ export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow';
 /** Text with a style. The terminal adds the codes after it has escaped the text, so text cannot bring its own. */
 export interface Styled {
   readonly text: string;
-  readonly style: Style;
+  readonly style: Style | null;
+  /** Escaped and no more, as `whole` says. */
+  readonly whole?: true;
 }
 
 export type Part = string | Styled;
@@ -19,6 +21,12 @@ export const dim = styled('dim');
 export const red = styled('red');
 export const green = styled('green');
 export const yellow = styled('yellow');
+
+/** Of what somebody is about to sign nothing is cut or left out, whatever it looks like: what is shown is what is signed. */
+export const whole = (part: Part): Styled => ({
+  ...(typeof part === 'string' ? { text: part, style: null } : part),
+  whole: true,
+});
 
 const CODES: Record<Style, number> = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 };
 
@@ -39,9 +47,10 @@ export function escapeText(text: string): string {
 export function renderLine(parts: readonly Part[], colour: boolean): string {
   return parts
     .map((part) => {
-      if (typeof part === 'string') return escapeText(part);
-      const text = escapeText(part.text);
-      return colour ? `\u001b[${CODES[part.style]}m${text}\u001b[0m` : text;
+      const text = shownOf(part);
+      return colour && typeof part !== 'string' && part.style !== null
+        ? `\u001b[${CODES[part.style]}m${text}\u001b[0m`
+        : text;
     })
     .join('');
 }
@@ -57,7 +66,9 @@ export function jsonLine(value: unknown): string {
 export const WIDTH = 80;
 
 const textOf = (part: Part): string => (typeof part === 'string' ? part : part.text);
-const widthOf = (part: Part): number => escapeText(textOf(part)).length;
+const shownOf = (part: Part): string =>
+  typeof part !== 'string' && part.whole === true ? printable(part.text) : escapeText(textOf(part));
+const widthOf = (part: Part): number => shownOf(part).length;
 
 /**
  * Parts as lines of at most `width`, broken at spaces, those after the first indented; a word that is longer is left
@@ -72,7 +83,7 @@ export function wrapParts(parts: readonly Part[], width: number, indent = ''): P
       if (piece !== '') lines.at(-1)?.push(typeof part === 'string' ? piece : { ...part, text: piece });
       piece = '';
     };
-    for (const word of escapeText(textOf(part)).match(/(?:\d+ (?=[^ ]))?[^ ]+ *| +/g) ?? []) {
+    for (const word of shownOf(part).match(/(?:\d+ (?=[^ ]))?[^ ]+ *| +/g) ?? []) {
       if (mayBreak && column + word.trimEnd().length > width) {
         endPiece();
         lines.push(indent === '' ? [] : [indent]);

@@ -3,7 +3,8 @@
  * verified, one a slot; whoever has two of one slot compares them as it compares two slots.
  */
 import type { Approval } from '../records/approval.ts';
-import type { ArtifactName, Slot } from '../records/names.ts';
+import { isSha256 } from '../records/names.ts';
+import type { ArtifactName, Sha256, Slot } from '../records/names.ts';
 import type { Reason } from '../records/refusal.ts';
 import type { Statement, Subject } from '../records/statement.ts';
 import type { Verified } from './verified.ts';
@@ -60,7 +61,7 @@ export function disagreementsOf(lists: readonly (readonly Subject[])[]): Disagre
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-/** One line of the table of artifact by builder: who agree stand together. */
+/** One line of the table of artifact by builder: who agree stand together. `readClaims` reads it back. */
 function describe(votes: readonly Vote[], { name, claims }: Disagreement): Reason {
   const said = new Map<string, string[]>();
   for (const [at, { name: voter }] of votes.entries()) {
@@ -77,3 +78,25 @@ const listed = (voters: readonly string[]): string =>
   voters.length === 1
     ? `${voters.join('')} has`
     : `${voters.slice(0, -1).join(', ')} and ${voters.at(-1)} have`;
+
+/** What a builder says of an artifact, as the reason of a refusal has it. */
+export interface Claim {
+  /** The slot, or the statement's file where a slot has two. */
+  readonly builder: string;
+  /** Null: it made no such artifact. */
+  readonly made: { readonly sha256: Sha256; readonly size: number } | null;
+}
+
+const CLAIMS = /(\S[^()]*?) ha(?:s|ve) (?:no such artifact|([0-9a-f]{64}) \((\d{1,16}) bytes\))(?:, |$)/gy;
+
+/** The claims in the text of a reason that `describe` wrote; null for any other text, and for one that was cut. */
+export function readClaims(text: string): Claim[] | null {
+  const claims: Claim[] = [];
+  let end = 0;
+  for (const { 0: whole, 1: voters = '', 2: sha256, 3: size } of text.matchAll(CLAIMS)) {
+    const made = sha256 !== undefined && isSha256(sha256) ? { sha256, size: Number(size) } : null;
+    claims.push(...voters.split(/, | and /).map((builder) => ({ builder, made })));
+    end += whole.length;
+  }
+  return claims.length > 0 && end === text.length ? claims : null;
+}

@@ -1,7 +1,8 @@
 /** What stands on the screen before somebody signs: everything that the signature covers, and nothing that moves the cursor. */
 import { describe, expect, test } from 'vitest';
 import { approvalRows, changeRows, revocationRows } from '../../src/cli/approval-rows.ts';
-import { alignColumns, renderLine } from '../../src/cli/text.ts';
+import { linesToSign } from '../../src/cli/rows.ts';
+import { renderLine } from '../../src/cli/text.ts';
 import type { Part } from '../../src/cli/text.ts';
 import { changesBetween } from '../../src/operator/changes.ts';
 import { builderCertificate } from '../../src/policy/builder-key.ts';
@@ -12,7 +13,7 @@ import { sha256Hex } from '../../src/records/sha256.ts';
 import { approval, b1, bob, builderEntry, project } from '../policy/scene.ts';
 
 const screen = (rows: Part[][]): string =>
-  alignColumns(rows)
+  linesToSign(rows)
     .map((row) => renderLine(row, false))
     .join('\n');
 
@@ -91,6 +92,27 @@ describe('the summary of an approval', () => {
   });
 });
 
+test('what is shown is what is signed: nothing is cut or blacked out, however long it is or whatever it looks like', () => {
+  const names = Array.from({ length: 16 }, (_, at) => `${'x'.repeat(250)}.${100 + at}`);
+  const patterns = [...names, 'app.tgz', '**'];
+  const uri = 'git+https://evil.example/PRIVATE+KEY+hello.git?countersign-ticket-v1.x';
+  const source = { uri, digest: { gitCommit: 'd1'.repeat(20) } };
+  const next = { ...everything, source, artifacts: { ...everything.artifacts, patterns } };
+  const changes = changesBetween(approval, next);
+  const rows = [
+    ...approvalRows(project, next),
+    ...changeRows({ kind: 'compared', build: approval.build, changes }),
+  ];
+  const text = screen(rows);
+  for (const each of [...names, uri]) expect(text.split(each).length - 1, each).toBe(2);
+  const lines = text.split('\n').map((line) => line.trim());
+  for (const each of ['app.tgz', '**']) expect(lines).toContain(each);
+  const reason = `${'very '.repeat(1_000)}PRIVATE+KEY+x`;
+  const time = toTimestamp('2026-11-22T12:00:00Z', '');
+  const revoked = { approver: bob.certificate.primary.fingerprint, reason, time };
+  expect(joined(screen(revocationRows(project, revoked)))).toContain(joined(reason));
+});
+
 describe('what differs from the last approval', () => {
   const between = (next: Approval): string =>
     screen(changeRows({ kind: 'compared', build: approval.build, changes: changesBetween(approval, next) }));
@@ -107,7 +129,7 @@ describe('what differs from the last approval', () => {
   });
 
   test.each<[string, Partial<Approval>, string]>([
-    ['patterns', { artifacts: { ...approval.artifacts, patterns: ['*.tgz'] } }, 'patterns: ** → *.tgz'],
+    ['patterns', { artifacts: { ...approval.artifacts, patterns: ['*.tgz'] } }, 'artifacts: ** → *.tgz'],
     ['limits', { artifacts: { ...approval.artifacts, maxBytes: 4000 } }, 'max-size: 1000 → 4000'],
     ['counts', { artifacts: { ...approval.artifacts, maxCount: 11 } }, 'max-count: 10 → 11'],
     ['sums', { artifacts: { ...approval.artifacts, maxTotalBytes: 2001 } }, 'max-total: 2000 → 2001'],

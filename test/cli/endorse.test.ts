@@ -64,13 +64,9 @@ test('the one who asks is told whom the build waits for; a second one endorses w
   ]);
   // the summary stands on the screen although nobody was asked; every field of it: test/cli/approval-rows
   const { terms } = asked.json[0] as { terms: string };
-  for (const text of [
-    'about to allow a build of widget 1.0',
-    terms,
-    'Approver 0 <a0@example.org>',
-    'named app',
-  ])
+  for (const text of ['about to allow a build of widget 1.0', terms, 'Approver 0 <a0@example.org>'])
     expect(ran.stderr).toContain(text);
+  expect(ran.stderr).toMatch(/^ +artifacts +app$/m);
   expect(ran.stderr).toMatch(/changes +first approval/);
 
   // once more, by either: nothing to do
@@ -91,7 +87,7 @@ test('what differs from the last approval that had enough approvers, not from on
   const alone = await world.approve('2.0', ['--max-count', '5']);
   mustBe(0, alone);
   expect(alone.stderr).toMatch(/changes +since build/);
-  expect(alone.stderr).toContain('patterns: app → **');
+  expect(alone.stderr).toContain('artifacts: app → **');
   const again = await world.approve('2.1', ['--max-count', '5']);
   // the first of these two is no precedent
   expect(again.stderr).toContain('max-count: 100000 → 5');
@@ -109,10 +105,18 @@ describe('at a terminal', () => {
 
   test('it is shown, and asked; no is no', async () => {
     const { build } = await world.approve('3.0');
-    const no = await atTerminal(['endorse', build], [['allow this build, too? [y/N]', 'n']], options(1));
+    const no = await atTerminal(
+      ['endorse', build],
+      [['allow this build of widget 3.0, 1 of 1 builder, too? [y/N]', 'n']],
+      options(1),
+    );
     expect(no.code, no.screen).toBe(1);
     expect(no.screen).toContain('the answer was no: nothing is signed');
-    const yes = await atTerminal(['endorse', build], [['allow this build, too? [y/N]', 'y']], options(1));
+    const yes = await atTerminal(
+      ['endorse', build],
+      [['allow this build of widget 3.0, 1 of 1 builder, too? [y/N]', 'y']],
+      options(1),
+    );
     expect(yes.code, yes.screen).toBe(0);
     expect(yes.screen).toContain('the threshold is reached');
   });

@@ -13,10 +13,14 @@ beforeAll(async () => {
 afterAll(() => world.close());
 
 const approve = (tickets: string, answer: string) =>
-  atTerminal(['approve', '1.0.0', '--tickets', tickets], [['allow this build? [y/N]', answer]], {
-    cwd: world.path('cwd'),
-    env: world.env('operator'),
-  });
+  atTerminal(
+    ['approve', '1.0.0', '--tickets', tickets],
+    [['allow this build of widget 1.0.0, 1 of 1 builder? [y/N]', answer]],
+    {
+      cwd: world.path('cwd'),
+      env: world.env('operator'),
+    },
+  );
 
 test('approve shows what would be allowed; no is no', async () => {
   const tickets = world.path('operator', 'tickets-no');
@@ -90,7 +94,7 @@ test('sign shows who allowed what and what would be signed; no leaves the build 
   mustBe(0, await world.attest(`${tickets}/b1.ticket`, { 'app.tgz': 'app' }));
 
   const sign = (answer: string) =>
-    atTerminal(['sign', build], [['sign widget 1.0.0? [y/N]', answer]], {
+    atTerminal(['sign', build], [['sign widget 1.0.0, 1 of 1 builder? [y/N]', answer]], {
       cwd: world.path('cwd'),
       env: world.env('H'),
     });

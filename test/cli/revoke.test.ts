@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parseApproval, terms } from '../../src/records/approval.ts';
 import { encodeRevocation } from '../../src/records/revocation.ts';
 import { timestamp, toBuildId, toSha256 } from '../../src/records/names.ts';
 import type { Fingerprint } from '../../src/records/names.ts';
@@ -42,6 +43,8 @@ async function sealed(version: string): Promise<string> {
 describe('before the release', () => {
   test('one person is enough: H logs it and signs nothing', async () => {
     const build = await sealed('1.0');
+    const early = await run('endorse', build, 2, '--withdraw');
+    expect([early.code, early.error?.code]).toEqual([1, 'withdrawal-missing']);
     const ran = await revoke(build, 2);
     mustBe(0, ran);
     expect(ran.json).toEqual([{ build, logged: null, approvers: [key(2)], needed: 1 }]);
@@ -104,11 +107,23 @@ describe('after the release', () => {
     });
     // the one who has said so is no second person
     expect((await run('endorse', build, 1)).json[0]).toMatchObject({ missing: 1 });
+    // the script that allowed the build runs again: it allows, and withdraws nothing
+    const agreed = terms(parseApproval(await readFile(world.tree('builds', build, 'approval.json'))));
+    for (const args of [['--yes'], [], ['--expect', agreed, '--yes']]) {
+      const again = await world.runOn('operator', ['endorse', build, '--json', ...args], { approver: 2 });
+      expect([again.code, again.error?.code], args.join(' ')).toEqual([1, 'withdrawal-waits']);
+      expect(again.error?.hint).toContain(`countersign endorse ${build} --withdraw`);
+    }
+    expect(existsSync(world.tree('builds', build, revocationSignatureFile(key(2))))).toBe(false);
 
-    const screen = await atTerminal(['endorse', build], [['withdraw this release, too? [y/N]', 'y']], {
-      env: { ...world.env('operator', 2) },
-      cwd: world.path('cwd'),
-    });
+    const screen = await atTerminal(
+      ['endorse', build],
+      [['withdraw the release of widget 2.0, too? [y/N]', 'y']],
+      {
+        env: { ...world.env('operator', 2) },
+        cwd: world.path('cwd'),
+      },
+    );
     expect(screen.code, screen.screen).toBe(0);
     expect(screen.screen).toContain('the builder was broken into');
     expect(screen.screen).toContain('the threshold is reached');
@@ -147,7 +162,7 @@ test('a reason that wants to look like something else', async () => {
   const shown = await world.runOn('operator', ['status', build]);
   expect(shown.stdout).toContain(String.raw`typo\x0a`);
   expect(shown.stdout).toContain(String.raw`\x1b[2J\u{202e}`);
-  const ran = await world.runOn('operator', ['endorse', build, '--yes'], { approver: 2 });
+  const ran = await world.runOn('operator', ['endorse', build, '--withdraw', '--yes'], { approver: 2 });
   mustBe(0, ran);
   expect(ran.stderr).toContain(String.raw`typo\x0a`);
   expect(ran.stderr).toMatch(/^ +approvers +2 needed, you are number 2$/m);

@@ -1,7 +1,7 @@
 /** Builders are counted, and one who says otherwise is heard however many agree (protocol §2, quorum). */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { disagreementsOf, judgeQuorum } from '../../src/policy/quorum.ts';
+import { disagreementsOf, judgeQuorum, readClaims } from '../../src/policy/quorum.ts';
 import type { QuorumVerdict, Vote } from '../../src/policy/quorum.ts';
 import { verifiedRecord } from '../../src/policy/verified.ts';
 import { toArtifactName, toSlot } from '../../src/records/names.ts';
@@ -197,4 +197,53 @@ test('two lists or none differ in nothing when they are one', () => {
   expect(disagreementsOf([list])).toEqual([]);
   expect(disagreementsOf([list, list.toReversed()])).toEqual([]);
   expect(disagreementsOf([[], []])).toEqual([]);
+});
+
+describe('the table of who made what', () => {
+  const made = fc.option(fc.record({ content: fc.string(), size: fc.nat() }), { nil: null });
+  const voters = fc.uniqueArray(fc.constantFrom('b1', 'b2', 'b3', 'b16', 'statements/b1.2.json'), {
+    minLength: 2,
+  });
+  const table = voters.chain((names) =>
+    fc.tuple(
+      fc.constant(names),
+      fc.array(fc.oneof(made, fc.constantFrom(null, { content: 'x', size: 1 })), {
+        minLength: names.length,
+        maxLength: names.length,
+      }),
+    ),
+  );
+
+  test('is written into the reasons, and read back from them: who, what, how large', () => {
+    fc.assert(
+      fc.property(table, ([names, rows]) => {
+        const votes = names.map((name, at): Vote => {
+          const row = rows[at];
+          const subjects = row
+            ? [{ ...subjectOf('a'), sha256: sha256Hex(row.content), size: row.size }]
+            : [subjectOf('other')];
+          return { slot: toSlot('b1', 'test'), name, statement: verifiedRecord({ ...statement, subjects }) };
+        });
+        const verdict = judgeQuorum({ quorum: 1 }, votes);
+        if (verdict.verdict !== 'conflict') return;
+        const text = verdict.reasons.find(({ where }) => where === 'a')?.text;
+        if (text === undefined) return;
+        const read = new Map(readClaims(text)?.map(({ builder, made: bytes }) => [builder, bytes]));
+        expect(read.size).toBe(names.length);
+        for (const [at, name] of names.entries()) {
+          const row = rows[at];
+          expect(read.get(name)).toEqual(row ? { sha256: sha256Hex(row.content), size: row.size } : null);
+        }
+      }),
+    );
+  });
+
+  test.each([
+    ['', 'nothing'],
+    ['b1 has ', 'cut'],
+    [`b1 and b2 have ${sha256Hex('a')} (1 bytes), b3 ha`, 'cut later'],
+    [`b1 has ${sha256Hex('a')} (1 bytes); b2 has no such artifact`, 'other words'],
+  ])('%s: %s', (text) => {
+    expect(readClaims(text)).toBeNull();
+  });
 });
