@@ -177,21 +177,19 @@ async function enrol(
   const enrolled = await ownKey(source, now());
   // also after a crash between the two: the nonce has introduced a key, so it goes
   await source.file?.blank(directory);
-  report({ kind: 'enrolling', key: enrolled.fingerprint, directory });
-  await introduce(
-    {
-      depot,
-      ticket,
-      enrolled,
-      log: rulesOf(ticket).log,
-      enrolBy: secret.enrolBy,
-      stop: AbortSignal.timeout(timeout),
-      now,
-      checkTime: () => checkTime(ticket, now()),
-    },
-    report,
+  const { fingerprint: key, resumed } = enrolled;
+  report({ kind: 'enrolling', key, directory, resumed });
+  const wait = {
+    ...{ depot, ticket, enrolled, timeout, now },
+    log: rulesOf(ticket).log,
+    enrolBy: secret.enrolBy,
+    checkTime: () => checkTime(ticket, now()),
+  };
+  await interruptible(
+    (stop) => introduce({ ...wait, stop }, report),
+    `the key is kept in ${directory}: run the same command again`,
   );
-  report({ kind: 'enrolled', key: enrolled.fingerprint });
+  report({ kind: 'enrolled', key });
   return enrolled.key;
 }
 
@@ -290,6 +288,8 @@ async function checkApproval(depot: Depot, ticket: Ticket, report: Report): Prom
       );
   } catch (error) {
     if (!(error instanceof Failure) || error.kind !== 'unable') throw error;
+    // who enrols gets no further without it
+    if (ticket.secret.scheme === 'enrol') throw error;
     report({ kind: 'warning', text: `${error.message}; the work goes on, and is sent at the end` });
   }
 }

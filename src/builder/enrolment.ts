@@ -35,6 +35,8 @@ export interface Enrolled {
   /** A ticket with the key in the place of the nonce. */
   readonly key: TicketFile;
   readonly fingerprint: Fingerprint;
+  /** Made by an earlier run. */
+  readonly resumed: boolean;
   /** The enrolment's exact bytes. */
   readonly bytes: Buffer;
   /** It with its authenticators, as the depot has them. */
@@ -98,7 +100,7 @@ async function makeKey(source: TicketSource, now: Date): Promise<Enrolled> {
       [TICKET, Buffer.from(`${formatTicket(own)}\n`)],
     ]);
     await keep(enrolment, files, takenBy(enrolment, 'key'));
-    return enrolled(source, own, { bytes, signature, mac });
+    return { ...enrolled(source, own, { bytes, signature, mac }), resumed: false };
   } finally {
     nonce.fill(0);
     pair.secretKey.fill(0);
@@ -111,7 +113,11 @@ interface Parts {
   readonly mac: Buffer;
 }
 
-function enrolled({ enrolment }: TicketSource, own: Ticket, { bytes, signature, mac }: Parts): Enrolled {
+function enrolled(
+  { enrolment }: TicketSource,
+  own: Ticket,
+  { bytes, signature, mac }: Parts,
+): Omit<Enrolled, 'resumed'> {
   return {
     key: new TicketFile(join(enrolment, TICKET), own),
     fingerprint: ephemeralCertificate(parseEnrolment(bytes)).primary.fingerprint,
@@ -142,7 +148,7 @@ async function readKept(source: TicketSource, now: Date): Promise<Enrolled | nul
       `${enrolment} holds a key that this ticket has not made`,
       'somebody else has laid it there: move it away, and see who may write to that directory',
     );
-  return enrolled(source, own, { bytes, signature, mac });
+  return { ...enrolled(source, own, { bytes, signature, mac }), resumed: true };
 }
 
 /** The record names this build and the key that lies with it; while the nonce is here, it is the nonce that introduces it. */

@@ -11,9 +11,14 @@ export type AttestEvent =
       readonly version: string;
     }
   | { readonly kind: 'warning'; readonly text: string }
-  /** A key of this builder's own is kept, in `directory`. */
-  | { readonly kind: 'enrolling'; readonly key: Fingerprint; readonly directory: string }
-  /** The enrolment is on the depot; the signer takes it until then. */
+  /** A key of this builder's own is kept, in `directory`; `resumed`: by an earlier run. */
+  | {
+      readonly kind: 'enrolling';
+      readonly key: Fingerprint;
+      readonly directory: string;
+      readonly resumed: boolean;
+    }
+  /** The enrolment is on the depot; so long this waits for the signer. */
   | { readonly kind: 'waiting'; readonly key: Fingerprint; readonly until: Timestamp }
   /** The signer has taken the key, and the log says so. */
   | { readonly kind: 'enrolled'; readonly key: Fingerprint }

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure, refused, unable } from '../failure.ts';
 import { verifyEnrolment, verifyRefusal } from '../policy/release-chain.ts';
 import { RECORD_MAX } from '../records/canonical.ts';
-import { timestampDate, toBuildId } from '../records/names.ts';
+import { timestamp, timestampDate, toBuildId } from '../records/names.ts';
 import type { BuildId, Timestamp } from '../records/names.ts';
 import {
   buildPath,
@@ -33,7 +33,9 @@ export interface Wait {
   readonly log: LogTrust;
   /** Until when the signer takes enrolments. */
   readonly enrolBy: Timestamp;
-  /** Ends the wait: `--timeout`. */
+  /** `--timeout`, in milliseconds. */
+  readonly timeout: number;
+  /** Ends the wait at once: somebody stops this process. */
   readonly stop: AbortSignal;
   readonly now: () => Date;
   /** Throws when the ticket has expired. */
@@ -43,9 +45,16 @@ export interface Wait {
 /**
  * Sends the enrolment, and returns once the log's receipt for it is here and verifies under the log key of the ticket.
  * Throws refused: `enrolment-not-first` (the depot keeps ours beside the other), `receipt-invalid`, `build-refused`,
- * `build-revoked`, what the depot says; unable: `receipt-missing`, and what keeps it from being sent.
+ * `build-revoked`, what the depot says; unable: `receipt-missing`, and what keeps it from being sent; what `stop` was aborted with.
  */
-export async function introduce(wait: Wait, report: Report): Promise<void> {
+export function introduce(wait: Wait, report: Report): Promise<void> {
+  const stopped = new Promise<never>((_, reject) => {
+    wait.stop.addEventListener('abort', () => reject(wait.stop.reason as Error));
+  });
+  return Promise.race([stopped, introduced(wait, report)]);
+}
+
+async function introduced(wait: Wait, report: Report): Promise<void> {
   const first = (await firstEnrolment(wait)) ?? (await sendOwn(wait));
   if (first !== null && !first.equals(wait.enrolled.bytes)) {
     // the depot can't tell whose is made with the nonce, but the signer can: what it took is what counts
@@ -53,11 +62,17 @@ export async function introduce(wait: Wait, report: Report): Promise<void> {
     await sendOwn(wait).catch(asRefused);
     throw notFirst(wait);
   }
-  report({ kind: 'waiting', key: wait.enrolled.fingerprint, until: wait.enrolBy });
-  await untilReceipt(wait, report);
+  const ended = AbortSignal.timeout(wait.timeout);
+  const ends = Math.min(wait.now().getTime() + wait.timeout, lastMoment(wait));
+  report({ kind: 'waiting', key: wait.enrolled.fingerprint, until: timestamp(new Date(ends)) });
+  await untilReceipt(wait, ended, report);
 }
 
-async function untilReceipt(wait: Wait, report: Report): Promise<void> {
+/** When the receipt of what was enrolled in time is here, at the latest. */
+const lastMoment = ({ enrolBy }: Wait): number => timestampDate(enrolBy).getTime() + ON_ITS_WAY_MS;
+
+async function untilReceipt(wait: Wait, ended: AbortSignal, report: Report): Promise<void> {
+  const stop = AbortSignal.any([wait.stop, ended]);
   for (let trouble = ''; ;) {
     try {
       if (await hasReceipt(wait)) return;
@@ -69,10 +84,9 @@ async function untilReceipt(wait: Wait, report: Report): Promise<void> {
       trouble = error.message;
     }
     wait.checkTime();
-    const late = wait.now().getTime() >= timestampDate(wait.enrolBy).getTime() + ON_ITS_WAY_MS;
-    if (late) throw missing(wait, `until ${wait.enrolBy}, when it could`);
-    if (wait.stop.aborted) throw missing(wait, 'in time');
-    await sleep(POLL_MS, undefined, { signal: wait.stop }).catch(() => {});
+    if (wait.now().getTime() >= lastMoment(wait)) throw missing(wait, `until ${wait.enrolBy}, when it could`);
+    if (stop.aborted) throw missing(wait, 'in time');
+    await sleep(POLL_MS, undefined, { signal: stop }).catch(() => {});
   }
 }
 
@@ -143,13 +157,20 @@ function provenRefusal(proof: Buffer, bytes: Buffer, log: LogTrust) {
 
 const NEW_APPROVAL = 'nothing was built or signed; the way on is a new approval';
 
-const notFirst = ({ ticket: { build, slot } }: Wait): Failure =>
-  refused(
+function notFirst({ ticket: { build, slot }, enrolBy, now }: Wait): Failure {
+  if (now() >= timestampDate(enrolBy))
+    return refused(
+      'enrolment-not-first',
+      `too late: a key for slot ${slot} of build ${build} could be enrolled until ${enrolBy}, and another key was enrolled`,
+      `nothing was built or signed; the build goes on with the other key: countersign revoke ${build} ends it if that is not your builder's`,
+    );
+  return refused(
     'enrolment-not-first',
     `another key was enrolled for slot ${slot} of build ${build} before this one: the ticket was used elsewhere`,
     'nothing was built or signed; find out who else had the ticket: the signer freezes a build with two enrolled keys, ' +
       'and the way on is a new approval',
   );
+}
 
 const missing = ({ ticket: { build, slot } }: Wait, when: string): Failure =>
   unable(

@@ -82,12 +82,15 @@ export async function findUser(name: string): Promise<User> {
 
 /**
  * Runs `work` with a signal that aborts when this process is told to stop, so that what must be put back is put
- * back before it ends.
+ * back before it ends. `hint` is what a person who stops it reads.
  */
-export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function interruptible<T>(
+  work: (signal: AbortSignal) => Promise<T>,
+  hint = 'nothing was signed; run again',
+): Promise<T> {
   const controller = new AbortController();
   const stop = (signal: NodeJS.Signals): void =>
-    controller.abort(unable('interrupted', `stopped by ${signal}`, 'nothing was signed; run again'));
+    controller.abort(unable('interrupted', `stopped by ${signal}`, hint));
   const signals: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
   for (const signal of signals) process.on(signal, stop);
   try {

@@ -1,6 +1,7 @@
 /** The pending statement's way to the depot, and what is left behind: nothing. */
-import { refused, unable } from '../failure.ts';
-import type { Failure } from '../failure.ts';
+import { Failure, refused, unable } from '../failure.ts';
+import { attempt } from '../policy/attempt.ts';
+import { disagreementsOf } from '../policy/quorum.ts';
 import { LARGE_RECORD_MAX } from '../records/canonical.ts';
 import type { Sha256 } from '../records/names.ts';
 import {
@@ -60,7 +61,7 @@ export async function send(
     );
   await source.file?.remove();
   await dropPending(source.pending, source.file === null ? statement : null);
-  if (shown !== 1) throw notFirst(source.ticket);
+  if (shown !== 1) throw notFirst(source.ticket, isSame(first, sealed.statement));
   report({ kind: 'sealed', statement });
   return result(source, sealed.statement, statement, uploaded, resumed);
 }
@@ -81,7 +82,7 @@ function filesOf({ statement: { slot }, bytes, authenticators }: Sealed): Map<st
  */
 export async function sentBefore(depot: Depot, ticket: Ticket, statement: Sha256): Promise<Statement> {
   const stored = await firstStatement(depot, ticket);
-  if (stored === null || sha256Hex(stored) !== statement) throw notFirst(ticket);
+  if (stored === null || sha256Hex(stored) !== statement) throw notFirst(ticket, false);
   return parseStatement(stored);
 }
 
@@ -101,13 +102,23 @@ async function shownAs(depot: Depot, { build, slot }: Ticket, bytes: Buffer): Pr
   return null;
 }
 
-const notFirst = ({ build, slot }: Ticket): Failure =>
+/** `same`: both name the same artifacts, which is all that the signer compares. */
+const notFirst = ({ build, slot }: Ticket, same: boolean): Failure =>
   refused(
     'statement-not-first',
-    `another statement for slot ${slot} of build ${build} was on the depot before this one`,
-    'someone else has used this ticket, or it was used on two machines: find out which; the signer refuses a build ' +
-      'whose statements differ, and the way on is a new approval',
+    `another statement for slot ${slot} of build ${build} was on the depot before this one${same ? ', of the same artifacts' : ''}`,
+    'someone else has used this ticket, or it was used on two machines: find out which; ' +
+      (same
+        ? 'the artifacts are the same, so the signer goes on'
+        : 'the signer refuses a build whose statements differ, and the way on is a new approval'),
   );
+
+/** Whether the depot's statement names the artifacts of ours, as the signer compares them. */
+function isSame(first: Buffer | null, { subjects }: Statement): boolean {
+  const other = first === null ? null : attempt(() => parseStatement(first));
+  if (other === null || other instanceof Failure) return false;
+  return disagreementsOf([other.subjects, subjects]).length === 0;
+}
 
 function result(
   { ticket, file }: TicketSource,

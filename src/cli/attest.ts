@@ -87,9 +87,15 @@ function reporter(terminal: Terminal): (event: AttestEvent) => void {
       case 'warning':
         return terminal.warn(event.text);
       case 'enrolling':
-        return terminal.say(`made key ${event.key}: it waits in ${event.directory}, and only there`);
+        return terminal.say(
+          event.resumed
+            ? `goes on with key ${event.key}, which waits in ${event.directory}`
+            : `made key ${event.key}: it waits in ${event.directory}, and only there`,
+        );
       case 'waiting':
-        return terminal.say(`waiting for the signer to take it, until ${event.until}`);
+        return terminal.say(
+          `waiting until ${event.until} for the signer to take it; on H: countersign sign, or sign --watch`,
+        );
       case 'enrolled':
         return terminal.say(`the signer has taken key ${event.key}, and the log says so`);
       case 'running':

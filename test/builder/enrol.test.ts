@@ -82,6 +82,8 @@ describe('the signer takes the key', () => {
     expect(site.events).toContainEqual(expect.objectContaining({ kind: 'enrolling', directory }));
     await takeEnrolment(site);
     const first = await again();
+    const keys = site.events.filter(({ kind }) => kind === 'enrolling');
+    expect(keys).toMatchObject([{ resumed: false }, { resumed: true }]);
     expect(existsSync(directory)).toBe(false);
     expect(await again()).toMatchObject({ resumed: true, statement: first.statement });
     expect(await second()).toBeNull();
@@ -137,6 +139,28 @@ describe('the receipt does not come', () => {
     expect(await site.statement()).toBeNull();
     expect(keptKey(site)).toBe(key);
     expect(await second()).toBeNull();
+  });
+
+  test('for somebody stops it: the same command again goes on with the key', async () => {
+    const attested = expect(site.attest()).rejects.toMatchObject({
+      code: 'interrupted',
+      hint: `the key is kept in ${site.ticketFile}.enrolment: run the same command again`,
+    });
+    await until('the wait', () => kinds().includes('waiting'));
+    process.emit('SIGTERM', 'SIGTERM');
+    await attested;
+    expect(process.listenerCount('SIGTERM')).toBe(0);
+    await takeEnrolment(site);
+    expect(await site.attest()).toMatchObject({ artifacts: 1 });
+  });
+
+  test('and will not, as the depot is away from the start: no key is made', async () => {
+    const { connect } = site;
+    const away = () => Promise.reject(unable('network', 'the depot does not answer'));
+    site.connect = (token) => instead(connect(token), 'read', away);
+    await expect(site.attest()).rejects.toMatchObject({ kind: 'unable', code: 'network' });
+    expect(site.warnings).toEqual([]);
+    expect(site.readTicket()).toEqual(site.ticket);
   });
 
   test('for now, as the network is away: that is said once and waited for', async () => {
@@ -250,6 +274,20 @@ describe('a stolen ticket', () => {
     const receipt = receiptOf((await second()) ?? Buffer.alloc(0));
     await site.connect(Buffer.alloc(32)).submit(build, new Map([[enrolmentReceiptFile(b1), receipt]]));
     expect(await site.attest()).toMatchObject({ artifacts: 1 });
+  });
+
+  test('was used before, and it is too late for this key: that is what is said', async () => {
+    const { connect } = site;
+    site.connect = (token) =>
+      instead(connect(token), 'submit', () => Promise.reject(unable('network', 'away')));
+    await expect(site.attest()).rejects.toMatchObject({ code: 'network' });
+    site.connect = connect;
+    await expect(steal()).rejects.toMatchObject({ code: 'receipt-missing' });
+    site.now = minutes(15);
+    await expect(site.attest()).rejects.toMatchObject({
+      code: 'enrolment-not-first',
+      message: expect.stringMatching(/^too late: .* and another key was enrolled$/),
+    });
   });
 
   test('is used after: the first goes on, the signer sees both', async () => {
