@@ -17,6 +17,7 @@ import type { BuildId } from '../records/names.ts';
 import { locationUrl } from '../tree/location.ts';
 import type { Location } from '../tree/location.ts';
 import type { Depot } from '../tree/tree.ts';
+import { approverRows, revocationRows } from './approval-rows.ts';
 import { command, wrongUse } from './command.ts';
 import { depotLocation, loadProject, openDepot, rulesOf } from './config.ts';
 import { EXIT } from './exit-status.ts';
@@ -75,7 +76,7 @@ it, or about those of a version. What the depot says is believed only as far as 
           'countersign status lists all of them',
         );
       if (wanted === undefined) showTable(shown, terminal);
-      else for (const each of shown) showOne(each, terminal);
+      else for (const each of shown) showOne(project, each, flags.fetch !== undefined, terminal);
       if (flags.fetch === undefined || build === null) return EXIT.done;
       const approver = flags.approver ?? null;
       return await fetchAll(
@@ -123,11 +124,11 @@ async function fetchAll(
   for (const row of alignColumns(rows)) terminal.result('  ', ...row);
   for (const { name, missing } of fetched)
     for (const artifact of missing) terminal.warn(`${name}/${artifact}: the depot does not hold it`);
-  const pair = differing(versions);
+  const [first = '', ...others] = differing(versions).map((name) => word(join(directory, name)));
   terminal.hint(
-    pair === null
+    others.length === 0
       ? 'they do not differ'
-      : `diffoscope ${pair.map((name) => word(join(directory, name))).join(' ')}`,
+      : others.map((other) => `diffoscope ${first} ${other}`).join('; '),
   );
   return fetched.some(({ missing }) => missing.length > 0) ? EXIT.unable : EXIT.done;
 }
@@ -157,21 +158,19 @@ function shortly(build: BuildStatus | undefined): string {
   return `builders do not agree about ${first.artifact}${others}`;
 }
 
-function showOne(build: BuildStatus, terminal: Terminal): void {
+function showOne(project: Project, build: BuildStatus, fetching: boolean, terminal: Terminal): void {
   terminal.result(bold(`${build.project ?? '?'} ${build.version ?? '?'}`), '  ', coloured(build));
   const rows: Part[][] = [
     ['build', build.build],
     ['why', shortly(build)],
     sourceRow(build.source),
-    ['requester', build.requester ?? '?'],
-    ['approvers', `${build.approvers.length} of ${build.threshold}: ${build.approvers.join(' ')}`],
+    ...(build.requester === null ? [] : approverRows(project, 'requester', build.requester)),
+    ['approvers', `${build.approvers.length} of ${build.threshold}`],
+    ...build.approvers.flatMap((each) => approverRows(project, '', each)),
     ['builders', quorumText(build)],
     ...build.slots.map((slot) => ['', `${slot.slot}: ${slot.scheme}, ${slotText(slot)}`]),
     ['expires', build.expires ?? '?'],
-    ...build.revocations.flatMap(({ approver, reason, time }) => [
-      ['revoked', `by ${approver}`],
-      ['', `at ${time}: ${reason}`],
-    ]),
+    ...build.revocations.flatMap((each) => revocationRows(project, each)),
     ...logRows(build),
     ...build.reasons
       .filter(({ where }) => !build.conflicts.some(({ artifact }) => artifact === where))
@@ -179,7 +178,8 @@ function showOne(build: BuildStatus, terminal: Terminal): void {
   ];
   for (const row of alignColumns(rows)) terminal.result('  ', ...row);
   showConflicts(build.conflicts, terminal);
-  terminal.hint(build.hint);
+  // who fetches is told what to compare
+  if (!fetching) terminal.hint(build.hint);
 }
 
 function quorumText({ quorum, assurance, slots }: BuildStatus): string {
@@ -201,9 +201,10 @@ function showConflicts(conflicts: readonly Conflict[], terminal: Terminal): void
   for (const { artifact, claims } of conflicts.slice(0, CONFLICTS_SHOWN)) {
     terminal.result('  ', bold(artifact));
     const oneSize = new Set(claims.flatMap(({ made }) => (made === null ? [] : [made.size]))).size === 1;
-    const rows = claims.flatMap(({ builder, made }) => [
+    const rows = claims.flatMap(({ builder, made, late }) => [
       [builder, made === null ? yellow('made no such artifact') : made.sha256],
       ...(made === null || oneSize ? [] : [['', `${made.size} bytes`]]),
+      ...(late ? [['', 'came after the freeze']] : []),
     ]);
     for (const row of alignColumns(rows)) terminal.result('    ', ...row);
   }

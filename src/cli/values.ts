@@ -1,11 +1,17 @@
 /** Operands and values on the command line: strict, numbers with the units that people write. Pure. */
 import { usage } from '../failure.ts';
-import { isBuildId } from '../records/names.ts';
+import { isBuildId, isVersion } from '../records/names.ts';
 import type { BuildId } from '../records/names.ts';
 
 /** A build id. Throws usage. */
 export function parseBuildId(operand: string): BuildId {
   if (isBuildId(operand)) return operand;
+  if (isVersion(operand))
+    throw usage(
+      'wrong-usage',
+      `'${operand}' is a version: name the build`,
+      `countersign status ${operand} lists those of it`,
+    );
   throw usage('wrong-usage', `'${operand}' is not a build id`, 'approve prints it, status shows it');
 }
 

@@ -1,5 +1,5 @@
 /** What is other in an approval than in the project's last one: a routine that changes is what somebody should look at. */
-import { Failure } from '../failure.ts';
+import { Failure, unable } from '../failure.ts';
 import { missingApprovers } from '../policy/approval-verdict.ts';
 import { attempt } from '../policy/attempt.ts';
 import { slotsOf } from '../policy/builder-key.ts';
@@ -54,6 +54,7 @@ export async function changesSinceLast(
   }
 }
 
+/** Null if there is none. Throws unable, also when that can't be said. */
 async function lastApproval(
   project: Project,
   depot: Depot,
@@ -63,15 +64,22 @@ async function lastApproval(
   const builds: BuildId[] = [];
   for await (const build of listBuilds(depot, LISTED_MAX)) if (build !== than) builds.push(build);
   const began = performance.now();
-  for (const build of builds.toReversed().slice(0, READ_MAX)) {
+  let unreadable: BuildId | null = null;
+  for (const [looked, build] of builds.toReversed().entries()) {
+    if (looked >= READ_MAX || performance.now() - began > LOOK_MS)
+      throw unable('look-too-long', `in the last ${looked} builds; older ones were not looked at`);
     const bytes = await depot.read(buildPath(build, approvalFile), RECORD_MAX);
     const read = bytes && attempt(() => parseApproval(bytes));
-    if (bytes === null || read === null || read instanceof Failure) continue;
-    if (read.build !== build || read.project !== project.name) continue;
+    if (read === null || read instanceof Failure || read.build !== build || bytes === null) {
+      unreadable ??= build;
+      continue;
+    }
+    if (read.project !== project.name) continue;
     const approvers = await approversOf(project, depot, read, bytes, now);
     if (missingApprovers(project, read, approvers) === null) return read;
-    if (performance.now() - began > LOOK_MS) return null;
   }
+  // it may have been the last: what the depot does not show is no reason to call this one the first
+  if (unreadable !== null) throw unable('approval-unreadable', `build ${unreadable} shows no approval`);
   return null;
 }
 
@@ -88,7 +96,7 @@ function comparable(approval: Approval): Readonly<Record<string, string>> {
   const slots = slotsOf(approval);
   return {
     source: source === null ? 'not stated' : source.uri,
-    patterns: artifacts.patterns.join('  '),
+    artifacts: artifacts.patterns.join('  '),
     'max-count': `${artifacts.maxCount}`,
     'max-size': `${artifacts.maxBytes}`,
     'max-total': `${artifacts.maxTotalBytes}`,
@@ -112,7 +120,7 @@ function enrolment(approval: Approval): string {
     if (builder?.scheme === 'enrol')
       times.add(formatDuration(secondsBetween(approval.notBefore, builder.enrolBy)));
   }
-  return [...times].join(', ') || 'nobody enrols';
+  return [...times].join(', ') || 'none';
 }
 
 const secondsBetween = (from: Approval['notBefore'], to: Approval['expires']): number =>

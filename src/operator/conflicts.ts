@@ -32,7 +32,10 @@ export function withLate(conflicts: readonly Conflict[], versions: readonly Vers
   return conflicts.map(({ artifact, claims }) => {
     const builders = new Set(claims.map(({ builder }) => builder));
     const late = versions
-      .filter(({ name, slot, variant }) => !builders.has(name) && !builders.has(statementFile(slot, variant)))
+      .filter(
+        ({ name, slot, variant, checked }) =>
+          checked && !builders.has(name) && !builders.has(statementFile(slot, variant)),
+      )
       .map(({ name, statement }) => {
         const made = statement.subjects.find((subject) => subject.name === artifact);
         return {

@@ -95,12 +95,15 @@ export async function fetchVersions(
   }
 }
 
-/** The first two versions that differ, to be compared; null if all are the same, or there is one. */
-export function differing(versions: readonly Version[]): readonly [string, string] | null {
-  for (const [at, a] of versions.entries())
-    for (const b of versions.slice(at + 1))
-      if (disagreementsOf([a.statement.subjects, b.statement.subjects]).length > 0) return [a.name, b.name];
-  return null;
+/** One of each that differ from each other, in order: what is to be compared. One alone, if all are the same. */
+export function differing(versions: readonly Version[]): string[] {
+  const kinds: Version[] = [];
+  for (const version of versions) {
+    const differs = ({ statement }: Version): boolean =>
+      disagreementsOf([statement.subjects, version.statement.subjects]).length > 0;
+    if (kinds.every(differs)) kinds.push(version);
+  }
+  return kinds.map(({ name }) => name);
 }
 
 /** Nothing of somebody else's is written over, and nothing there, a link say, leads elsewhere. */

@@ -28,13 +28,14 @@ import { listBuilds } from '../tree/builds.ts';
 import type { Depot } from '../tree/tree.ts';
 import { loggedReleases, readBuildLog } from './build-log.ts';
 import type { BuildLog } from './build-log.ts';
-import { conflictsOf } from './conflicts.ts';
+import { conflictsOf, withLate } from './conflicts.ts';
 import type { Conflict } from './conflicts.ts';
 import { gatherEvidence } from './evidence.ts';
 import type { CountedRevocation, Evidence } from './evidence.ts';
 import { explain } from './explanation.ts';
 import type { SlotStatus } from './explanation.ts';
 import { releasedBuild } from './version-taken.ts';
+import { readVersions } from './versions.ts';
 
 export interface BuildStatus {
   readonly build: BuildId;
@@ -60,7 +61,7 @@ export interface BuildStatus {
   readonly hint: string;
   /** Of a refused or frozen build, as the log proves them. */
   readonly reasons: readonly Reason[];
-  /** Of a frozen build: who made what of the artifacts that differ. */
+  /** Of a frozen build: who made what of the artifacts that differ; asked for by itself, also who came after the freeze. */
   readonly conflicts: readonly Conflict[];
   /** Approvers who revoked it, the oldest first, and how many that needs. */
   readonly revocations: readonly CountedRevocation[];
@@ -100,7 +101,7 @@ export async function* listStatus(
         `the depot has no build ${build}`,
         'countersign status lists all of them',
       );
-    yield { ...status, log };
+    yield { ...status, conflicts: await allConflicts(depot, status, now), log };
     return;
   }
   const listed: BuildId[] = [];
@@ -116,6 +117,17 @@ export async function* listStatus(
     const entries = index === undefined ? null : [{ index, type: 'release' as const }];
     yield (entries && (await statusOf(project, depot, status.build, now, { entries }))) ?? status;
   }
+}
+
+/** Who made what, those too whose statement came after the freeze. Throws unable. */
+async function allConflicts(
+  depot: Depot,
+  { build, conflicts }: BuildStatus,
+  now: Date,
+): Promise<readonly Conflict[]> {
+  const bytes = conflicts.length === 0 ? null : await depot.read(buildPath(build, approvalFile), RECORD_MAX);
+  if (bytes === null) return conflicts;
+  return withLate(conflicts, (await readVersions(depot, parseApproval(bytes), now)).versions);
 }
 
 const isUndelivered = ({ state, logIndex, revocations }: BuildStatus): boolean =>

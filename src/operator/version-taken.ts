@@ -1,5 +1,6 @@
 /** Whether a version can still be had: the signer refuses an approval of one that another build has. */
 import { Failure, unable } from '../failure.ts';
+import { missingApprovers } from '../policy/approval-verdict.ts';
 import { attempt } from '../policy/attempt.ts';
 import type { Project } from '../policy/project.ts';
 import { verifyReleaseEntry } from '../policy/release-chain.ts';
@@ -36,7 +37,7 @@ const LOOKED_AT_MAX = 1000;
 const LOOK_MS = 30_000;
 
 /**
- * Why the signer would refuse another approval of this version, in a sentence; null if the depot shows nothing
+ * That the signer will refuse another approval of this version, and why, in a sentence; null if the depot shows nothing
  * that speaks against it. Looks at builds that can't have expired, as the policy limits their time.
  * Throws unable `look-too-long`, and what the depot throws.
  */
@@ -48,26 +49,38 @@ export async function versionTaken(
 ): Promise<string | null> {
   const began = performance.now();
   const what = `${project.name} ${version}`;
+  const will = 'the signer will refuse this';
   const released = await releasedBuild(project, depot, version);
-  if (released !== null) return `${what} is released, by build ${released}: approve another version`;
+  if (released !== null) return `${will}: ${what} is released, by build ${released}: approve another version`;
+  let perhaps: string | null = null;
   const oldest = new Date(now.getTime() - project.policy.maxLifetime * 1000);
   const after = newBuildId(oldest, Buffer.alloc(10));
   for await (const build of listBuilds(depot, LOOKED_AT_MAX, after)) {
-    const why = await whyHeld(project, depot, { build, version }, now);
-    if (why !== null) return `${what} is that of build ${build}, ${why}`;
+    const held = await whyHeld(project, depot, { build, version }, now);
+    if (held?.allowed === true) return `${will}: ${what} is that of build ${build}, ${held.why}`;
+    if (held !== null) perhaps ??= `${will} if build ${build} is allowed first: ${held.why}`;
     if (performance.now() - began > LOOK_MS)
       throw unable('look-too-long', `the depot takes longer than ${LOOK_MS / 1000} s to show its builds`);
   }
-  return null;
+  return perhaps;
 }
 
-/** Why this build has the version, and what helps; null if it hasn't. */
+/** A version is a build's when enough approvers have allowed it; before, it is nobody's. */
+interface Held {
+  readonly allowed: boolean;
+  /** And what helps. */
+  readonly why: string;
+}
+
+const SEALED = 'which is sealed: countersign sign on H goes on with it';
+
+/** Why this build has the version, or may have it soon; null if it hasn't. */
 async function whyHeld(
   project: Project,
   depot: Depot,
   { build, version }: { readonly build: BuildId; readonly version: Version },
   now: Date,
-): Promise<string | null> {
+): Promise<Held | null> {
   const bytes = await depot.read(buildPath(build, approvalFile), RECORD_MAX);
   const approval = bytes === null ? null : attempt(() => parseApproval(bytes));
   if (bytes === null || approval === null || approval instanceof Failure) return null;
@@ -76,7 +89,8 @@ async function whyHeld(
   if (evidence.approvers.length === 0) return null;
   const needed = revokersNeeded(project, evidence.files.has(releaseProofFile));
   const revoked = evidence.revocations.length >= needed;
-  switch (buildState({ approval, ...evidence, revoked, now })) {
+  const state = buildState({ approval, ...evidence, revoked, now });
+  switch (state) {
     case 'revoked':
     case 'refused':
     case 'frozen':
@@ -84,11 +98,20 @@ async function whyHeld(
       return null;
     case 'approved':
     case 'enrolled':
-      return `approved until ${approval.expires}: go on with it if you have its ticket, else approve again after that, or another version`;
     case 'built':
+      break;
     case 'verified':
     case 'signed':
     case 'published':
-      return 'which is sealed: countersign sign on H goes on with it';
+      return { allowed: true, why: SEALED };
   }
+  const missing = missingApprovers(project, approval, evidence.approvers);
+  if (missing !== null)
+    return {
+      allowed: false,
+      why: `${missing}, until ${approval.expires}; countersign revoke ${build} ends it`,
+    };
+  if (state === 'built') return { allowed: true, why: SEALED };
+  const open = `approved until ${approval.expires}: go on with it if you have its ticket, else approve again after that, or another version`;
+  return { allowed: true, why: open };
 }

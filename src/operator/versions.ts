@@ -7,7 +7,9 @@ import { builderOf, slotsOf } from '../policy/builder-key.ts';
 import { claimedCertificates } from '../policy/slot-key.ts';
 import type { Approval } from '../records/approval.ts';
 import { LARGE_RECORD_MAX } from '../records/canonical.ts';
+import type { Slot } from '../records/names.ts';
 import { VARIANTS, buildPath, statementFile, statementSignatureFile } from '../records/paths.ts';
+import type { Variant } from '../records/paths.ts';
 import { parseStatement } from '../records/statement.ts';
 import type { Statement } from '../records/statement.ts';
 import type { Depot } from '../tree/tree.ts';
@@ -17,6 +19,8 @@ import { directoryOf } from './evidence.ts';
 export interface Version {
   /** Its slot, `b1`; a second statement of it is `b1.2`. */
   readonly name: string;
+  readonly slot: Slot;
+  readonly variant: Variant;
   readonly statement: Statement;
   /** Its signature was checked; the MAC of another scheme only the signer can. */
   readonly checked: boolean;
@@ -46,7 +50,14 @@ export async function readVersions(depot: Depot, approval: Approval, now: Date):
       const statement = checked || isMac ? attempt(() => parseStatement(bytes)) : null;
       if (statement === null) left.push(`${file} is not signed by builder ${slot}`);
       else if (statement instanceof Failure) left.push(`${file}: ${statement.message}`);
-      else versions.push({ name: variant === 1 ? slot : `${slot}.${variant}`, statement, checked });
+      else
+        versions.push({
+          name: variant === 1 ? slot : `${slot}.${variant}`,
+          slot,
+          variant,
+          statement,
+          checked,
+        });
     }
   }
   return { versions, left };

@@ -60,8 +60,50 @@ test('an approver, any of them, gets both, and the line to compare them with', a
   for (const [at, files] of made.entries())
     for (const [name, content] of Object.entries(files))
       expect(await readFile(`${directory}/b${at + 1}/${name}`, 'utf8')).toBe(content);
-  expect(ran.stderr).toContain(`hint: diffoscope ${directory}/b1 ${directory}/b2`);
+  expect(ran.stderr.match(/^hint: .*$/gm)).toEqual([`hint: diffoscope ${directory}/b1 ${directory}/b2`]);
   expect(ran.stdout).toMatch(/b1 +signed by its builder +3 files/);
+});
+
+test('a third builder comes when two have frozen it: it stands in the table, and is fetched', async () => {
+  const asked = await world.approve('2.0', ['--builders', '3', '--quorum', '2']);
+  const attest = async (slot: string, files: Record<string, string>): Promise<void> =>
+    mustBe(0, await world.attest(`${dirname(asked.ticket)}/${slot}.ticket`, files));
+  await attest('b1', { app: 'same' });
+  await attest('b2', { app: 'other' });
+  await world.sign([asked.build]);
+  await attest('b3', { app: 'same' });
+  const directory = world.path('operator', `versions-${++fetches}`);
+  const ran = await world.runOn('operator', ['status', asked.build, '--fetch', directory]);
+  mustBe(0, ran);
+  const [same, other] = ['same', 'other'].map((text) => sha256Hex(Buffer.from(text)));
+  expect(ran.stdout).toMatch(
+    new RegExp(
+      `^ +app\n +b1 +${same}\n +4 bytes\n +b2 +${other}\n +5 bytes\n +b3 +${same}\n +4 bytes\n +came after the freeze$`,
+      'm',
+    ),
+  );
+  expect(ran.stderr).toContain(`hint: diffoscope ${directory}/b1 ${directory}/b2\n`);
+
+  // in time it stands in the refusal itself; where all three differ, all are to be compared
+  const three = await world.approve('2.1', ['--builders', '3', '--quorum', '2']);
+  for (const [at, app] of ['one', 'two', 'six'].entries())
+    mustBe(
+      0,
+      await world.attest(`${dirname(three.ticket)}/b${at + 1}.ticket`, { app, more: at < 2 ? 'a' : 'b' }),
+    );
+  await world.sign([three.build]);
+  const status = await world.runOn('operator', ['status', three.build, '--json']);
+  expect(status.json[0]).toMatchObject({
+    conflicts: [
+      { artifact: 'app', claims: [{ builder: 'b1', late: false }, { builder: 'b2' }, { builder: 'b3' }] },
+      { artifact: 'more', claims: [{ builder: 'b1' }, { builder: 'b2' }, { builder: 'b3', late: false }] },
+    ],
+  });
+  const fetched = world.path('operator', `versions-${++fetches}`);
+  const all = await world.runOn('operator', ['status', three.build, '--fetch', fetched]);
+  expect(all.stderr).toContain(
+    `diffoscope ${fetched}/b1 ${fetched}/b2; diffoscope ${fetched}/b1 ${fetched}/b3`,
+  );
 });
 
 test('nobody else does, and not for another build, or over what is there', async () => {

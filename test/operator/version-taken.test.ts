@@ -15,6 +15,7 @@ import {
   ada,
   approval as sample,
   approvalFiles,
+  bob,
   mallory,
   minutes,
   now,
@@ -44,13 +45,15 @@ const taken = (version = approval.version, at = now) =>
 describe('a version is taken', () => {
   test('when it is released', async () => {
     await put(releaseFiles(), 'releases/hello/1.0/countersign');
-    expect(await taken()).toMatch(/^hello 1\.0 is released, by build .*: approve another version$/);
+    expect(await taken()).toMatch(
+      /^the signer will refuse this: hello 1\.0 is released, by build .*: approve another version$/,
+    );
   });
 
   test('as long as a build of it waits for its statement', async () => {
     await put(approvalFiles(approval));
     expect(await taken()).toBe(
-      `hello 1.0 is that of build ${build}, approved until ${approval.expires}: go on with it if you have its ticket, else approve again after that, or another version`,
+      `the signer will refuse this: hello 1.0 is that of build ${build}, approved until ${approval.expires}: go on with it if you have its ticket, else approve again after that, or another version`,
     );
     expect(await taken(approval.version, minutes(300))).toBeNull();
   });
@@ -60,6 +63,24 @@ describe('a version is taken', () => {
     await put(statementFiles());
     expect(await taken()).toContain('which is sealed');
   });
+});
+
+test('a version will be taken when another build is allowed first, and not before: one approver has signed, of two', async () => {
+  const two = { ...project, threshold: 2 };
+  const depot = GatedDepot.over({ tree, rules: two, now: () => now });
+  await put(approvalFiles(approval, [ada]));
+  await put(statementFiles());
+  expect(await versionTaken(two, depot, approval.version, now)).toMatch(
+    new RegExp(
+      `^the signer will refuse this if build ${build} is allowed first: 1 of 2 approvers have signed it, until `,
+    ),
+  );
+  // one that is allowed counts for more, also when it comes later
+  const later = newBuildId(minutes(-9), Buffer.alloc(10, 8));
+  await put(approvalFiles({ ...approval, build: later }, [ada, bob]), `builds/${later}`);
+  expect(await versionTaken(two, depot, approval.version, now)).toContain(
+    `the signer will refuse this: hello 1.0 is that of build ${later}`,
+  );
 });
 
 describe('a version is free', () => {

@@ -49,7 +49,7 @@ describe('two people and two builders', () => {
     await asked.attest('b2', files);
     const again = await endorse(asked.build, ADA);
     mustBe(0, again);
-    expect(again.stderr).toContain('has signed it before');
+    expect(again.stderr).toContain('has signed the approval before');
     const signed = await world.sign();
     mustBe(0, signed);
     expect(signed.json).toMatchObject([{ build: asked.build, code: 'approval-waits' }]);
