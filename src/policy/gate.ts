@@ -78,13 +78,15 @@ export async function judgeRecords(question: RecordsWrite): Promise<GateVerdict>
   // 3. Each record with its authenticators, by its rule. What is there already with these bytes needs no
   //    authority: nothing is written.
   const taken: (readonly [string, Buffer])[] = [];
+  const abandoned: string[] = [];
   for (const [judge, group] of groups) {
     if (await isThere(before, group)) continue;
     const verdict = await judge({ ...write, files: group });
     if (!verdict.allow) return verdict;
     taken.push(...verdict.files);
+    abandoned.push(...verdict.abandoned);
   }
-  return allowed(taken);
+  return allowed(taken, abandoned);
 }
 
 type Rule = (write: Write) => Promise<GateVerdict>;

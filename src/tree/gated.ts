@@ -11,7 +11,7 @@ import type { GateRules } from '../policy/gate/rules.ts';
 import { CARRIER } from '../policy/gate/token.ts';
 import type { Bearer, ReadAuthority } from '../policy/gate/token.ts';
 import type { BuildId, Sha256 } from '../records/names.ts';
-import { VARIANTS, blobFile, buildPath } from '../records/paths.ts';
+import { VARIANTS, blobFile, buildPath, parseBuildFile } from '../records/paths.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import { Decisions } from './decisions.ts';
 import { DeniedFailure } from './denied.ts';
@@ -109,7 +109,10 @@ export class GatedDepot implements Depot {
   }
 
   async submit(build: BuildId, files: ReadonlyMap<string, Buffer>): Promise<Written> {
-    return this.#submit(build, files, 1);
+    const work = (): Promise<Written> => this.#submit(build, files, 1);
+    // of two processes neither takes away what the other is about to complete
+    const revokes = [...files.keys()].some((name) => parseBuildFile(name)?.kind === 'revocation');
+    return revokes ? this.#shared.tree.replacing(work) : work();
   }
 
   async hasBlob(build: BuildId, sha256: Sha256): Promise<boolean> {
@@ -220,6 +223,7 @@ export class GatedDepot implements Depot {
       now: now(),
     });
     if (!verdict.allow) throw new DeniedFailure(verdict);
+    for (const file of verdict.abandoned) await tree.remove(buildPath(build, file));
     let written: Written = 'same';
     await inParallel(verdict.files, writers, async ([file, bytes]) => {
       if ((await tree.write(buildPath(build, file), bytes)) === 'new') written = 'new';

@@ -51,6 +51,14 @@ describe('a revocation', () => {
     expect(await ask(view, revocationFiles(ada))).toBe('allow');
     expect(await ask(view, revocationFiles(ada, { reason: 'another' }))).toBe('409 conflict');
   });
+  test('is taken where a depot failed between the signature of an earlier one and its record', async () => {
+    const earlier = revocationFiles(ada, { reason: 'another' });
+    earlier.delete(name(ada));
+    const view = () => approvedView().put(inBuild, earlier);
+    expect(await ask(view(), revocationFiles(ada))).toBe(taken(ada));
+    // nobody else's is taken away
+    expect(await ask(view(), revocationFiles(bob))).toBe(taken(bob));
+  });
   test('of somebody who is no approver, or only says so, is not taken', async () => {
     expect(await ask(approvedView(), revocationFiles(mallory))).toBe('403 approver-unknown');
     const forged = [...revocationFiles(mallory)].map(

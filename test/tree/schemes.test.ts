@@ -1,4 +1,6 @@
 /** Builds of the other schemes in depots on disk: what their releases hold, how they travel, and how they are taken back. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Project } from '../../src/policy/project.ts';
 import type { Sha256 } from '../../src/records/names.ts';
@@ -270,6 +272,21 @@ describe('a revocation travels', () => {
     const to = await directories.make();
     expect(outcome(await carry(here.directory, to, { now }, sealing))).toBe('carried');
     expect(await revocations(to)).toHaveLength(2);
+  });
+
+  test('is whole where the depot failed between its signature and its record, and it was signed again', async () => {
+    const here = await depot();
+    await seal(here);
+    const [, [signature = '', bytes = Buffer.alloc(0)] = []] = [
+      ...revocationFiles(ada, { reason: 'another' }),
+    ];
+    expect(signature).toMatch(/\.json\.sig$/);
+    await mkdir(join(here.directory, 'builds', build, 'revocations'));
+    await writeFile(join(here.directory, 'builds', build, signature), bytes);
+    const files = revocationFiles(ada);
+    await here.depot.submit(build, files);
+    for (const [name, wanted] of files)
+      expect(await here.depot.read(`builds/${build}/${name}`, 10_000)).toEqual(wanted);
   });
 
   test('of a release that the mirror has had for long; the release stays', async () => {

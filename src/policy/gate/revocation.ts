@@ -28,16 +28,27 @@ import { judgedAt } from './decided.ts';
 import { isProject } from './rules.ts';
 import { allowed, denied, deniedBy } from './verdict.ts';
 import type { Denied, GateVerdict } from './verdict.ts';
-import { decidedFor, otherBytes } from './write.ts';
+import { compare, decidedFor, otherBytes } from './write.ts';
 import type { Write } from './write.ts';
 
 /** Whether the write's revocations are taken. */
 export async function judgeRevocationWrite(write: Write): Promise<GateVerdict> {
-  const { rules, build, files, after, now } = write;
+  const { rules, build, files, before, after, now } = write;
   if (!isProject(rules)) return denied(403, 'approver-unknown', 'a ticket revokes nothing');
 
-  // 1. One a person: other bytes never replace.
-  const conflict = await otherBytes(write, files);
+  // 1. One a person: other bytes never replace. A signature without its record is none: a depot that failed between the
+  // two has it, and whoever revokes again signs another time.
+  const abandoned: string[] = [];
+  for (const [name, bytes] of files) {
+    const file = parseBuildFile(name);
+    if (file?.kind !== 'revocation-signature') continue;
+    if ((await before.size(revocationFile(file.approver))) !== null) continue;
+    if ((await compare(before, name, bytes)) === 'other') abandoned.push(name);
+  }
+  const conflict = await otherBytes(
+    write,
+    [...files].filter(([name]) => !abandoned.includes(name)),
+  );
   if (conflict !== null) return conflict;
 
   // 2. Of an approved build. Once the log has decided, keys are judged as of then.
@@ -65,7 +76,7 @@ export async function judgeRevocationWrite(write: Write): Promise<GateVerdict> {
     // the record last: whoever sees it finds its authenticator
     taken.push([signatureName, signature], [name, bytes]);
   }
-  return allowed(taken);
+  return allowed(taken, abandoned);
 }
 
 interface Sent {

@@ -22,13 +22,19 @@ export interface Allowed {
   readonly allow: true;
   /** What to write, in this order, by path below `builds/<build>/`: authenticators before their record. */
   readonly files: ReadonlyMap<string, Buffer>;
+  /** To be taken away before: authenticators that a write left which never came to its record. */
+  readonly abandoned: readonly string[];
 }
 
 export type GateVerdict = Allowed | Denied;
 
-export const allowed = (files: Iterable<readonly [string, Buffer]>): Allowed => ({
+export const allowed = (
+  files: Iterable<readonly [string, Buffer]>,
+  abandoned: readonly string[] = [],
+): Allowed => ({
   allow: true,
   files: new Map(files),
+  abandoned,
 });
 
 export const denied = (status: DeniedStatus, code: string, message: string, hint = ''): Denied => ({
