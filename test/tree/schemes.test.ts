@@ -277,10 +277,8 @@ describe('a revocation travels', () => {
   test('is whole where the depot failed between its signature and its record, and it was signed again', async () => {
     const here = await depot();
     await seal(here);
-    const [, [signature = '', bytes = Buffer.alloc(0)] = []] = [
-      ...revocationFiles(ada, { reason: 'another' }),
-    ];
-    expect(signature).toMatch(/\.json\.sig$/);
+    const earlier = [...revocationFiles(ada, { reason: 'another' })];
+    const [signature = '', bytes = ''] = earlier.find(([name]) => name.endsWith('.sig')) ?? [];
     await mkdir(join(here.directory, 'builds', build, 'revocations'));
     await writeFile(join(here.directory, 'builds', build, signature), bytes);
     const files = revocationFiles(ada);
