@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { usage } from '../failure.ts';
 import type { Certificate } from '../openpgp/certificate.ts';
+import { encryptionCure } from '../openpgp/encryption-cure.ts';
 import { makeEphemeral } from '../openpgp/ephemeral.ts';
 import { encryptionProblem, sealNonce } from '../openpgp/sealed.ts';
 import { ephemeralCreation } from '../policy/builder-key.ts';
@@ -73,9 +74,19 @@ function sealingCertificate(
     'no-encryption-key',
     `--scheme ${scheme}: ${problem}`,
     encryption === null
-      ? `on H: gpg --export FPR > keys/signer.pgp, with encryption-certificate = "keys/signer.pgp" under [signer] of ${name}'s countersign.toml, on every host (a new project: init --signer-key FPR)`
-      : 'where its primary key is: gpg --quick-set-expire FPR 2y SUBKEY or --quick-add-key FPR cv25519 encr 2y; then gpg --export into the file that encryption-certificate names, on every host',
+      ? `on H: gpg --export FPR > keys/signer.pgp, with encryption-certificate = "keys/signer.pgp" under [signer] of ${name}'s countersign.toml; ${everywhere} (a new project: init --signer-key FPR)`
+      : renewing(encryption, new Date(notBefore)),
   );
+}
+
+const everywhere = 'copy both to every host, and restart serve on L';
+
+function renewing(encryption: Certificate, now: Date): string {
+  const commands = encryptionCure(encryption, now);
+  if (commands === null)
+    return `make a new key, put its certificate into the file that encryption-certificate names; ${everywhere}`;
+  const { fingerprint } = encryption.primary;
+  return `where its primary key is: ${commands.join(' && ')}; then gpg --export ${fingerprint} into the file that encryption-certificate names; ${everywhere}`;
 }
 
 /** A key of the slot's own. */

@@ -1,8 +1,10 @@
 /**
  * `approve`, second half: has an approver's key sign the approval through gpg, submits it, and hands out the tickets.
  */
+import { Failure, refused } from '../failure.ts';
 import type { Project } from '../policy/project.ts';
 import type { BuildId, Sha256, Timestamp } from '../records/names.ts';
+import { REASON_CODES } from '../records/refusal.ts';
 import { approvalFile, approvalSignatureFile } from '../records/paths.ts';
 import type { Depot } from '../tree/tree.ts';
 import type { PreparedApproval } from './approve.ts';
@@ -52,7 +54,7 @@ export async function submitApproval(
         [approvalSignatureFile(requester), signature],
       ]),
       'approval-not-shown',
-    );
+    ).catch(otherwise);
   if (wait !== undefined) {
     await send();
     await wait();
@@ -67,4 +69,19 @@ export async function submitApproval(
     throw error;
   }
   return { build, terms: summary.terms, expires, tickets };
+}
+
+/** What a project file decides. */
+const RULES: ReadonlySet<string> = new Set([...REASON_CODES, 'approver-unknown', 'signature-invalid']);
+
+/** Ours allows it, or it would not have been signed: so the depot's is another. Of the time its clock decides. */
+function otherwise(error: unknown): never {
+  if (!(error instanceof Failure) || error.kind !== 'refused') throw error;
+  if (!RULES.has(error.code) || error.code === 'expired') throw error;
+  throw refused(
+    error.code,
+    `the depot refuses it: ${error.message}`,
+    "the depot's project file says otherwise: copy countersign.toml and keys/ to L, and restart serve there",
+    error,
+  );
 }

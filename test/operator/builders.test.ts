@@ -120,7 +120,7 @@ describe.each(['mac', 'enrol'] as const)('scheme %s', (scheme) => {
       kind: 'usage',
       code: 'no-encryption-key',
       message: expect.stringContaining('expired'),
-      hint: expect.stringContaining('--quick-set-expire'),
+      hint: expect.stringMatching(new RegExp(`gpg --quick-set-expire ${old} 2y [0-9A-F]{40}; then`)),
     });
   });
 });
@@ -131,6 +131,38 @@ test('the project names nobody to seal to: how to mend that', async () => {
     code: 'no-encryption-key',
     hint: expect.stringMatching(/encryption-certificate.*init --signer-key/),
   });
+});
+
+test('a certificate that nothing can be sealed to: the command that fits it', async () => {
+  const bare = home.generate({ userId: 'Bare <bare@example.org>', usage: 'cert' });
+  const encryption = parseCertificate(home.export(bare));
+  await expect(prepare({ scheme: 'mac' }, { ...project, encryption })).rejects.toMatchObject({
+    code: 'no-encryption-key',
+    hint: expect.stringMatching(
+      new RegExp(
+        `is: gpg --quick-add-key ${bare} cv25519 encr 2y; then gpg --export ${bare} into .*restart serve on L`,
+      ),
+    ),
+  });
+});
+
+test('the depot goes by an older project file: said, with what helps, and no ticket is left', async () => {
+  const depot = GatedDepot.over({
+    tree: await DirectoryTree.make(join(directory, 'depot')),
+    rules: { ...project, encryption: null },
+    now: () => new Date(),
+  });
+  const tickets = join(directory, 'tickets');
+  const prepared = await prepare({ scheme: 'mac' });
+  await expect(submitApproval(project, prepared, { depot, directory: tickets })).rejects.toMatchObject({
+    kind: 'refused',
+    code: 'nonce-unusable',
+    message: expect.stringContaining('the depot refuses it: '),
+    hint: expect.stringContaining(
+      "the depot's project file says otherwise: copy countersign.toml and keys/ to L",
+    ),
+  });
+  expect(readdirSync(tickets)).toEqual(['.gitignore']);
 });
 
 test('tickets: all or none', async () => {

@@ -306,6 +306,18 @@ describe('the release key', () => {
     });
   });
 
+  test('a release key without a subkey for encryption, as the encryption certificate: which file is renewed', async () => {
+    const bare = home.export(release);
+    home.gpg(['--passphrase', '', '--quick-add-key', release, 'cv25519', 'encr', 'never']);
+    await init(release, '--signer-key', release);
+    for (const name of ['release.pgp', 'signer.pgp']) writeFileSync(join(directory, 'keys', name), bare);
+    expect((await patient('operator').finding('certificates')).hint).toMatch(
+      new RegExp(
+        `^gpg --quick-add-key ${release} cv25519 encr 2y && gpg --export ${release} > \\S*/keys/signer\\.pgp `,
+      ),
+    );
+  });
+
   test('an operator without an approver’s secret key', async () => {
     const operator = patient('operator');
     expect((await operator.examine()).findings).toContainEqual(

@@ -5,13 +5,14 @@ import type { Certificate } from '../../openpgp/certificate.ts';
 import { keyFact } from '../../openpgp/key-fact.ts';
 import { expiryOf } from '../../openpgp/key-status.ts';
 import { isLongEnough } from '../../openpgp/pass.ts';
+import { encryptionCure } from '../../openpgp/encryption-cure.ts';
 import { encryptionProblem } from '../../openpgp/sealed.ts';
 import type { Project } from '../../policy/project.ts';
 import { timestamp } from '../../records/names.ts';
 import type { Fingerprint } from '../../records/names.ts';
 import { ok, problem, warning } from './finding.ts';
 import type { Finding, Host } from './finding.ts';
-import { keyFile, withProject } from './project-file.ts';
+import { encryptionFile, keyFile, withProject } from './project-file.ts';
 
 /** Long enough to find whoever has the primary key, and to copy what they made to every host. */
 const SOON_DAYS = 30;
@@ -63,10 +64,10 @@ function encryption(host: Host, { encryption: certificate }: Project): Finding[]
   const why = certificate === null ? null : encryptionProblem(certificate, host.now);
   if (certificate === null || why === null) return [];
   const { fingerprint } = certificate.primary;
-  const path = keyFile(host, certificate);
-  const [primary] = certificate.keys;
+  const path = encryptionFile(host, certificate);
   const text = `schemes mac and enrol cannot be approved: ${why}`;
-  if (primary?.revoked)
+  const commands = encryptionCure(certificate, host.now);
+  if (commands === null)
     return [
       problem(
         'certificates',
@@ -74,13 +75,8 @@ function encryption(host: Host, { encryption: certificate }: Project): Finding[]
         `make a new key, put its certificate into ${path}, and copy that to every host`,
       ),
     ];
-  const ended = primary !== undefined && expiryOf(primary, host.now) <= host.now.getTime() / 1000;
-  const commands = [
-    ...(ended ? [`gpg --quick-set-expire ${fingerprint} 2y`] : []),
-    `gpg --quick-add-key ${fingerprint} cv25519 encr 2y`,
-    `gpg --export ${fingerprint} > ${path}`,
-  ];
-  const cured = `${commands.join(' && ')}   # where its primary key is; then copy it to every host`;
+  const exported = `gpg --export ${fingerprint} > ${path}`;
+  const cured = `${[...commands, exported].join(' && ')}   # where its primary key is; then copy it to every host, and restart serve on L`;
   return [problem('certificates', text, cured)];
 }
 

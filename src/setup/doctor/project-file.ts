@@ -63,6 +63,12 @@ export function keyFile({ keyFiles }: Host, certificate: Certificate): string {
   return word(found?.[0] ?? 'keys/');
 }
 
+/** The same of the encryption certificate, which the project file names last: the release key's may be the same, in another file. */
+export function encryptionFile({ keyFiles }: Host, certificate: Certificate): string {
+  const found = [...keyFiles].findLast(([, bytes]) => dearmorKey(bytes).equals(certificate.bytes));
+  return word(found?.[0] ?? 'keys/');
+}
+
 /** A check that is about the project, where there is one; what is wrong with its file is said elsewhere. */
 export const withProject =
   (check: (host: Host, project: Exclude<Host['project'], Failure>) => Promise<readonly Finding[]>): Check =>
