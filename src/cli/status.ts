@@ -101,9 +101,9 @@ async function fetchAll(
   const { build, directory } = wanted;
   const approver = await chooseApprover(project, wanted.approver);
   const { approval } = await readAskedBuild(project, depot, build, now());
-  const { versions, left } = await readVersions(depot, approval, now());
-  for (const each of left) terminal.warn(`${each}: left out`);
-  if (versions.length === 0)
+  const { versions, left, over } = await readVersions(project, depot, approval, now());
+  for (const each of [...left, ...over]) terminal.warn(`${each}: left out`);
+  if (versions.length === 0 && over.length === 0)
     throw refused('nothing-sealed', `no builder has sealed build ${build}: there is nothing to fetch`);
   const fetched = await fetchVersions(project, approval, versions, {
     directory,
@@ -118,7 +118,7 @@ async function fetchAll(
   terminal.result('fetched, and not to be used: nobody has vouched for it');
   const rows = fetched.map((each) => [
     each.name,
-    each.checked ? 'signed by its builder' : yellow('not checked: only the signer can check its MAC'),
+    each.unchecked === null ? 'signed by its builder' : yellow(`not checked: ${each.unchecked}`),
     `${plural(each.files, 'file')}, ${formatSize(each.bytes)}`,
   ]);
   for (const row of alignColumns(rows)) terminal.result('  ', ...row);
@@ -130,6 +130,7 @@ async function fetchAll(
       ? 'they do not differ'
       : others.map((other) => `diffoscope ${first} ${other}`).join('; '),
   );
+  if (over.length > 0) return EXIT.refused;
   return fetched.some(({ missing }) => missing.length > 0) ? EXIT.unable : EXIT.done;
 }
 

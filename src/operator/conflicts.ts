@@ -33,8 +33,8 @@ export function withLate(conflicts: readonly Conflict[], versions: readonly Vers
     const builders = new Set(claims.map(({ builder }) => builder));
     const late = versions
       .filter(
-        ({ name, slot, variant, checked }) =>
-          checked && !builders.has(name) && !builders.has(statementFile(slot, variant)),
+        ({ name, slot, variant, unchecked }) =>
+          unchecked === null && !builders.has(name) && !builders.has(statementFile(slot, variant)),
       )
       .map(({ name, statement }) => {
         const made = statement.subjects.find((subject) => subject.name === artifact);

@@ -3,6 +3,7 @@
  * enough here: what a release lacks of witnesses, a release from before them say, is for its consumers.
  */
 import { Failure } from '../failure.ts';
+import type { Certificate } from '../openpgp/certificate.ts';
 import { MAX_SIGNATURE_BYTES } from '../openpgp/signature.ts';
 import { verifyDetached } from '../openpgp/verify.ts';
 import type { SignatureVerdict } from '../openpgp/verify.ts';
@@ -72,7 +73,7 @@ export async function gatherEvidence(
     const { scheme } = builderOf(approval, slot);
     for (const name of [statementFile(slot), statementAuthenticatorFile(scheme, slot)])
       if (await isThere(depot, at(name))) files.add(name);
-    if (scheme === 'enrol' && (await isEnrolled(project, depot, approval, slot)))
+    if (scheme === 'enrol' && (await enrolledCertificate(project, depot, approval, slot)) !== null)
       files.add(enrolmentReceiptFile(slot));
   }
 
@@ -137,14 +138,23 @@ export const directoryOf = (depot: Depot, build: BuildId): Pick<View, 'read'> =>
   read: (name) => depot.read(buildPath(build, name), Math.max(RECORD_MAX, PROOF_MAX)),
 });
 
-/** Whether the log's receipt names a key that the slot has introduced. Throws unable. */
-async function isEnrolled(project: Project, depot: Depot, approval: Approval, slot: Slot): Promise<boolean> {
+/** The certificate that the slot has introduced, by the log's receipt; null if that is not here. Throws unable. */
+export async function enrolledCertificate(
+  project: Project,
+  depot: Depot,
+  approval: Approval,
+  slot: Slot,
+): Promise<Certificate | null> {
   try {
-    const directory = directoryOf(depot, approval.build);
-    return (await slotCertificate(approval, slot, directory, unwitnessed(project.log))) !== null;
+    return await slotCertificate(
+      approval,
+      slot,
+      directoryOf(depot, approval.build),
+      unwitnessed(project.log),
+    );
   } catch (error) {
     if (!(error instanceof Failure) || error.kind !== 'refused') throw error;
-    return false;
+    return null;
   }
 }
 

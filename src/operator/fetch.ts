@@ -38,8 +38,9 @@ export interface Fetched {
   /** The slot, `b1`, or `b1.2` for a second statement of it. */
   readonly name: string;
   readonly directory: string;
-  /** Whether the signature of its statement was checked; the MAC of another scheme only the signer can. */
   readonly checked: boolean;
+  /** What was not checked; null: its statement is signed with the key that is the builder's. */
+  readonly unchecked: string | null;
   readonly files: number;
   readonly bytes: number;
   /** Artifacts that the depot does not hold. */
@@ -64,7 +65,7 @@ export async function fetchVersions(
   try {
     const have = new Map<Sha256, string>();
     const fetched: Fetched[] = [];
-    for (const { name, statement, checked } of versions) {
+    for (const { name, statement, unchecked } of versions) {
       const directory = join(fetching.directory, name);
       const missing: string[] = [];
       let [files, bytes] = [0, 0];
@@ -82,7 +83,7 @@ export async function fetchVersions(
         have.set(subject.sha256, path);
         [files, bytes] = [files + 1, bytes + subject.size];
       }
-      fetched.push({ name, directory, checked, files, bytes, missing });
+      fetched.push({ name, directory, checked: unchecked === null, unchecked, files, bytes, missing });
     }
     return fetched;
   } catch (error) {

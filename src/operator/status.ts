@@ -101,7 +101,7 @@ export async function* listStatus(
         `the depot has no build ${build}`,
         'countersign status lists all of them',
       );
-    yield { ...status, conflicts: await allConflicts(depot, status, now), log };
+    yield { ...status, conflicts: await allConflicts(project, depot, status, now), log };
     return;
   }
   const listed: BuildId[] = [];
@@ -121,13 +121,14 @@ export async function* listStatus(
 
 /** Who made what, those too whose statement came after the freeze. Throws unable. */
 async function allConflicts(
+  project: Project,
   depot: Depot,
   { build, conflicts }: BuildStatus,
   now: Date,
 ): Promise<readonly Conflict[]> {
   const bytes = conflicts.length === 0 ? null : await depot.read(buildPath(build, approvalFile), RECORD_MAX);
   if (bytes === null) return conflicts;
-  return withLate(conflicts, (await readVersions(depot, parseApproval(bytes), now)).versions);
+  return withLate(conflicts, (await readVersions(project, depot, parseApproval(bytes), now)).versions);
 }
 
 const isUndelivered = ({ state, logIndex, revocations }: BuildStatus): boolean =>

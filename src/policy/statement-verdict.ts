@@ -167,11 +167,12 @@ function nameProblems(policy: ProjectPolicy, approval: Approval, { subjects }: S
   return reasons;
 }
 
-function sizeProblems(
+/** More artifacts than the approval and the policy allow, or larger ones, or more bytes. */
+export function sizeProblems(
   policy: ProjectPolicy,
   approval: Approval,
   slot: Slot,
-  { subjects }: Statement,
+  { subjects }: Pick<Statement, 'subjects'>,
 ): Reason[] {
   const reasons: Reason[] = [];
   const { maxCount, maxBytes, maxTotalBytes } = effectiveLimits(policy, approval);
