@@ -112,6 +112,7 @@ export const RECOVER: readonly Row[] = [
     /^(?!p?read)\S+ H\/signer\/builds\/B\/(approval|statements|manifest|release|signatures\.list)\S* /,
     kept,
   ),
+  alikeTo('recover: build closed', /^(?!p?read)\S+ H\/signer\/builds\/B\/closed /, kept),
   alikeTo('recover: signatures kept', / H\/signer\/builds\/B\/signatures /, {
     ...logged,
     'read fails': 'exit 3',
