@@ -73,7 +73,7 @@ DIR/b1.ticket, DIR/b2.ticket and so on. A ticket is secret: hand it to its build
     'scp -p tickets/b1.ticket builder:',
     'ssh builder countersign attest --ticket b1.ticket app-1.4.0.tgz',
     '# three builders, two of which must agree, each with a key of its own',
-    'countersign approve 1.4.0 --builders 3 --quorum 2 --scheme enrol --tickets ./tickets',
+    'countersign approve 1.4.0 --builders 3 --quorum 2 --scheme enrol --tickets DIR',
     '# the ticket only once the approval is in the log; a short time while trying',
     'countersign approve 1.4.1 --wait --expires 10m --tickets ./tickets',
   ],

@@ -33,8 +33,9 @@ for what is missing.`,
   },
   operands: { min: 0, max: 0 },
   example: [
-    'countersign init --dir ./widget --project widget --depot https://depot.example.org \\',
-    '  --release-key 105E0EE81C8E7E4FAD581F634CE0986FD406C87E --approver ada.asc --approver grace.asc',
+    'countersign init --dir ./widget --project widget \\',
+    '  --depot https://depot.example.org --approver ada.asc --approver grace.asc \\',
+    '  --release-key 105E0EE81C8E7E4FAD581F634CE0986FD406C87E',
   ],
   async run({ flags, globals, terminal }) {
     const answer = (flag: string, given: string | undefined, question: string, fallback?: string) =>

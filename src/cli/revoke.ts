@@ -34,8 +34,9 @@ In force once the signer has logged it. Never undone.`,
   },
   operands: { min: 1, max: 1 },
   example: [
-    "countersign revoke 01kat5bxhtqfj4v1rnd8mz3w7c --reason 'the builder was broken into'",
-    "countersign revoke 01kat5bxhtqfj4v1rnd8mz3w7c --reason 'wrong commit' --yes --wait 120",
+    "countersign revoke 01kat5bxhtqfj4v1rnd8mz3w7c --reason 'the builder is broken'",
+    '# in a script: ends when the signer has logged it, or with status 3',
+    'countersign revoke $BUILD --reason "wrong commit" --yes --wait 120',
   ],
   async run({ flags, globals, operands: [operand = ''], terminal }) {
     if (flags.reason === undefined) throw wrongUse('revoke', '--reason TEXT is missing');

@@ -38,7 +38,7 @@ async function type(sections: readonly (readonly [page: string, heading: string]
   const start = [
     `countersign() { '${PROGRAM}' "$@"; }`,
     'set -m',
-    'trap "jobs -p | sed s/^/-/ | xargs -r kill --; gpgconf --kill all; gpgconf --homedir ~/trial/bob --kill all" EXIT',
+    'trap "jobs -p | sed s/^/-/ | xargs -r kill --; gpgconf --kill all; gpgconf --homedir ~/trial-two-of-three/bob --kill all" EXIT',
   ];
   const { stdout } = await run('bash', ['-eo', 'pipefail', '-c', [...start, script].join('\n')], {
     cwd: home,
