@@ -88,11 +88,21 @@ describe('a statement of scheme mac', () => {
     expect(await ask(approvedView(other), macFiles(), own)).toBe('422 statement-binding');
     expect(await ask(view(), macFiles(), { ...own, now: new Date(expires) })).toBe('403 expired');
   });
-  test('a second, different one is kept beside it; the same one with another MAC is a conflict', async () => {
+  test('a second, different one is kept beside it, and the same one with another MAC: the signer decides', async () => {
     const sealed = () => view().put(inBuild, macFiles());
     expect(await ask(sealed(), macFiles(2), own)).toBe('allow statements/b1.2.json.mac statements/b1.2.json');
     expect(await ask(sealed(), macFiles(), own)).toBe('allow');
-    expect(await ask(sealed(), macFiles(0, Buffer.alloc(32)), own)).toBe('409 conflict');
+    const flipped = macFiles(0, Buffer.alloc(32));
+    expect(await ask(sealed(), flipped, own)).toBe('allow statements/b1.2.json.mac statements/b1.2.json');
+    // so whoever flips one keeps out nobody, and the same again goes where it is
+    const both = view()
+      .put(inBuild, flipped)
+      .put(
+        inBuild,
+        [...macFiles()].map(([name, bytes]) => [name.replace('b1', 'b1.2'), bytes]),
+      );
+    expect(await ask(both, macFiles(), own)).toBe('allow statements/b1.2.json.mac statements/b1.2.json');
+    expect(await ask(both, flipped, own)).toBe('allow');
   });
   test('that a logged release names needs no token, also after the end', async () => {
     const digests = { approval: sha256Hex(approvalFiles(macApproval).get('approval.json') ?? '') };
@@ -189,6 +199,18 @@ describe('an enrolment', () => {
     expect(await ask(enrolled, enrolmentFiles(second), { ...own, now: new Date(expires) })).toBe(
       '403 expired',
     );
+  });
+  test('the same one with another MAC is kept beside it: one that was flipped keeps out nobody', async () => {
+    const flipped = enrolmentFiles().set(
+      at('b1.json.mac'),
+      Buffer.from(`${Buffer.alloc(32).toString('base64')}\n`),
+    );
+    const there = view().put(inBuild, flipped);
+    expect(await ask(there, enrolmentFiles(), own)).toBe(variant(2));
+    expect(await ask(there, flipped, own)).toBe('allow');
+    // another signature under the same MAC says nothing new
+    const again = enrolmentFiles(first, {}, first.secret, minutes(1));
+    expect(await ask(view().put(inBuild, enrolmentFiles()), again, own)).toBe('409 conflict');
   });
   test('a fifth is one too many', async () => {
     const full = view();

@@ -223,6 +223,27 @@ describe('on a stick', () => {
     });
   });
 
+  test('the same statement, or enrolment, with another MAC goes too: a flipped one is healed by the right one', async () => {
+    const flip = (files: Files, name: string): Files =>
+      new Map(files).set(name, Buffer.from(`${Buffer.alloc(32).toString('base64')}\n`));
+    for (const [record, files, name] of [
+      [macApproval, macFiles(), 'statements/b1.json'],
+      [enrolApproval, enrolmentFiles(), 'enrolments/b1.json'],
+    ] as const) {
+      const [right, wrong] = [await depot(), await depot()];
+      for (const each of [right, wrong]) await begin(each, record);
+      await right.builder.submit(build, files);
+      await wrong.builder.submit(build, flip(files, `${name}.mac`));
+      expect(outcome(await carry(right.directory, wrong.directory, { now }, sealing))).toBe('carried');
+      const there = await contentsOf(wrong.directory);
+      const second = `builds/${build}/${name.replace('b1', 'b1.2')}.mac`;
+      expect(there[second]).toBe((await contentsOf(right.directory))[`builds/${build}/${name}.mac`]);
+      expect(outcome(await carry(right.directory, wrong.directory, { now }, sealing))).toBe('same');
+      await carry(wrong.directory, right.directory, { now }, sealing);
+      expect(outcome(await carry(wrong.directory, right.directory, { now }, sealing))).toBe('same');
+    }
+  });
+
   test('an enrolment that comes too late is left, and said', async () => {
     const from = await depot();
     await enrol(from);

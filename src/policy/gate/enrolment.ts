@@ -30,7 +30,11 @@ import type { Denied, GateVerdict } from './verdict.ts';
 import { otherBytes } from './write.ts';
 import type { Write } from './write.ts';
 
-const NAMES: SlotFiles = { record: enrolmentFile, beside: [enrolmentSignatureFile, enrolmentMacFile] };
+const NAMES: SlotFiles = {
+  record: enrolmentFile,
+  beside: [enrolmentSignatureFile, enrolmentMacFile],
+  mac: enrolmentMacFile,
+};
 
 /** Whether the write's enrolment is taken, and as which variant. */
 export async function judgeEnrolmentWrite(write: Write): Promise<GateVerdict> {

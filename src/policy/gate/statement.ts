@@ -32,10 +32,10 @@ import { decidedFor, otherBytes } from './write.ts';
 import type { Write } from './write.ts';
 
 /** What a builder of the scheme sends; a MAC has no envelope, which is signed. */
-const namesOf = (scheme: Scheme): SlotFiles => ({
-  record: statementFile,
-  beside: scheme === 'mac' ? [statementMacFile] : [statementEnvelopeFile, statementSignatureFile],
-});
+const namesOf = (scheme: Scheme): SlotFiles =>
+  scheme === 'mac'
+    ? { record: statementFile, beside: [statementMacFile], mac: statementMacFile }
+    : { record: statementFile, beside: [statementEnvelopeFile, statementSignatureFile], mac: null };
 
 /** Whether the write's statement is taken, and as which variant. */
 export async function judgeStatementWrite(write: Write): Promise<GateVerdict> {

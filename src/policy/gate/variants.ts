@@ -7,7 +7,7 @@ import type { Verified } from '../verified.ts';
 import { CARRIER, tokenSlot } from './token.ts';
 import { denied } from './verdict.ts';
 import type { Denied } from './verdict.ts';
-import { otherBytes } from './write.ts';
+import { compare, otherBytes } from './write.ts';
 import type { Write } from './write.ts';
 
 type SlotFile = (slot: Slot, variant?: Variant) => string;
@@ -17,6 +17,8 @@ export interface SlotFiles {
   readonly record: SlotFile;
   /** Authenticators and the like, in the order in which they are written. */
   readonly beside: readonly SlotFile[];
+  /** That of them which the signer alone can check; null if there is none. */
+  readonly mac: SlotFile | null;
 }
 
 /** The slot that all of the write is of, if its bearer may write it: by its upload token; what is `logged` needs none, nor does the carrier. */
@@ -50,7 +52,10 @@ export function filesAs(
   });
 }
 
-/** Where the write's record goes: where these bytes are, else the first free place; 409 when there is none. */
+/**
+ * Where the write's record goes: where these bytes are, else the first free place; 409 when there is none. One place
+ * more for the same bytes with another MAC: which of the two is wrong only the signer can tell.
+ */
 export async function findVariant(write: Write, names: SlotFiles, slot: Slot): Promise<Variant | Denied> {
   const bytes = write.files.get(names.record(slot));
   for (const variant of VARIANTS) {
@@ -59,8 +64,14 @@ export async function findVariant(write: Write, names: SlotFiles, slot: Slot): P
     // Without its record an authenticator of another one is what a crash left: that place is not free.
     const conflict = await otherBytes(write, filesAs(write, names, slot, variant));
     if (conflict === null) return variant;
-    if (existing !== null) return conflict;
+    if (existing !== null && !(await isOtherMac(write, names, slot, variant))) return conflict;
   }
   const text = `there are ${VARIANTS.length} different ones of ${names.record(slot)} already`;
   return denied(409, 'variants-full', text);
+}
+
+async function isOtherMac(write: Write, { mac }: SlotFiles, slot: Slot, variant: Variant): Promise<boolean> {
+  const bytes = mac === null ? undefined : write.files.get(mac(slot));
+  if (mac === null || bytes === undefined) return false;
+  return (await compare(write.before, mac(slot, variant), bytes)) === 'other';
 }

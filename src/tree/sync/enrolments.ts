@@ -26,9 +26,8 @@ async function carrySlot(passage: Passage, slot: Slot): Promise<void> {
   for (const variant of VARIANTS) {
     const bytes = await passage.take(enrolmentFile(slot, variant), RECORD_MAX);
     if (bytes === null) continue;
-    const files = (await isThere(passage, slot, bytes))
-      ? new Map<string, Buffer>()
-      : await takeEnrolment(passage, slot, variant, bytes);
+    const files = await takeEnrolment(passage, slot, variant, bytes);
+    if (await isThere(passage, slot, files)) files.clear();
     // with the enrolment that it is of: it says when the log took that in
     const proven = receipt && attempt(() => verifyEnrolment(receipt, bytes, passage.project.log));
     if (receipt && !(proven instanceof Failure)) files.set(name, receipt);
@@ -36,9 +35,15 @@ async function carrySlot(passage: Passage, slot: Slot): Promise<void> {
   }
 }
 
-async function isThere(passage: Passage, slot: Slot, bytes: Buffer): Promise<boolean> {
-  for (const variant of VARIANTS)
-    if ((await passage.compare(enrolmentFile(slot, variant), bytes)) === 'same') return true;
+/** With the same MAC: the gate there can't tell which of two is wrong. */
+async function isThere(passage: Passage, slot: Slot, files: ReadonlyMap<string, Buffer>): Promise<boolean> {
+  for (const variant of VARIANTS) {
+    const isSame = async (name: (of: Slot, at?: Variant) => string): Promise<boolean> => {
+      const bytes = files.get(name(slot));
+      return bytes === undefined || (await passage.compare(name(slot, variant), bytes)) === 'same';
+    };
+    if ((await isSame(enrolmentFile)) && (await isSame(enrolmentMacFile))) return true;
+  }
   return false;
 }
 

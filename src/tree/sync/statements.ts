@@ -7,7 +7,7 @@ import { LARGE_RECORD_MAX } from '../../records/canonical.ts';
 import { ENVELOPE_MAX } from '../../records/dsse.ts';
 import type { Slot } from '../../records/names.ts';
 import { VARIANTS, statementAuthenticatorFile } from '../../records/paths.ts';
-import { statementEnvelopeFile, statementFile } from '../../records/paths.ts';
+import { statementEnvelopeFile, statementFile, statementMacFile } from '../../records/paths.ts';
 import type { Variant } from '../../records/paths.ts';
 import { parseStatement } from '../../records/statement.ts';
 import { carryBlobs, lackingBlobs, quarantine } from './blobs.ts';
@@ -51,9 +51,11 @@ const authenticatorOf = (approval: Approval, slot: Slot): Shown['authenticator']
 export async function carryStatement(passage: Passage, shown: Shown): Promise<void> {
   const { slot, bytes, files, authenticator } = shown;
   for (const variant of VARIANTS) {
-    const there = await passage.compare(statementFile(slot, variant), bytes);
-    // authenticators of other bytes are as good as these: the gate there took them
-    if (there === 'same' && (await passage.isThere(authenticator(variant)))) return;
+    if ((await passage.compare(statementFile(slot, variant), bytes)) !== 'same') continue;
+    // a signature of other bytes is as good as this: the gate there took it; of a MAC it knows nothing
+    const mac = files.get(statementMacFile(slot));
+    const name = authenticator(variant);
+    if (mac ? (await passage.compare(name, mac)) === 'same' : await passage.isThere(name)) return;
   }
   await passage.submit(files);
 }
