@@ -1,9 +1,9 @@
 /** `countersign user-data`: what a cloud machine is started with, so that it attests one build. */
-import { realpath } from 'node:fs/promises';
+import { lstat, realpath } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { usage } from '../failure.ts';
 import { now } from '../host/clock.ts';
-import { readFileBounded, writeFileDurably } from '../host/files.ts';
+import { orNull, readFileBounded, writeFileDurably } from '../host/files.ts';
 import { userData } from '../operator/user-data.ts';
 import type { Program } from '../operator/user-data.ts';
 import { RECORD_MAX } from '../records/canonical.ts';
@@ -32,15 +32,19 @@ The user-data is as secret as the ticket, and the provider keeps it.`,
     exclude: { value: 'PATTERN', many: true, help: 'as attest takes it' },
     run: { value: 'CMD', help: 'the shell command that makes the artifacts; it begins in /' },
     'run-as': { value: 'USER', help: 'the user it runs as' },
+    'block-metadata': {
+      help: 'with --run-as: a firewall rule there, none but root reaches the metadata service',
+    },
     program: {
       value: 'URL|PATH',
       help: 'countersign on that machine, or where it fetches the very one that runs here; countersign',
     },
-    output: { value: 'FILE', help: 'written there, mode 0600; else standard output' },
+    output: { value: 'FILE', help: 'written there, mode 0600, over nothing; else standard output' },
   },
   operands: { min: 1, max: 1000 },
   example: [
-    "countersign user-data --ticket b1.ticket --run 'cd /src && make dist' --base /src/dist /src/dist > user-data",
+    "countersign user-data --ticket b1.ticket --run 'cd /src && make dist' \\",
+    '  --run-as build --block-metadata --base /src/dist --output FILE /src/dist',
   ],
   async run({ flags, operands, terminal }) {
     if (flags.ticket === undefined)
@@ -56,11 +60,13 @@ The user-data is as secret as the ticket, and the provider keeps it.`,
         exclude: flags.exclude ?? [],
         run: flags.run ?? null,
         runAs: flags['run-as'] ?? null,
+        blockMetadata: flags['block-metadata'] === true,
         program: await programOf(flags.program ?? 'countersign'),
       },
       now(),
     );
     const { output } = flags;
+    if (output !== undefined) await requireFree(output);
     if (output !== undefined) await writeFileDurably(resolve(output), Buffer.from(text), 0o600);
     else terminal.file(Buffer.from(text));
     terminal.record({
@@ -69,7 +75,7 @@ The user-data is as secret as the ticket, and the provider keeps it.`,
       expires: ticket.expires,
       ...(output === undefined ? { userData: text } : { output }),
     });
-    advise(ticket, flags['run-as'] ?? null, terminal);
+    advise(ticket, { runAs: flags['run-as'] ?? null, blocked: flags['block-metadata'] === true }, terminal);
     terminal.say(
       `the ticket ${flags.ticket} is in it, and still here: remove it once the machine has started`,
     );
@@ -84,18 +90,40 @@ async function programOf(given: string): Promise<Program> {
 }
 
 /** What no script on that machine can take away. */
-function advise({ secret }: Ticket, runAs: string | null, terminal: Terminal): void {
+function advise(
+  { secret, depot }: Ticket,
+  { runAs, blocked }: { readonly runAs: string | null; readonly blocked: boolean },
+  terminal: Terminal,
+): void {
+  if (isLoopback(depot)) terminal.warn(`the ticket's depot is ${depot}, which is that machine itself there`);
+  if (blocked) {
+    if (secret.scheme !== 'enrol')
+      terminal.hint('approve --scheme enrol makes a ticket that is used up before the build runs');
+    return;
+  }
   terminal.warn(
     'the metadata service serves user-data to every process of that machine that reaches 169.254.169.254, ' +
       'the build among them, for as long as the machine lives',
   );
-  const wall =
-    'iptables -A OUTPUT -d 169.254.169.254 -m owner ! --uid-owner 0 -j DROP keeps it from all but root';
+  const wall = `${runAs === null ? '--run-as USER ' : ''}--block-metadata keeps it from all but root`;
   terminal.hint(
     secret.scheme === 'enrol'
       ? `the nonce in it is used up before the build runs; ${wall}`
-      : `approve --scheme enrol makes a ticket that is used up before the build runs; ${
-          runAs === null ? 'with --run-as USER, ' : ''
-        }${wall}`,
+      : `approve --scheme enrol makes a ticket that is used up before the build runs; ${wall}`,
   );
+}
+
+/** Throws usage `output-exists`. */
+async function requireFree(output: string): Promise<void> {
+  if ((await orNull(lstat(output), `look at ${output}`)) !== null)
+    throw usage(
+      'output-exists',
+      `${output} is there already`,
+      'it may hold another ticket: remove it, or name another',
+    );
+}
+
+function isLoopback(url: string): boolean {
+  const host = URL.canParse(url) ? new URL(url).hostname : '';
+  return host === 'localhost' || host === '[::1]' || /^127\.[\d.]+$/.test(host);
 }

@@ -19,6 +19,8 @@ export interface UserDataRequest {
   readonly exclude: readonly string[];
   readonly run: string | null;
   readonly runAs: string | null;
+  /** Whether the machine keeps all but root from its metadata service, which has the user-data. */
+  readonly blockMetadata: boolean;
   readonly program: Program;
 }
 
@@ -30,7 +32,7 @@ export type Program =
 const DIRECTORY = '/run/countersign';
 
 /**
- * The user-data. It holds the ticket: secret. Throws refused `ticket-expired`, `ticket-used`; usage `path-relative`.
+ * The user-data. It holds the ticket: secret. Throws refused `ticket-expired`, `ticket-used`; usage `path-relative`, `run-as`.
  */
 export function userData(request: UserDataRequest, now: Date): string {
   const { ticket } = request;
@@ -38,6 +40,12 @@ export function userData(request: UserDataRequest, now: Date): string {
   for (const path of [...request.paths, ...(request.base === null ? [] : [request.base])])
     if (!path.startsWith('/'))
       throw usage('path-relative', `${path} is relative, and the machine begins in /`, 'give absolute paths');
+  if (request.blockMetadata && request.runAs === null)
+    throw usage(
+      'run-as',
+      '--block-metadata keeps out all but root, and the build is root',
+      'give --run-as USER, too',
+    );
   return [
     '#cloud-config',
     `# attests ${ticket.project} ${ticket.version}, build ${ticket.build}, slot ${ticket.slot}; holds its ticket: secret until ${ticket.expires}`,
@@ -74,7 +82,35 @@ const COPIES = [
 ];
 const PLACES = '/var/lib/cloud /run/cloud-init /var/log/cloud-init.log /var/log/cloud-init-output.log';
 
-function script({ ticket, paths, base, exclude, run, runAs, program }: UserDataRequest): string {
+/** Where the ticket can still be read then; in the script, before `attest` starts. */
+function wall({ runAs, blockMetadata }: UserDataRequest): string[] {
+  const what = '# the metadata service has the user-data: none but root reaches it';
+  if (!blockMetadata)
+    return runAs === null
+      ? []
+      : [`${what} if a firewall rule stands here, as --block-metadata writes one`, ''];
+  return [
+    what,
+    'if command -v nft > /dev/null; then',
+    "  nft -f - <<'END'",
+    'table inet countersign {',
+    '  chain output {',
+    '    type filter hook output priority 0;',
+    '    ip daddr 169.254.169.254 meta skuid != 0 drop',
+    '    ip6 daddr fd00:ec2::254 meta skuid != 0 drop',
+    '  }',
+    '}',
+    'END',
+    'else',
+    '  iptables -A OUTPUT -d 169.254.169.254 -m owner ! --uid-owner 0 -j DROP',
+    '  ip6tables -A OUTPUT -d fd00:ec2::254 -m owner ! --uid-owner 0 -j DROP',
+    'fi',
+    '',
+  ];
+}
+
+function script(request: UserDataRequest): string {
+  const { ticket, paths, base, exclude, run, runAs, program } = request;
   const words = [
     ...['attest', '--ticket', ticketPath(ticket)],
     ...(base === null ? [] : ['--base', base]),
@@ -99,6 +135,7 @@ function script({ ticket, paths, base, exclude, run, runAs, program }: UserDataR
     '  exit 1',
     'fi',
     '',
+    ...wall(request),
     ...programLines(program, words.map(word).join(' ')),
     '',
   ].join('\n');

@@ -15,6 +15,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { World } from '../harness/world.ts';
 import { PROGRAM, runProgram } from '../harness/program.ts';
 import type { Ran } from '../harness/program.ts';
+import { SUDO, describeAsRoot } from '../harness/root.ts';
 import { Site } from '../builder/site.ts';
 import { formatTicket } from '../../src/records/ticket.ts';
 import type { Ticket } from '../../src/records/ticket.ts';
@@ -58,7 +59,12 @@ function parseYaml(text: string): CloudConfig {
 }
 
 /** What cloud-init does with it, on a machine whose /run, /var/lib/cloud and /var/log lie below `root`. */
-function boot(text: string, root: string, env = process.env): { status: number | null; output: string } {
+function boot(
+  text: string,
+  root: string,
+  env = process.env,
+  around: readonly string[] = [],
+): { status: number | null; output: string } {
   const { write_files: files, runcmd } = parseYaml(text);
   const inside = (content: string): string =>
     content.replaceAll(/(?<![\w/])\/(run|var)\//g, (_, top: string) => `${root}/${top}/`);
@@ -74,7 +80,7 @@ function boot(text: string, root: string, env = process.env): { status: number |
     writeFileSync(root + path, path.endsWith('.sh') ? inside(content) : content);
     chmodSync(root + path, Number.parseInt(permissions, 8));
   }
-  const [command = '', ...args] = (runcmd[0] ?? []).map(inside);
+  const [command = '', ...args] = [...around, ...(runcmd[0] ?? []).map(inside)];
   const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', env });
   return { status, output: stdout + stderr };
 }
@@ -181,6 +187,37 @@ test('a real machine: the build runs when no copy is left, the depot has its sta
   }
 });
 
+/** A machine with a metadata service, and the script on it. */
+const MACHINE = `
+ip link set lo up && ip addr add 169.254.169.254/32 dev lo
+python3 -m http.server --bind 169.254.169.254 --directory "$0" 80 > /dev/null 2>&1 &
+trap "kill $!" EXIT
+until curl -sf -o /dev/null http://169.254.169.254/; do sleep 0.1; done
+"$@"`;
+
+describeAsRoot('the metadata service of a machine', ['unshare', '--net', 'nft', 'list', 'tables'], () => {
+  test.each([
+    [[], 'root reads it\nnobody reads it\n'],
+    [['--block-metadata'], 'root reads it\n'],
+  ])('is read by whom it should be: %j', async (flags, read) => {
+    const service = join(site.directory, 'service');
+    mkdirSync(service);
+    const program = join(site.directory, 'reader');
+    const asks = 'curl -sf -m 2 -o /dev/null http://169.254.169.254/';
+    const nobody = 'setpriv --reuid 65534 --clear-groups';
+    writeFileSync(
+      program,
+      `#!/bin/sh\n${asks} && echo root reads it\n${nobody} ${asks} && echo nobody reads it\nexit 0\n`,
+    );
+    chmodSync(program, 0o755);
+    const made = await make('--program', program, '--run-as', 'nobody', ...flags, '/out');
+    const around = [...SUDO, 'unshare', '--net', 'sh', '-c', MACHINE, service];
+    const { status, output } = boot(made.stdout, site.directory, process.env, around);
+    expect(output).toBe(read);
+    expect(status).toBe(0);
+  });
+});
+
 describe('what it says', () => {
   test('who else can read it, and what helps; the ticket itself nowhere but in it', async () => {
     const output = join(site.directory, 'out.user-data');
@@ -189,9 +226,24 @@ describe('what it says', () => {
     expect(statSync(output).mode & 0o777).toBe(0o600);
     expect(readFileSync(output, 'utf8')).toContain(formatTicket(ticket));
     expect(made.stderr).toContain('169.254.169.254');
-    expect(made.stderr).toMatch(/--scheme enrol.*iptables .*--uid-owner 0 -j DROP/);
+    expect(made.stderr).toMatch(/--scheme enrol.*--run-as USER --block-metadata/);
+    expect(made.stderr).not.toContain('that machine itself');
+    // it holds a ticket: nothing is written over it
+    const again = await make('--json', '--output', output, '/out');
+    expect([again.code, again.error?.code]).toEqual([2, 'output-exists']);
     expect(made.stderr).not.toContain('countersign-ticket-');
   });
+
+  test.each(['http://127.0.0.1:8080', 'http://localhost:8080', 'https://[::1]'])(
+    'that %s is no depot for a machine elsewhere',
+    async (depot) => {
+      site.putTicket({ ...ticket, depot });
+      const made = await make('--run-as', 'nobody', '--block-metadata', '/out');
+      expect(made.code, made.stderr).toBe(0);
+      expect(made.stderr).toContain(`the ticket's depot is ${depot}, which is that machine itself there`);
+      expect(made.stderr).not.toContain('169.254');
+    },
+  );
 
   test.each<[string, (ticket: Ticket) => Ticket, string[], number, string]>([
     [
@@ -202,6 +254,7 @@ describe('what it says', () => {
       'ticket-expired',
     ],
     ['a used one', (t) => ({ ...t, secret: { scheme: 'mac', nonce: null } }), ['/out'], 1, 'ticket-used'],
+    ['a wall that the build stands inside', (t) => t, ['--block-metadata', '/out'], 2, 'run-as'],
     ['relative paths', (t) => t, ['out'], 2, 'path-relative'],
     ['a relative base', (t) => t, ['--base', 'out', '/out'], 2, 'path-relative'],
   ])('%s is refused', async (_, change, args, code, error) => {
