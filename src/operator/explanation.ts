@@ -1,11 +1,14 @@
 /** Why a build waits or how it ended, in a sentence, and what may be done about it. */
+import { approveAgain, bothVersions, enrolLonger, revokeToFree } from '../policy/again.ts';
 import { approvalProblems, isExpired } from '../policy/approval-policy.ts';
 import { missingApprovers } from '../policy/approval-verdict.ts';
+import { missedEnrolment, tooFewEnrolled } from '../policy/enrolment-missed.ts';
 import type { Project } from '../policy/project.ts';
 import type { BuildState } from '../policy/state.ts';
 import type { Approval, Scheme } from '../records/approval.ts';
-import { timestampDate } from '../records/names.ts';
-import type { Slot, Timestamp } from '../records/names.ts';
+import type { Reason } from '../records/refusal.ts';
+import { isBuildId, timestampDate } from '../records/names.ts';
+import type { BuildId, Slot, Timestamp } from '../records/names.ts';
 import type { Evidence } from './evidence.ts';
 
 export interface SlotStatus {
@@ -55,21 +58,21 @@ export function explain(project: Project, approval: Approval, found: Found, now:
         hint: 'countersign sign on H finishes it',
       };
     case 'revoked':
-      return revoked(approval, found);
+      return revoked(project, approval, found);
     case 'refused':
       return {
         why: reason === undefined ? 'the signer refused it' : `${reason.code}: ${reason.text}`,
-        hint: wayOn(approval, found),
+        hint: wayOn(project, approval, found),
       };
     case 'frozen':
       return {
         why: reason === undefined ? 'the signer froze it' : `${reason.code}: ${reason.where}: ${reason.text}`,
-        hint: `both versions: countersign status ${approval.build} --fetch DIR; ${wayOn(approval, found)}`,
+        hint: `${bothVersions(approval.build, refusal?.reasons ?? [])}${wayOn(project, approval, found)}`,
       };
     case 'expired':
       return {
         why: `${approval.quorum === 1 ? 'nothing was' : 'not enough was'} sealed before ${approval.expires}`,
-        hint: wayOn(approval, found),
+        hint: wayOn(project, approval, found),
       };
     case 'approved':
     case 'enrolled':
@@ -79,12 +82,23 @@ export function explain(project: Project, approval: Approval, found: Found, now:
 }
 
 /** What gets on where this build doesn't. */
-function wayOn({ build, project, version }: Approval, { taken, bound, refusal }: Found): string {
-  if (taken) return `${project} ${version} is released: approve another version`;
-  if (bound) return `build ${build} has ${project} ${version} for good: approve another version`;
-  const again = `a new approval: countersign approve ${version} --tickets DIR`;
-  const held = refusal?.reasons.some(({ code }) => code === 'version-taken') === true;
-  return held ? `go on with that build if you have its ticket; once it has expired, ${again}` : again;
+function wayOn(project: Project, approval: Approval, { taken, bound, released, refusal }: Found): string {
+  const { build, version } = approval;
+  const what = `${approval.project} ${version}`;
+  if (taken) return `${what} is released: approve another version`;
+  if (released) return `${what} was released and withdrawn: approve another version`;
+  if (bound) return `build ${build} has ${what} for good: approve another version`;
+  const again = `a new approval: ${approveAgain(project, approval)}`;
+  const holder = refusal === null ? null : holderOf(refusal.reasons);
+  if (holder === null) return again;
+  return `go on with that build if you have its ticket; or free ${version}: ${revokeToFree(holder)}; then, or once it has expired, ${again}`;
+}
+
+/** The build that has the version, as the signer said it. */
+function holderOf(reasons: readonly Reason[]): BuildId | null {
+  const taken = reasons.find(({ code }) => code === 'version-taken');
+  const build = taken?.text.split(' ').at(-1);
+  return build !== undefined && isBuildId(build) ? build : null;
 }
 
 /** And what speaks against it since. */
@@ -96,12 +110,14 @@ function released({ revocations, revocationsNeeded, conflict }: Found, { build }
   return { why: `it is released${dissent}; ${have}`, hint: `another approver: countersign endorse ${build}` };
 }
 
-function revoked(approval: Approval, found: Found): Explanation {
-  const { revocations, revocation, released: isReleased } = found;
+function revoked(project: Project, approval: Approval, found: Found): Explanation {
+  const { approvers, revocations, revocation, released: isReleased } = found;
   const what = isReleased ? 'withdrawn' : 'revoked';
   const who = revocations.map(({ approver, reason }) => `by ${approver}: ${reason}`).join('; ');
   const why = `${what} ${who || 'by approvers that the project file no longer names'}`;
-  const hint = wayOn(approval, found);
+  const hint = wayOn(project, approval, found);
+  if (!isReleased && revocation === null && missingApprovers(project, approval, approvers) !== null)
+    return { why: `${why}; it never had its ${project.threshold} approvers: there is nothing to log`, hint };
   return revocation === null
     ? {
         why,
@@ -138,11 +154,11 @@ function waiting(state: Waiting, project: Project, approval: Approval, found: Fo
   if (problem !== undefined) return { why: `the signer will refuse it: ${problem.text}`, hint: '' };
   if (now < timestampDate(approval.notBefore))
     return { why: `it is not valid before ${approval.notBefore}`, hint: '' };
-  if (state !== 'built') return builders(approval, found, now);
+  if (state !== 'built') return builders(project, approval, found, now);
   if (isExpired(approval, now))
     return {
       why: `its approval ended at ${expires}: the signer refuses it unless it saw the statement before`,
-      hint: `on H: countersign sign; if it is refused, ${wayOn(approval, found)}`,
+      hint: `on H: countersign sign; if it is refused, ${wayOn(project, approval, found)}`,
     };
   const enrolBy = lastEnrolment(found);
   if (enrolBy !== null && now < timestampDate(enrolBy))
@@ -162,9 +178,14 @@ function endorsers({ approvers: all }: Project, approval: Approval, { approvers 
 }
 
 /** Whose statement it waits for, or whose key. */
-function builders({ quorum, expires }: Approval, { slots }: Found, now: Date): Explanation {
-  const open = slots.filter(({ statement }) => !statement);
-  const have = slots.length - open.length;
+function builders(project: Project, approval: Approval, { slots }: Found, now: Date): Explanation {
+  const { quorum, expires } = approval;
+  const enrolled = new Set(slots.filter((each) => each.enrolled).map(({ slot }) => slot));
+  const missed = missedEnrolment(approval, enrolled, now);
+  const tooFew = tooFewEnrolled(approval, missed);
+  if (tooFew !== null) return { why: tooFew, hint: enrolLonger(project, approval) };
+  const have = slots.filter(({ statement }) => statement).length;
+  const open = slots.filter(({ slot, statement }) => !statement && !missed.includes(slot));
   const sealed = quorum === 1 ? '' : ` (${have} of ${quorum} that must agree are there)`;
   const enrolling = open.filter(({ enrolBy, enrolled }) => enrolBy !== null && !enrolled);
   const [first] = enrolling;
@@ -173,16 +194,10 @@ function builders({ quorum, expires }: Approval, { slots }: Found, now: Date): E
       why: `it waits for the statement of ${names(open)}${sealed}, until ${expires}`,
       hint: 'on the builder: countersign attest --ticket FILE PATH...',
     };
-  const late = first.enrolBy !== null && now >= timestampDate(first.enrolBy);
-  return late
-    ? {
-        why: `${names(enrolling)} did not enrol before ${first.enrolBy}: it can no longer be built`,
-        hint: 'a new approval, with a longer --enrol-by',
-      }
-    : {
-        why: `it waits for ${names(enrolling)} to enrol, until ${first.enrolBy}`,
-        hint: 'on the builder: countersign attest --ticket FILE PATH...; and countersign sign --watch on H, which answers it',
-      };
+  return {
+    why: `it waits for ${names(enrolling)} to enrol, until ${first.enrolBy}`,
+    hint: 'on the builder: countersign attest --ticket FILE PATH...; and countersign sign --watch on H, which answers it',
+  };
 }
 
 const names = (slots: readonly SlotStatus[]): string => slots.map(({ slot }) => slot).join(', ');

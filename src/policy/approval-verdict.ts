@@ -45,7 +45,13 @@ export type ApprovalVerdict =
       readonly approvers: readonly Fingerprint[];
     }
   /** More signatures or more time can make it acceptable. */
-  | { readonly verdict: 'wait'; readonly approval: Verified<Approval>; readonly text: string }
+  | {
+      readonly verdict: 'wait';
+      readonly approval: Verified<Approval>;
+      /** For approvers; else for its time. */
+      readonly missing: boolean;
+      readonly text: string;
+    }
   /** Enough approvers signed what must not be built: it ends the build and is logged. */
   | { readonly verdict: 'refuse'; readonly approval: Verified<Approval>; readonly reasons: readonly Reason[] }
   /** Not (validly) signed as what it lies here as: the depot's doing for all we know, so nothing is logged (§1, rule 7). */
@@ -68,7 +74,7 @@ export function judgeApproval(question: ApprovalQuestion): ApprovalVerdict {
 
   // 3. Threshold: that many persons, the requester among them.
   const missing = missingApprovers(project, approval, approvers);
-  if (missing !== null) return { verdict: 'wait', approval, text: missing };
+  if (missing !== null) return { verdict: 'wait', approval, missing: true, text: missing };
 
   // 4. Signer, project, release key, policy, time, keys: whatever the project file decides.
   // 5. Bound: (project, version) to this build, each key to one approval ever; the build id, once it is logged, to its approval.
@@ -80,7 +86,12 @@ export function judgeApproval(question: ApprovalQuestion): ApprovalVerdict {
 
   // 6. Too early is no reason to refuse.
   if (now < timestampDate(approval.notBefore))
-    return { verdict: 'wait', approval, text: `it is not valid before ${approval.notBefore}` };
+    return {
+      verdict: 'wait',
+      approval,
+      missing: false,
+      text: `it is not valid before ${approval.notBefore}`,
+    };
   return { verdict: 'accept', approval, approvers };
 }
 

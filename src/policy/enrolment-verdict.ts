@@ -53,7 +53,7 @@ export async function judgeEnrolment(question: EnrolmentQuestion): Promise<Enrol
   if (firstSeen >= timestampDate(builder.enrolBy))
     return {
       verdict: 'void',
-      text: `it came after ${builder.enrolBy}, until when builder ${slot} could enrol`,
+      text: `it was not taken before ${builder.enrolBy}, until when builder ${slot} could enrol`,
     };
   // 2. Introduced by the nonce, before anything is read.
   if (question.mac === false)

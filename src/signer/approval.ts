@@ -19,6 +19,7 @@ import type { ApprovalSignatures, Count } from './approvers.ts';
 import { versionHolder } from './holder.ts';
 import { refuse } from './refuse.ts';
 import { Stop } from './result.ts';
+import { revokedUnlogged } from './revocation.ts';
 import type { Round } from './signer.ts';
 import { expired, spoilt } from './spoilt.ts';
 
@@ -35,7 +36,13 @@ export async function bindApproval(round: Round, build: BuildId): Promise<Approv
   const logged = round.state.journal.history.build(build)?.approval ?? null;
   if (logged !== null) return boundApproval(round, build, logged.sha256, bytes);
   if (bytes === null)
-    return new Stop('unfinished', 'unknown', 'approval-missing', 'the depot has no approval for this build');
+    return new Stop(
+      'unfinished',
+      'unknown',
+      'approval-missing',
+      'the depot has no approval for this build',
+      'countersign status lists them',
+    );
   return newApproval(round, build, bytes);
 }
 
@@ -92,9 +99,12 @@ async function newApproval(round: Round, build: BuildId, bytes: Buffer): Promise
       const hint = claimed instanceof Failure ? '' : elsewhereHint(purposeProblems(project, claimed));
       return new Stop(waits ? 'bad' : 'void', 'approved', 'approval-invalid', text, hint);
     }
-    case 'wait':
-      if (isExpired(verdict.approval, now)) return expired(round, verdict.approval);
-      return new Stop('waiting', 'approved', 'approval-waits', verdict.text);
+    case 'wait': {
+      const { approval, missing } = verdict;
+      if (isExpired(approval, now)) return expired(round, approval);
+      const revoked = missing ? await revokedUnlogged(round, approval, sha256Hex(bytes)) : null;
+      return revoked ?? new Stop('waiting', 'approved', 'approval-waits', verdict.text);
+    }
     case 'refuse': {
       const { approval, reasons } = verdict;
       const abandoned = reasons.every(({ code }) => code === 'expired') && !(await isSealed(round, approval));

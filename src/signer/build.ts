@@ -1,10 +1,11 @@
 /** One build, by the steps of protocol §5, as far as it goes in this run. */
 import { Failure } from '../failure.ts';
 import { diskFailure } from '../host/files.ts';
+import { isExpired } from '../policy/approval-policy.ts';
 import type { BuildId } from '../records/names.ts';
 import type { Manifest } from '../records/manifest.ts';
 import { bindApproval, countAgain } from './approval.ts';
-import { logConflicts, reportConflicts } from './conflict.ts';
+import { conflictsText, logConflicts, reportConflicts } from './conflict.ts';
 import { deliverRelease, takeReceipt } from './deliver.ts';
 import { enrolmentOpen, takeEnrolments } from './enrolling.ts';
 import { fetchArtifacts, firstProblem } from './fetch.ts';
@@ -52,6 +53,27 @@ export async function handleWithdrawal(round: Round, logged: BuildHistory): Prom
   try {
     const stop = await withdrawal(round, logged);
     return stop && { build, ...stop.standing, ...NOTHING };
+  } catch (error) {
+    return { build, ...(await faultOf(round, build, error)), ...NOTHING };
+  }
+}
+
+/**
+ * A release that is out, of whose builders one may still dissent, as long as the gate takes statements of it: null while
+ * none does. Throws as `handleBuild`.
+ */
+export async function handleDissent(round: Round, logged: BuildHistory): Promise<BuildResult | null> {
+  const { build } = logged;
+  try {
+    if (logged.approval === null) throw new RangeError('no approval is logged');
+    const approval = await round.state.approval(build, logged.approval.sha256);
+    // one that is closed has no manifest to hold a statement against
+    if (isExpired(approval, round.now()) || (await round.state.lost(build)) !== null) return null;
+    if (!(await logConflicts(round, logged))) return null;
+    const text = conflictsText(round, build) ?? '';
+    const look = `both versions: countersign status ${build} --fetch DIR`;
+    const { standing } = new Stop('decided', 'published', 'conflict', text, look);
+    return { build, ...standing, ...NOTHING };
   } catch (error) {
     return { build, ...(await faultOf(round, build, error)), ...NOTHING };
   }

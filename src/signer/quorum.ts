@@ -1,10 +1,13 @@
 /** Steps 3 and 4 of protocol §5: the statements of all builders, and whether enough of them agree. */
 import { isExpired } from '../policy/approval-policy.ts';
+import { enrolLonger } from '../policy/again.ts';
 import { slotsOf } from '../policy/builder-key.ts';
+import { missedEnrolment, tooFewEnrolled } from '../policy/enrolment-missed.ts';
 import { judgeQuorum } from '../policy/quorum.ts';
 import type { Approval } from '../records/approval.ts';
 import { buildPath, statementFile, VARIANTS } from '../records/paths.ts';
 import type { Slot } from '../records/names.ts';
+import type { Reason } from '../records/refusal.ts';
 import type { Subject } from '../records/statement.ts';
 import type { Approved } from './approval.ts';
 import { refuse } from './refuse.ts';
@@ -34,6 +37,7 @@ export async function sealingStatements(round: Round, approved: Approved): Promi
   // 1. Dissent, and what a builder must not vouch for, ends the build however many agree.
   const dissent = judgeQuorum(approval, [...sealed, ...heard.flatMap(({ others }) => others)]);
   const reasons = [
+    ...heard.flatMap(usedTwice),
     ...(dissent.verdict === 'conflict' ? dissent.reasons : []),
     ...heard.flatMap((each) => each.reasons),
   ];
@@ -66,6 +70,18 @@ export async function sealingStatements(round: Round, approved: Approved): Promi
   return refuse(round, approved, [{ code: 'expired', where: 'statements', text }]);
 }
 
+/** A builder that speaks against itself; who said what is in the table that follows. */
+const usedTwice = ({ slot, sealed, others }: Heard): Reason[] =>
+  sealed === null || others.length === 0
+    ? []
+    : [
+        {
+          code: 'conflict',
+          where: statementFile(slot),
+          text: `builder ${slot} vouched for two different sets of artifacts: its ticket was used twice`,
+        },
+      ];
+
 /** The same, if the depot shows a statement that was not there: for a last look, when hours have passed. Throws as `sealingStatements`. */
 export async function sealedSince(round: Round, approved: Approved, sealed: Sealed): Promise<Sealed | Stop> {
   const { approval } = approved;
@@ -80,9 +96,15 @@ export async function sealedSince(round: Round, approved: Approved, sealed: Seal
 }
 
 function waiting(round: Round, approval: Approval, have: number, missing: readonly Slot[]): Stop {
-  const text = `it waits for the statement of ${missing.join(', ')}`;
+  const { build } = approval;
+  const { enrolments } = round.state.journal.history.build(build) ?? { enrolments: new Map() };
+  const out = missedEnrolment(approval, new Set(enrolments.keys()), round.now());
+  const tooFew = tooFewEnrolled(approval, out);
+  const left = missing.filter((slot) => !out.includes(slot));
+  const text = tooFew ?? `it waits for the statement of ${left.join(', ')}`;
   const whole = have === 0 ? text : `${agreed(approval, have)} so far; ${text}`;
-  return new Stop('waiting', stageOf(round, approval), 'statement-waits', whole);
+  const hint = tooFew === null ? '' : enrolLonger(round.project, approval);
+  return new Stop('waiting', stageOf(round, approval), 'statement-waits', whole, hint);
 }
 
 const agreed = ({ quorum }: Approval, have: number): string =>

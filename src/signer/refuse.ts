@@ -1,13 +1,16 @@
 /** The end of a build without a signature: logged, kept, and shown to the depot (protocol §2, refusal). */
 import { Failure } from '../failure.ts';
+import { bothVersions } from '../policy/again.ts';
 import { elsewhereHint } from '../policy/approval-policy.ts';
+import { loggedApproval } from '../policy/logged.ts';
 import type { Approval } from '../records/approval.ts';
 import { timestamp } from '../records/names.ts';
 import type { BuildId, Sha256 } from '../records/names.ts';
-import { refusalFile, refusalProofFile } from '../records/paths.ts';
+import { approvalFile, buildPath, refusalFile, refusalProofFile } from '../records/paths.ts';
 import { encodeRefusal, parseRefusal, refusalOf } from '../records/refusal.ts';
 import type { Reason, Refusal } from '../records/refusal.ts';
 import { sha256Hex } from '../records/sha256.ts';
+import { readSmall } from './approvers.ts';
 import { wayOn } from './holder.ts';
 import { endsRound } from './lost.ts';
 import { ownProof } from './proof.ts';
@@ -56,16 +59,20 @@ export async function settleRefusal(round: Round, build: BuildId): Promise<Stop 
     await round.state.settle(build, round.now());
   }
   const refusal = parseRefusal(bytes);
-  return describe('decided', refusal, await nextStep(round, history, refusal.reasons));
+  const approval = await refusedApproval(round, refusal);
+  const hint = approval === null ? 'approve another one' : await nextStep(round, approval, refusal.reasons);
+  return describe('decided', refusal, hint);
+}
+
+/** As approvers signed it: the log names it in the refusal, and has no other entry of one that was never accepted. Null where the depot has lost it. Throws unable. */
+async function refusedApproval(round: Round, { build, approval: sha256 }: Refusal): Promise<Approval | null> {
+  const bytes = await readSmall(round, buildPath(build, approvalFile));
+  return bytes !== null && sha256Hex(bytes) === sha256 ? loggedApproval(bytes, sha256) : null;
 }
 
 /** What a person can do about it: another approval doesn't help against another project's depot. */
-async function nextStep(
-  round: Round,
-  build: Parameters<typeof wayOn>[1],
-  reasons: readonly Reason[],
-): Promise<string> {
-  return elsewhereHint(reasons) || wayOn(round, build);
+async function nextStep(round: Round, approval: Approval, reasons: readonly Reason[]): Promise<string> {
+  return elsewhereHint(reasons) || `${bothVersions(approval.build, reasons)}${await wayOn(round, approval)}`;
 }
 
 function describe(outcome: 'refused' | 'decided', { reasons, more }: Refusal, hint: string): Stop {

@@ -6,6 +6,7 @@ import type { BuildHistory } from '../policy/history.ts';
 import type { Project } from '../policy/project.ts';
 import { readRevocation, revokersNeeded } from '../policy/revocation-verdict.ts';
 import type { Verified } from '../policy/verified.ts';
+import type { Approval } from '../records/approval.ts';
 import { timestamp } from '../records/names.ts';
 import type { BuildId, Fingerprint, ProjectName, Sha256, Version } from '../records/names.ts';
 import { buildPath, revocationFile, revocationSignatureFile } from '../records/paths.ts';
@@ -14,7 +15,7 @@ import type { Revocation } from '../records/revocation.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import { readSmall } from './approvers.ts';
 import { authenticate } from './authenticate.ts';
-import { wayOn } from './holder.ts';
+import { approvalOf, wayOn } from './holder.ts';
 import { Stop } from './result.ts';
 import { Signatures } from './signatures.ts';
 import type { Round } from './signer.ts';
@@ -40,6 +41,25 @@ export async function endIfRevoked(round: Round, bound: Bound): Promise<Stop | n
 }
 
 /**
+ * An approval that some approvers have signed, too few, and that one of them has revoked: it ends here, and as a build
+ * without a valid approval causes no entry (§5 step 1) the log has nothing of it. What counts is kept: the depot can't
+ * take it back. Null if none counts. Throws unable.
+ */
+export async function revokedUnlogged(
+  round: Round,
+  approval: Approval,
+  sha256: Sha256,
+): Promise<Stop | null> {
+  const { project } = round;
+  const revocations = await countRevocations(round, project, { ...approval, approval: sha256 });
+  if (revocations.length < revokersNeeded(project, false)) return null;
+  await keepRevocations(round, approval.build, revocations);
+  const never = `it never had its ${project.threshold} approvers, so the log has nothing of it`;
+  const text = `revoked by ${saidBy(project, revocations)}; ${never}`;
+  return new Stop('decided', 'revoked', 'revoked', text, await wayOn(round, approval));
+}
+
+/**
  * A build that the log says was revoked: over. Null if it was not. Throws unable(`state-damaged`, `disk`).
  */
 export async function settleRevocation(round: Round, build: BuildId): Promise<Stop | null> {
@@ -49,6 +69,7 @@ export async function settleRevocation(round: Round, build: BuildId): Promise<St
   // Whatever was signed by then does not leave.
   if (release === null) await Signatures.discard(round.state, build);
   if (!(await round.state.isSettled(build))) await round.state.settle(build, round.now());
+  const approval = await approvalOf(round, history);
   const said: string[] = [];
   for (const [approver, sha256] of history.revocation.revocations) {
     const { reason } = parseRevocation(await round.state.kept(build, revocationFile(approver), sha256));
@@ -60,7 +81,7 @@ export async function settleRevocation(round: Round, build: BuildId): Promise<St
     'revoked',
     'revoked',
     `${what} by ${said.join('; ')}`,
-    await wayOn(round, history),
+    await wayOn(round, approval),
   );
 }
 
@@ -130,26 +151,39 @@ async function logRevocation(
   { build, project, version }: Bound,
   revocations: readonly Counted[],
 ): Promise<void> {
+  const records = await keepRevocations(round, build, revocations);
+  const time = timestamp(round.now());
+  await round.state.journal.append({ type: 'revocation', time, build, project, version, records, keys: [] });
+}
+
+/** On the disk when this returns; their digests. */
+async function keepRevocations(
+  { state }: Round,
+  build: BuildId,
+  revocations: readonly Counted[],
+): Promise<Record<string, Sha256>> {
   const records: Record<string, Sha256> = {};
   for (const { approver, bytes, signature } of revocations)
     for (const [file, content] of [
       [revocationFile(approver), bytes],
       [revocationSignatureFile(approver), signature],
     ] as const) {
-      await round.state.write(build, file, content);
+      await state.write(build, file, content);
       records[file] = sha256Hex(content);
     }
-  const time = timestamp(round.now());
-  await round.state.journal.append({ type: 'revocation', time, build, project, version, records, keys: [] });
+  return records;
 }
 
 function noteTooFew(round: Round, build: BuildId, revocations: readonly Counted[], needed: number): void {
-  const who = revocations
-    .map(({ approver, revocation }) => `${nameOf(round.project, approver)}: ${revocation.reason}`)
-    .join('; ');
+  const who = saidBy(round.project, revocations);
   const text = `its release is logged: to withdraw it takes ${needed} approvers, ${revocations.length} revoked it (${who})`;
   round.report({ kind: 'note', build, text });
 }
+
+const saidBy = (project: Project, revocations: readonly Counted[]): string =>
+  revocations
+    .map(({ approver, revocation }) => `${nameOf(project, approver)}: ${revocation.reason}`)
+    .join('; ');
 
 /** How a person knows an approver; by the fingerprint, one who is none any more. */
 const nameOf = (project: Project, approver: Fingerprint): string =>

@@ -1,10 +1,10 @@
 /** One round of `sign`: every build that waits, each on its own. Protocol §5. */
 import { Failure } from '../failure.ts';
 import type { BuildHistory } from '../policy/history.ts';
-import { timestamp } from '../records/names.ts';
+import { timestamp, timestampDate } from '../records/names.ts';
 import type { BuildId } from '../records/names.ts';
 import { listBuilds, listRevoked } from '../tree/builds.ts';
-import { handleBuild, handleWithdrawal } from './build.ts';
+import { handleBuild, handleDissent, handleWithdrawal } from './build.ts';
 import { endsRound } from './lost.ts';
 import { Nonces } from './nonces.ts';
 import { LogPush } from './push.ts';
@@ -38,19 +38,23 @@ export async function runRound(
   try {
     await log.compare();
     const results: BuildResult[] = [];
-    const withdrawable = named.length > 0 ? [] : await revokedReleases(round);
+    const releases = named.length > 0 ? null : await changeableReleases(round);
     for (const build of named.length > 0 ? named : await openBuilds(signer)) {
       const result = await handleBuild(round, build);
       if (named.length === 0 && result.state === 'expired') continue;
       signer.report({ kind: 'result', result });
       results.push(result);
     }
-    for (const history of withdrawable) {
-      const result = await handleWithdrawal(round, history);
-      if (result === null) continue;
-      signer.report({ kind: 'result', result });
-      results.push(result);
-    }
+    for (const [handle, histories] of [
+      [handleDissent, releases?.contestable ?? []],
+      [handleWithdrawal, releases?.revoked ?? []],
+    ] as const)
+      for (const history of histories) {
+        const result = await handle(round, history);
+        if (result === null) continue;
+        signer.report({ kind: 'result', result });
+        results.push(result);
+      }
     return { results, log: await finish(log) };
   } finally {
     session.agent.endRound();
@@ -65,7 +69,8 @@ export function newSession({ connectAgent }: Pick<Signer, 'connectAgent'>): Sess
     verified: null,
     log: { compared: new Set(), witnessed: new Map() },
     nonces: new Nonces(),
-    revokedAsked: null,
+    releasesSeen: null,
+    agreeing: new Set(),
   };
 }
 
@@ -90,19 +95,37 @@ async function openBuilds({ depot, state }: Signer): Promise<BuildId[]> {
   return open;
 }
 
+interface Changeable {
+  /** Whose builders may still say otherwise. */
+  readonly contestable: readonly BuildHistory[];
+  /** That the depot holds revocations of. */
+  readonly revoked: readonly BuildHistory[];
+}
+
 /**
- * The releases that are out, and that the depot holds revocations of: asked once a minute. Those that are not out yet
- * are among the open builds.
+ * The releases that are out, and not withdrawn, of which there may be news: looked for once a minute, null before. Those
+ * that are not out yet are among the open builds.
  */
-async function revokedReleases({ depot, state, session, now }: Round): Promise<BuildHistory[]> {
-  const time = now().getTime();
-  if (session.revokedAsked !== null && time - session.revokedAsked < MINUTE_MS) return [];
-  const found: BuildHistory[] = [];
+async function changeableReleases(round: Round): Promise<Changeable | null> {
+  const { depot, state, session } = round;
+  const time = round.now().getTime();
+  if (session.releasesSeen !== null && time - session.releasesSeen < MINUTE_MS) return null;
+  const isOut = async (history: BuildHistory): Promise<boolean> =>
+    history.release !== null && history.revocation === null && (await state.isSettled(history.build));
+  const contestable: BuildHistory[] = [];
+  for (const history of state.journal.history.builds())
+    if (mayBeOpen(round, history) && (await isOut(history))) contestable.push(history);
+  const revoked: BuildHistory[] = [];
   for await (const build of listRevoked(depot, BUILDS_MAX)) {
     const history = state.journal.history.build(build);
-    if (history?.release && history.revocation === null && (await state.isSettled(build)))
-      found.push(history);
+    if (history && (await isOut(history))) revoked.push(history);
   }
-  session.revokedAsked = time;
-  return found;
+  session.releasesSeen = time;
+  return { contestable, revoked };
+}
+
+/** Whether its approval may not have expired, as far as the log alone says, which may name a hundred thousand: none was logged before it began. */
+function mayBeOpen({ project, now }: Round, { approval }: BuildHistory): boolean {
+  if (approval === null) return false;
+  return now().getTime() < timestampDate(approval.time).getTime() + project.policy.maxLifetime * 1000;
 }

@@ -42,8 +42,10 @@ export interface Session {
   verified: { readonly build: BuildId; readonly passed: ReadonlyMap<Sha256, Passed> } | null;
   readonly log: LogMemory;
   readonly nonces: Nonces;
-  /** When the depot was asked last which builds hold revocations, in milliseconds. */
-  revokedAsked: number | null;
+  /** When the releases that are out were looked at last, in milliseconds. */
+  releasesSeen: number | null;
+  /** Paths of statements that came after their build's intent, and agree with it. */
+  readonly agreeing: Set<string>;
 }
 
 /** A round of it. */

@@ -59,6 +59,9 @@ async function list(
 
 const status = async (at = now, trusted: Project = project) => (await list(build, at, trusted))[0];
 
+/** As the approval of the scene was asked for. */
+const AGAIN = 'countersign approve 1.0 --max-count 10 --max-size 1000 --max-total 2000 --tickets DIR';
+
 describe('where a build stands, and why it waits', () => {
   test('approved: it waits for the builder', async () => {
     await put(approvalFiles());
@@ -117,7 +120,7 @@ describe('where a build stands, and why it waits', () => {
     expect(await status(minutes(300))).toMatchObject({
       state: 'built',
       why: 'its approval ended at 2026-11-22T16:00:00Z: the signer refuses it unless it saw the statement before',
-      hint: 'on H: countersign sign; if it is refused, a new approval: countersign approve 1.0 --tickets DIR',
+      hint: `on H: countersign sign; if it is refused, a new approval: ${AGAIN}`,
     });
   });
 
@@ -125,7 +128,7 @@ describe('where a build stands, and why it waits', () => {
     await put(approvalFiles());
     expect(await status(minutes(300))).toMatchObject({
       state: 'expired',
-      hint: 'a new approval: countersign approve 1.0 --tickets DIR',
+      hint: `a new approval: ${AGAIN}`,
     });
   });
 
@@ -146,17 +149,27 @@ describe('where a build stands, and why it waits', () => {
       {
         code: 'version-taken' as const,
         where: 'approval.json: version',
-        text: 'hello 1.0 is bound to build x',
+        text: `hello 1.0 is bound to build ${otherBuild}`,
       },
     ];
     const record = encodeRefusal(refusalOf({ build, approval: digest, reasons, time: notBefore }));
     const files = refusalFiles({ entry: { records: { 'refusal.json': sha256Hex(record) } } });
     await put(new Map([...approvalFiles(), ...files]).set('refusal.json', record));
     expect((await status())?.hint).toBe(
-      'go on with that build if you have its ticket; once it has expired, a new approval: countersign approve 1.0 --tickets DIR',
+      `go on with that build if you have its ticket; or free 1.0: countersign revoke ${otherBuild} --reason TEXT; then, or once it has expired, a new approval: ${AGAIN}`,
     );
     await put(releaseFiles({ entry: { build: otherBuild } }), 'releases/hello/1.0/countersign');
     expect((await status())?.hint).toBe('hello 1.0 is released: approve another version');
+  });
+
+  test('revoked by one of too few who signed it: there is nothing to log, and nothing to wait for', async () => {
+    const two = { ...project, threshold: 2 };
+    await put(new Map([...approvalFiles(), ...revocationFiles(ada)]));
+    expect(await status(now, two)).toMatchObject({
+      state: 'revoked',
+      why: expect.stringMatching(/; it never had its 2 approvers: there is nothing to log$/),
+      hint: `a new approval: ${AGAIN}`,
+    });
   });
 
   test('approved, or expired, although another build is released as its version', async () => {
@@ -171,15 +184,13 @@ describe('where a build stands, and why it waits', () => {
     expect(await status()).toMatchObject({
       state: 'revoked',
       withdrawn: false,
-      hint: expect.stringMatching(/; a new approval: countersign approve 1\.0 --tickets DIR$/),
+      hint: expect.stringMatching(new RegExp(`; a new approval: ${AGAIN}$`)),
     });
     await put(releaseFiles());
     expect(await status()).toMatchObject({
       state: 'revoked',
       withdrawn: true,
-      hint: expect.stringMatching(
-        new RegExp(`; build ${build} has hello 1\\.0 for good: approve another version$`),
-      ),
+      hint: expect.stringMatching(/; hello 1\.0 was released and withdrawn: approve another version$/),
     });
   });
 

@@ -110,6 +110,46 @@ describe('a second statement of a stolen key', () => {
     expect(scene.agent.signatures).toBe(2);
   });
 
+  test('after the release, which is settled: the next plain run logs it, once, and says so', async () => {
+    await scene.sign();
+    await scene.attest(build, thiefs);
+    const ran = await scene.sign();
+    expect(ran).toMatchObject({
+      exit: 0,
+      results: [{ outcome: 'decided', state: 'published', code: 'conflict', text: NOTE }],
+    });
+    expect(ran.result?.hint).toBe(`both versions: countersign status ${build.build} --fetch DIR`);
+    expect(await scene.logged(build)).toBe('approval statement intent release conflict');
+    expect((await scene.sign()).results).toEqual([]);
+    expect(await conflicts()).toHaveLength(1);
+    expect(scene.agent.signatures).toBe(2);
+  });
+
+  test('after the release, under --watch: within a minute, without the artifacts being read again', async () => {
+    await scene.sign();
+    const signer = await startWatch(scene);
+    try {
+      await signer.rounds(2);
+      await scene.attest(build, thiefs);
+      await signer.rounds(3);
+      expect(await conflicts()).toEqual([]);
+      scene.pass(60);
+      await signer.heard(`${build.build} conflict`);
+      expect(signer.did.reads).toBe(0);
+    } finally {
+      await signer.close();
+    }
+    expect(await conflicts()).toHaveLength(1);
+  });
+
+  test('after the release, and seen only when the approval has expired: nothing is looked for any more', async () => {
+    await scene.sign();
+    await scene.attest(build, thiefs);
+    scene.pass(4 * 3600);
+    expect((await scene.sign()).results).toEqual([]);
+    expect(await conflicts()).toEqual([]);
+  });
+
   test('that can not be written down holds the build up until it is', async () => {
     await intend();
     await scene.attest(build, thiefs);

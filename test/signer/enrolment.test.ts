@@ -114,6 +114,31 @@ describe('a builder that enrols', () => {
     expect(await scene.logged(build)).toBe(entries);
   });
 
+  test('late: it was not taken before; the build, which holds its version, is freed as the hint says', async () => {
+    await once();
+    await enrol(scene, build, 'b1', key);
+    scene.pass(10 * MINUTE);
+    const ran = await once();
+    const builder = build.approval.builders[b1];
+    const enrolBy = builder?.scheme === 'enrol' ? builder.enrolBy : '';
+    expect(notes(ran)).toEqual([
+      `enrolments/b1.json is not taken: it was not taken before ${enrolBy}, until when builder b1 could enrol`,
+    ]);
+    expect(ran.result).toMatchObject({
+      outcome: 'waiting',
+      text: `b1 did not enrol before ${enrolBy}: it can no longer be built`,
+      hint: `countersign revoke ${build.build} --reason TEXT; then, with a longer --enrol-by: countersign approve 1.0 --scheme enrol --max-count 1000 --max-size 1G --max-total 1G --tickets DIR`,
+    });
+  });
+
+  test('late, one of three, two of which must agree: the others are waited for', async () => {
+    build = await approveMany(scene, ['enrol', 'enrol', 'enrol'], 2, { version: '2.0' });
+    for (const slot of ['b1', 'b2']) await enrol(scene, build, slot, newKey(build));
+    await once();
+    scene.pass(10 * MINUTE);
+    expect((await once()).result?.text).toBe('it waits for the statement of b1, b2');
+  });
+
   test.each<[string, (first: ManyBuild) => Odd, string]>([
     [
       'a MAC keyed with what everybody can read',

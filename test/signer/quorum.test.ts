@@ -176,6 +176,37 @@ describe('two of three', () => {
     expect(await scene.logged(build), 'once').toBe('approval statement statement intent conflict release');
   });
 
+  test('dissent of a third one, when the two were published and settled: the next plain run logs it', async () => {
+    await ofThree();
+    for (const slot of ['b1', 'b2']) await attest(slot);
+    await once();
+    const [session, reads] = [scene.newSession(), [] as string[]];
+    const real = await scene.signerDepot();
+    const read: Depot['read'] = (path, maxBytes) => (reads.push(path), real.read(path, maxBytes));
+    const plain = (): Promise<Ran> => scene.sign({ session, depot: oddDepot(real, { read }) });
+    expect((await plain()).results).toEqual([]);
+    await attest('b3', tampered);
+    scene.pass(59);
+    expect((await plain()).results, 'looked at once a minute in a session').toEqual([]);
+    scene.pass(1);
+    expect((await plain()).results).toMatchObject([{ state: 'published', code: 'conflict' }]);
+    expect(await scene.logged(build)).toBe('approval statement statement intent release conflict');
+    scene.pass(60);
+    expect((await plain()).results).toEqual([]);
+
+    build = await approveMany(scene, ['keypair', 'keypair', 'keypair'], 2, { version: '2.0' });
+    for (const slot of ['b1', 'b2']) await attest(slot);
+    await once();
+    await attest('b3');
+    for (const file of ['read', 'not read again']) {
+      reads.length = 0;
+      scene.pass(60);
+      expect((await plain()).results).toEqual([]);
+      const third = reads.filter((path) => path === buildPath(build.build, 'statements/b3.json'));
+      expect(third, `one that agrees, which may be large, is ${file}`).toHaveLength(file === 'read' ? 1 : 0);
+    }
+  });
+
   test('a statement of b1 offered as that of b2, a spoilt one, one that is not shown: reported, tried again', async () => {
     await ofThree();
     await attest('b1');

@@ -7,6 +7,7 @@ import { toProjectName } from '../../src/records/names.ts';
 import { approvalFile, buildPath } from '../../src/records/paths.ts';
 import { endorsement } from '../policy/scene.ts';
 import { oddDepot } from './odd-depot.ts';
+import { revoke } from './revoking.ts';
 import { Scene } from './scene.ts';
 import type { Build } from './scene.ts';
 
@@ -24,6 +25,9 @@ async function shownRefusal({ build }: Build) {
   const read = async (file: string) => (await scene.tree.read(buildPath(build, file))) ?? Buffer.alloc(0);
   return verifyRefusal(await read('refusal.proof'), await read('refusal.json'), scene.project.log).refusal;
 }
+
+/** As `scene.approve()` asks. */
+const AGAIN = 'countersign approve 1.0 --max-count 1000 --max-size 1G --max-total 1G --tickets DIR';
 
 describe('an approval', () => {
   test('for a version that another build has is refused, logged and shown to the depot', async () => {
@@ -47,11 +51,19 @@ describe('an approval', () => {
     const hint = async () => (await scene.sign({ named: [second.build] })).result?.hint;
     const { expires } = first.approval;
     expect(await hint()).toBe(
-      `go on with build ${first.build} if you have its ticket, else approve another version, or 1.0 again once that has expired at ${expires}`,
+      `go on with build ${first.build} if you have its ticket, else approve another version, or 1.0 again once that has expired at ${expires}; or free it: countersign revoke ${first.build} --reason TEXT; then: ${AGAIN}`,
     );
     await scene.attest(first, contents);
     await scene.sign({ ask: async () => false });
-    expect(await hint()).toContain(`build ${first.build} is sealed`);
+    expect(await hint()).toMatch(
+      new RegExp(`^build ${first.build} is sealed: .*; or free it: countersign revoke ${first.build} `),
+    );
+    // what the hint says truly helps
+    await revoke(scene, first, scene.ada);
+    await scene.sign();
+    expect(await hint()).toBe(`the way on is a new approval: ${AGAIN}`);
+    await scene.attest(await scene.approve(), contents);
+    expect((await scene.sign()).result?.outcome).toBe('published');
   });
 
   test('for a version whose build expired meanwhile: a new approval is the way on', async () => {
@@ -173,7 +185,16 @@ describe('a statement', () => {
     await scene.attest(build, { 'hello.txt': 'hullo', 'more.txt': 'x' });
     const ran = await scene.sign();
     expect(ran).toMatchObject({ exit: 1, result: { outcome: 'refused', state: 'frozen', code: 'conflict' } });
-    expect((await shownRefusal(build)).reasons.map(({ where }) => where)).toEqual(['hello.txt', 'more.txt']);
+    const [first, ...table] = (await shownRefusal(build)).reasons;
+    expect(first).toMatchObject({
+      where: 'statements/b1.json',
+      text: 'builder b1 vouched for two different sets of artifacts: its ticket was used twice',
+    });
+    expect(table.map(({ where }) => where)).toEqual(['hello.txt', 'more.txt']);
+    expect(ran.result?.text).toMatch(/used twice \(and 2 more\)$/);
+    const look = `both versions: countersign status ${build.build} --fetch DIR; `;
+    for (const { result } of [ran, await scene.sign({ named: [build.build] })])
+      expect(result?.hint).toBe(`${look}the way on is a new approval: ${AGAIN}`);
     expect(scene.agent.signatures).toBe(0);
   });
 
