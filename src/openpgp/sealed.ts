@@ -52,7 +52,9 @@ export async function sealNonce(nonce: Buffer, { primary, bytes }: Certificate):
     '--no-keyring',
     '--no-random-seed-file',
   ];
-  const how = ['--trust-model', 'always', '--no-armor', '--compress-algo', 'none', '--recipient-file', '-&5'];
+  // gpg from 2.4 on would write OCB, which RFC 4880 has not, to a key that announces it: openNonce takes one form alone
+  const form = ['--rfc4880', '--cipher-algo', 'AES256', '--compress-algo', 'none', '--no-armor'];
+  const how = [...form, '--trust-model', 'always', '--recipient-file', '-&5'];
   const what = ['--enable-special-filenames', '--output', '-', '--encrypt', '--', '-&4'];
   const result = await run('gpg', ['--batch', '--no-tty', '--status-fd', '3', ...nobody, ...how, ...what], {
     fds: [nonce, bytes],
@@ -74,7 +76,7 @@ export async function sealNonce(nonce: Buffer, { primary, bytes }: Certificate):
 
 /**
  * The nonce, decrypted by the caller's own gpg and agent; `pinentry`: whether a person may be asked for the passphrase.
- * Throws unable(`nonce-locked`, or `gpg-missing`) where the key can't be used now; refused(`nonce-unusable`) for what is no sealed nonce.
+ * Throws unable(`nonce-locked`, whose cause says why, or `gpg-missing`) where the key can't be used now; refused(`nonce-unusable`) for what is no sealed nonce.
  */
 export async function openNonce(
   sealed: Buffer,
@@ -98,6 +100,12 @@ export async function openNonce(
   if (isNonce(result, said)) return result.stdout;
   result.stdout.fill(0);
   throw isOpened(result, said) ? unusable('it opens to something else') : locked(result);
+}
+
+/** The keys that a sealed nonce says it is for, by their ids; whatever it says. Throws refused(`nonce-unusable`). */
+export function sealedTo(sealed: Buffer): string {
+  const keys = parsePackets(sealed, unusable).filter(({ tag }) => tag === TAG.sessionKey);
+  return keys.map(({ body }) => body.toString('hex', 1, 9)).join(' ');
 }
 
 const unusable: Fail = (text) => refused('nonce-unusable', `the sealed nonce is not acceptable: ${text}`);
@@ -157,5 +165,6 @@ function locked(result: RunResult): Failure {
     'nonce-locked',
     `the nonce that is sealed to key ${key} can't be opened: ${why.message}`,
     why.hint,
+    why,
   );
 }

@@ -22,11 +22,12 @@ import { readReleased } from './released.ts';
 import { Stop } from './result.ts';
 import type { BuildResult, Standing, Tally } from './result.ts';
 import { declareIntent, signRelease } from './sign.ts';
+import { noteSecondKeys } from './second-key.ts';
 import { settleRevocation, endIfRevoked, withdrawal } from './revocation.ts';
 import type { Round } from './signer.ts';
-import { TRIED_AGAIN, spoilt } from './spoilt.ts';
+import { TRIED_AGAIN, expired, hasEndedUnsealed, spoilt } from './spoilt.ts';
 import { stateOf } from './stage.ts';
-import { unvouched } from './vouched.ts';
+import { disallowed, unvouched } from './vouched.ts';
 
 const NOTHING: Tally = { artifacts: 0, bytes: 0, signSeconds: 0, publishSeconds: 0 };
 type Counting = { -readonly [Key in keyof Tally]: Tally[Key] };
@@ -89,7 +90,9 @@ async function proceed(round: Round, build: BuildId, tally: Counting): Promise<S
   if (revoked) return revoked;
 
   const lost = await round.state.lost(build);
-  if (lost !== null) return closed(round, build, lost);
+  if (lost !== null)
+    // Nothing is signed twice; what has been signed can be taken back.
+    return (logged?.release ? await withdrawal(round, logged) : null) ?? closed(round, build, lost);
 
   // An entry found at restart is used, never repeated (§5.6): with an intent the decision is made.
   if (!logged?.release) {
@@ -99,6 +102,7 @@ async function proceed(round: Round, build: BuildId, tally: Counting): Promise<S
   }
   if (!logged?.release) throw new RangeError('signed, and not logged');
   await logConflicts(round, logged);
+  await noteSecondKeys(round, logged);
   // One that was withdrawn before it left does not leave; of one that is out nothing else changes.
   const withdrawn = await withdrawal(round, logged);
   if (withdrawn) return withdrawn;
@@ -126,13 +130,17 @@ async function decide(round: Round, build: BuildId, tally: Counting): Promise<St
   if (approved instanceof Stop) return approved;
   const revoked = await endIfRevoked(round, { ...approved.approval, approval: approved.sha256 });
   if (revoked) return revoked;
-  // The keys that builders make for themselves: they wait for that.
+  const not = await disallowed(round, round.project, approved);
+  if (not) return not;
+  if (hasEndedUnsealed(round, approved.approval)) return expired(round, approved.approval);
+  // The keys that builders make for themselves: they wait for that. By the time of this look: what comes after it is seen next time.
+  const looked = round.now();
   const enrolled = await takeEnrolments(round, approved);
   if (enrolled instanceof Stop) return enrolled;
   // 3. and 4. The statements, and whether enough builders agree.
   const sealed = await orRefused(round, approved, () => sealingStatements(round, approved));
   if (sealed instanceof Stop) return sealed;
-  const open = enrolmentOpen(round, approved, enrolled);
+  const open = enrolmentOpen(approved, enrolled, looked);
   if (open) return open;
 
   const planned = await newPlan(round, approved, sealed);

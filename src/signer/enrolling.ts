@@ -1,7 +1,6 @@
 /** The keys that builders of scheme `enrol` introduce (protocol §2, "enrolment"): taken once, before `enrolBy`. */
 import type { Certificate } from '../openpgp/certificate.ts';
 import type { SignatureVerdict } from '../openpgp/verify.ts';
-import { builderOf, slotsOf } from '../policy/builder-key.ts';
 import { judgeEnrolment } from '../policy/enrolment-verdict.ts';
 import type { Logged } from '../policy/history.ts';
 import { projectSigningKeys } from '../policy/project.ts';
@@ -18,13 +17,14 @@ import {
 import { sha256Hex } from '../records/sha256.ts';
 import type { Approved } from './approval.ts';
 import { authenticate } from './authenticate.ts';
-import { introducedCertificate, isIntroduced, loggedEnrolment, shownEnrolments } from './enrolment.ts';
+import { isIntroduced, loggedEnrolment, shownEnrolments } from './enrolment.ts';
 import type { Offered } from './enrolment.ts';
 import { orRefused } from './nonce.ts';
 import { ownProof } from './proof.ts';
 import { refuse } from './refuse.ts';
 import { Stop } from './result.ts';
 import type { Round } from './signer.ts';
+import { enrollingSlots, secondKey, unlessOver } from './second-key.ts';
 import { TRIED_AGAIN } from './spoilt.ts';
 
 /** What the depot shows and nobody introduced: it is tried again, until `enrolBy`. */
@@ -42,9 +42,9 @@ export function takeEnrolments(round: Round, approved: Approved): Promise<Stop |
   return orRefused(round, approved, async () => {
     const voids: Void[] = [];
     for (const slot of enrollingSlots(approved.approval)) {
-      const taken = await takeEnrolment(round, approved, slot);
+      const taken = await unlessOver(round, approved, slot, () => takeEnrolment(round, approved, slot));
       if (taken instanceof Stop) return taken;
-      voids.push(...taken);
+      voids.push(...(taken ?? []));
     }
     return voids;
   });
@@ -52,13 +52,12 @@ export function takeEnrolments(round: Round, approved: Approved): Promise<Stop |
 
 /**
  * A build is not signed while its builders may still enrol, so that a thief's enrolment is seen first: why it waits;
- * null from the last `enrolBy` on. What is wrong with the enrolments of a sealed build is said before.
+ * null if they were looked at when the last `enrolBy` had come. What is wrong with the enrolments of a sealed build is said before.
  */
-export function enrolmentOpen(round: Round, { approval }: Approved, [invalid]: readonly Void[]): Stop | null {
-  const now = round.now();
+export function enrolmentOpen({ approval }: Approved, [invalid]: readonly Void[], looked: Date): Stop | null {
   const last = Object.values(approval.builders)
     .flatMap((builder) => (builder.scheme === 'enrol' ? [builder.enrolBy] : []))
-    .filter((enrolBy) => now < timestampDate(enrolBy))
+    .filter((enrolBy) => looked < timestampDate(enrolBy))
     .sort()
     .at(-1);
   if (last === undefined) return null;
@@ -67,9 +66,6 @@ export function enrolmentOpen(round: Round, { approval }: Approved, [invalid]: r
   const text = `it waits until ${last}: until then a second enrolment could show that a ticket was stolen`;
   return new Stop('waiting', 'built', 'enrolment-open', text);
 }
-
-const enrollingSlots = (approval: Approval): Slot[] =>
-  slotsOf(approval).filter((slot) => builderOf(approval, slot).scheme === 'enrol');
 
 async function takeEnrolment(round: Round, approved: Approved, slot: Slot): Promise<Stop | Void[]> {
   const { build } = approved.approval;
@@ -137,28 +133,6 @@ async function logEnrolment(
   }
   const time = timestamp(firstSeen);
   await state.journal.append({ type: 'enrolment', time, build, project, version, records, keys: [key] });
-}
-
-/** Two keys, each introduced by the one nonce: two have the ticket. Whenever that is seen, it ends the build. */
-async function secondKey(
-  round: Round,
-  approved: Approved,
-  slot: Slot,
-  offered: readonly Offered[],
-): Promise<Stop | null> {
-  const taken = loggedEnrolment(round, approved.approval.build, slot);
-  const keys = new Map<Fingerprint, string>();
-  if (taken !== undefined) keys.set(taken.key, 'the log');
-  for (const each of offered) {
-    if (sha256Hex(each.bytes) === taken?.sha256) continue;
-    const certificate = await introducedCertificate(round, approved, slot, each);
-    const key = certificate?.primary.fingerprint;
-    if (key !== undefined && !keys.has(key)) keys.set(key, each.file);
-  }
-  if (keys.size < 2) return null;
-  const said = [...keys].map(([key, where]) => `${key} (${where})`).join(' and ');
-  const text = `builder ${slot} introduced two keys, ${said}: somebody else has its ticket`;
-  return refuse(round, approved, [{ code: 'conflict', where: enrolmentFile(slot), text }]);
 }
 
 /** The builder waits for it. A depot that has lost it, or the enrolment, gets both again. */

@@ -47,8 +47,13 @@ export async function sealingStatements(round: Round, approved: Approved): Promi
   const isOver = isExpired(approval, round.now());
   const late = heard.flatMap((each) => each.late);
   const count = judgeQuorum(approval, sealed);
+  // A dissent may lie behind a nonce that can't be opened. Where too few agree, nothing can come of it after the end.
+  const locked = heard.find((each) => each.locked !== null)?.locked;
+  if (locked && !(isOver && count.verdict !== 'agreed')) throw locked;
   if (count.verdict === 'agreed') {
-    const found = heard.find((each) => each.spoilt !== null && !(isOver && each.sealed === null))?.spoilt;
+    const counts = ({ sealed: own, spoilt: said }: Heard): boolean =>
+      own !== null && said?.code !== 'statement-invalid';
+    const found = heard.find((each) => each.spoilt !== null && !(isOver && !counts(each)))?.spoilt;
     if (found) return spoilt(round, approved, found);
     for (const { where, text } of late)
       round.report({ kind: 'note', build: approval.build, text: `${where}: ${text}, and does not count` });

@@ -21,11 +21,13 @@ import { refuse } from './refuse.ts';
 import { findReleaseKey, requireReleaseKey } from './release-key.ts';
 import { Stop } from './result.ts';
 import { endIfRevoked } from './revocation.ts';
+import { endIfStolen } from './second-key.ts';
 import { Signatures } from './signatures.ts';
 import type { Round } from './signer.ts';
+import { disallowed } from './vouched.ts';
 
 /**
- * Step 6. Looks for statements that came meanwhile, counts the approvers again, keeps the manifest, logs the intent:
+ * Step 6. Looks for statements and enrolments that came meanwhile, counts the approvers again, keeps the manifest, logs the intent:
  * after that the release key may be used, for the manifest of the plan that is returned only. Or why not. Throws unable.
  */
 export async function declareIntent(
@@ -40,6 +42,8 @@ export async function declareIntent(
   const { build, project, version } = plan.manifest;
   const current = await round.loadProject();
   requireReleaseKey(current, plan.manifest.releaseKey);
+  const not = await disallowed(round, current, approved);
+  if (not) return not;
   // Hours may have passed over the question and the artifacts: the key must still be one that may sign.
   await findReleaseKey(current, round.now(), plan.manifest.signingKey);
   const counted = await countAgain(round, current, approved);
@@ -50,6 +54,8 @@ export async function declareIntent(
     const text = `${project} ${version} is bound to build ${holder.build}`;
     return refuse(round, approved, [{ code: 'version-taken', where: 'approval.json: version', text }]);
   }
+  const stolen = await endIfStolen(round, approved);
+  if (stolen) return stolen;
   const revoked = await endIfRevoked(round, plan.manifest);
   if (revoked) return revoked;
   const manifest = encodeManifest(plan.manifest);

@@ -14,7 +14,14 @@ import { parseStatement } from '../records/statement.ts';
 import type { Approved } from './approval.ts';
 import type { StopCode } from './result.ts';
 import type { Round } from './signer.ts';
-import { authenticatorOf, keepStatement, keptStatement, shownStatements } from './statement.ts';
+import {
+  authenticatorOf,
+  keepBeside,
+  keepStatement,
+  keptStatement,
+  shownStatements,
+  statementNames,
+} from './statement.ts';
 import type { Offered } from './statement.ts';
 
 /** A statement that the log has, allowed by approval and policy. */
@@ -40,6 +47,8 @@ export interface Heard {
   /** That its first statement came after the approval had ended. */
   readonly late: readonly Reason[];
   readonly spoilt: Spoilt | null;
+  /** Why its nonce can't be opened now, of a slot that the log has no statement of: it may be anything that it says. */
+  readonly locked: Failure | null;
   /** The depot's files that were looked at. */
   readonly files: readonly string[];
 }
@@ -48,34 +57,47 @@ export interface Heard {
 export async function hearSlot(round: Round, approved: Approved, slot: Slot): Promise<Heard> {
   const { approval } = approved;
   const logged = round.state.journal.history.build(approval.build)?.statements.get(slot) ?? null;
+  const files: string[] = [];
+  let spoilt: Spoilt | null = null;
+  const nothing = { slot, sealed: null, others: [], reasons: [], late: [], locked: null, files };
   const shown = shownStatements(round, approval, slot, VARIANTS);
-  const first = logged ? await keptStatement(round, approval, slot, logged.sha256) : await next(shown);
-  const files = first === null ? [] : [first.file];
-  const nothing = { slot, sealed: null, others: [], reasons: [], late: [], spoilt: null, files };
-  if (first === null) return nothing;
-  // Seen once all of it is here: a depot that began to answer in time may dictate the end hours later.
-  const now = round.now();
-  const authenticator = await authenticatorOf(round, approval, first);
-  if (authenticator === null) return nothing;
+  const kept = logged && (await keptStatement(round, approval, slot, logged.sha256));
+  for await (const first of kept ? [kept] : shown) {
+    files.push(first.file);
+    // Seen once all of it is here: a depot that began to answer in time may dictate the end hours later.
+    const now = round.now();
+    const authenticator = await authenticatorOf(round, approval, first).catch((error: unknown) => {
+      if (logged === null && isLocked(error)) return error;
+      throw error;
+    });
+    if (authenticator === null) break;
+    if (authenticator instanceof Failure) return { ...nothing, spoilt, locked: authenticator };
 
-  // Authenticator, binding, time; names, counts and sizes. By when it was first seen.
-  const verdict = judgeStatement({
-    ...{ policy: round.project.policy, approval, approvalDigest: approved.sha256, slot, authenticator },
-    bytes: first.bytes,
-    firstSeen: logged ? timestampDate(logged.time) : now,
-  });
-  if (verdict.verdict === 'void') return { ...nothing, spoilt: invalid(first, verdict.text) };
-  if (verdict.verdict === 'refuse') {
-    const { reasons } = verdict;
-    if (logged || reasons.some(({ code }) => code !== 'expired')) return { ...nothing, reasons };
-    await keepStatement(round, approval, first);
-    const statement = verifiedRecord(parseStatement(first.bytes));
-    return { ...nothing, others: [{ slot, name: first.file, statement }], late: reasons };
+    // Authenticator, binding, time; names, counts and sizes. By when it was first seen.
+    const verdict = judgeStatement({
+      ...{ policy: round.project.policy, approval, approvalDigest: approved.sha256, slot, authenticator },
+      bytes: first.bytes,
+      firstSeen: logged ? timestampDate(logged.time) : now,
+    });
+    if (verdict.verdict === 'void') {
+      // Nobody's word, which anybody with an upload token can lay there first: it hides nothing that is somebody's.
+      spoilt ??= invalid(first, verdict.text);
+      continue;
+    }
+    if (verdict.verdict === 'refuse') {
+      const { reasons } = verdict;
+      if (logged || reasons.some(({ code }) => code !== 'expired')) return { ...nothing, spoilt, reasons };
+      await keepStatement(round, approval, first);
+      const statement = verifiedRecord(parseStatement(first.bytes));
+      return { ...nothing, spoilt, others: [{ slot, name: first.file, statement }], late: reasons };
+    }
+    const sealed = { slot, name: slot, statement: verdict.statement, sha256: sha256Hex(first.bytes) };
+    if (logged === null) await logStatement(round, approved, first, now);
+    const besides = await hearBesides(round, approved, sealed, first, shown, logged === null);
+    const found = spoilt ?? besides.spoilt;
+    return { ...nothing, sealed, ...besides, spoilt: found, files: [...files, ...besides.files] };
   }
-  const sealed = { slot, name: slot, statement: verdict.statement, sha256: sha256Hex(first.bytes) };
-  if (logged === null) await logStatement(round, approved, first, now);
-  const besides = await hearBesides(round, approved, sealed, first, shown, logged === null);
-  return { ...nothing, sealed, ...besides, files: [...files, ...besides.files] };
+  return { ...nothing, spoilt };
 }
 
 type Besides = Pick<Heard, 'others' | 'reasons' | 'spoilt' | 'files'>;
@@ -108,7 +130,7 @@ async function hearBesides(
     else if (disagreementsOf([statement.subjects, parsed.subjects]).length > 0)
       others.push({ slot, name: other.file, statement: verifiedRecord(parsed) });
     else continue;
-    if (problem === null) await keepStatement(round, approval, other);
+    if (problem === null) await keepBeside(round, approval, other);
   }
   // What the log has is final: a depot that does not show it any more is reported, and not believed.
   const text = 'the depot does not show it as it was logged';
@@ -116,10 +138,8 @@ async function hearBesides(
   return { others, reasons, spoilt, files };
 }
 
-async function next(shown: AsyncGenerator<Offered, undefined>): Promise<Offered | null> {
-  const step = await shown.next();
-  return step.done === true ? null : step.value;
-}
+const isLocked = (error: unknown): error is Failure =>
+  error instanceof Failure && error.code === 'nonce-locked';
 
 const invalid = ({ file }: Offered, text: string): Spoilt => ({
   code: 'statement-invalid',
@@ -135,8 +155,10 @@ async function logStatement(
   firstSeen: Date,
 ): Promise<void> {
   const { build, project, version } = approval;
-  const { file, bytes, authenticatorFile, authenticator } = offered;
-  await keepStatement(round, approval, offered);
+  // Under the slot's own name, whichever of the depot's it has.
+  const named = { ...offered, ...statementNames(approval, offered.slot) };
+  const { file, bytes, authenticatorFile, authenticator } = named;
+  await keepStatement(round, approval, named);
   await round.state.journal.append({
     type: 'statement',
     time: timestamp(firstSeen),

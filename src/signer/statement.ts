@@ -7,6 +7,7 @@ import { isMac } from '../records/mac.ts';
 import type { Sha256, Slot } from '../records/names.ts';
 import { buildPath, statementAuthenticatorFile, statementFile } from '../records/paths.ts';
 import type { Variant } from '../records/paths.ts';
+import { sha256Hex } from '../records/sha256.ts';
 import type { Certificate } from '../openpgp/certificate.ts';
 import { authenticate } from './authenticate.ts';
 import { enrolledCertificate } from './enrolment.ts';
@@ -22,6 +23,16 @@ export interface Offered {
   readonly authenticator: Buffer | null;
 }
 
+/** The files of a statement of the slot, by its scheme. */
+export const statementNames = (
+  approval: Approval,
+  slot: Slot,
+  variant: Variant = 1,
+): Pick<Offered, 'file' | 'authenticatorFile'> => ({
+  file: statementFile(slot, variant),
+  authenticatorFile: statementAuthenticatorFile(builderOf(approval, slot).scheme, slot, variant),
+});
+
 /** What the depot has of the slot, up to the first of `variants` that isn't there; one at a time, each may be large. */
 export async function* shownStatements(
   { depot }: Round,
@@ -29,10 +40,8 @@ export async function* shownStatements(
   slot: Slot,
   variants: readonly Variant[],
 ): AsyncGenerator<Offered, undefined> {
-  const { scheme } = builderOf(approval, slot);
   for (const variant of variants) {
-    const file = statementFile(slot, variant);
-    const authenticatorFile = statementAuthenticatorFile(scheme, slot, variant);
+    const { file, authenticatorFile } = statementNames(approval, slot, variant);
     const bytes = await depot.read(buildPath(approval.build, file), LARGE_RECORD_MAX);
     if (bytes === null) return;
     const authenticator = await depot.read(buildPath(approval.build, authenticatorFile), RECORD_MAX);
@@ -48,8 +57,7 @@ export async function keptStatement(
   sha256: Sha256,
 ): Promise<Offered> {
   const { build } = approval;
-  const file = statementFile(slot);
-  const authenticatorFile = statementAuthenticatorFile(builderOf(approval, slot).scheme, slot);
+  const { file, authenticatorFile } = statementNames(approval, slot);
   const bytes = await state.kept(build, file, sha256);
   return { slot, file, bytes, authenticatorFile, authenticator: await state.read(build, authenticatorFile) };
 }
@@ -59,6 +67,14 @@ export async function keepStatement({ state }: Round, { build }: Approval, offer
   await state.write(build, offered.file, offered.bytes);
   await state.write(build, offered.authenticatorFile, offered.authenticator ?? Buffer.alloc(0));
 }
+
+/** The same of one beside it, by its digest: never over the one that the log has. Throws unable(`disk`). */
+export const keepBeside = (round: Round, approval: Approval, offered: Offered): Promise<void> => {
+  const directory = `beside/${sha256Hex(offered.bytes)}`;
+  const file = `${directory}/${offered.file}`;
+  const authenticatorFile = `${directory}/${offered.authenticatorFile}`;
+  return keepStatement(round, approval, { ...offered, file, authenticatorFile });
+};
 
 /**
  * Whether it is its builder's, by the slot's scheme; null while the log has no key of a builder that enrols. Throws

@@ -1,11 +1,12 @@
 /**
- * An intent is held against approvers and builders again before it is gone on with: it may have come back from the depot
+ * What the log has of a build is held against project file, approvers and builders again before it is gone on with: it may have come back from the depot
  * (`sign --recover`), and then whoever has the log key, and nothing else, could have logged it (protocol §1 rule 1).
  */
-import { purposeProblems } from '../policy/approval-policy.ts';
+import { approvalProblems } from '../policy/approval-policy.ts';
 import { slotsOf } from '../policy/builder-key.ts';
 import type { BuildHistory, Logged } from '../policy/history.ts';
 import { loggedApproval } from '../policy/logged.ts';
+import type { Project } from '../policy/project.ts';
 import { disagreementsOf } from '../policy/quorum.ts';
 import { judgeStatement } from '../policy/statement-verdict.ts';
 import type { Manifest } from '../records/manifest.ts';
@@ -17,7 +18,11 @@ import type { Approved } from './approval.ts';
 import { Stop } from './result.ts';
 import type { StopCode } from './result.ts';
 import type { Round } from './signer.ts';
+import { spoilt } from './spoilt.ts';
 import { keptStatement, authenticatorOf } from './statement.ts';
+
+const WHO_ELSE =
+  'if nobody has changed the project file: who else has the log key? see docs/how-to/recover.md';
 
 /**
  * Why the release key may not be used for the manifest of this intent; null if approvers and builders vouch for what it
@@ -36,8 +41,8 @@ export async function unvouched(
   const unsigned = intent.approvers.find((approver) => !counted.approvers.includes(approver));
   const missing = counted.missing ?? (unsigned === undefined ? null : `${unsigned} has not signed it`);
   if (missing !== null) return new Stop('waiting', 'verified', 'approval-waits', missing);
-  const [foreign] = purposeProblems(project, approval);
-  if (foreign) return stop(foreign);
+  const [problem] = approvalProblems(project, approval, timestampDate(bound.time));
+  if (problem) return stop(problem);
   if (manifest.approval !== bound.sha256 || manifest.version !== approval.version)
     return stop({
       code: 'intent-invalid',
@@ -64,6 +69,19 @@ export async function unvouched(
     if (problem) return stop({ where: statementFile(slot), ...problem });
   }
   return null;
+}
+
+/**
+ * Why a build whose approval the log has goes no further by the project file of now, though enough have signed it; null if
+ * the project file allows it. Tried again, until the approval ends. Throws unable.
+ */
+export async function disallowed(round: Round, project: Project, approved: Approved): Promise<Stop | null> {
+  const bound = round.state.journal.history.build(approved.approval.build)?.approval;
+  if (!bound) throw new RangeError('no approval is logged');
+  const [problem] = approvalProblems(project, approved.approval, timestampDate(bound.time));
+  if (!problem) return null;
+  const text = `its approval is logged, and not allowed: ${problem.text}`;
+  return spoilt(round, approved, { ...problem, text, hint: WHO_ELSE });
 }
 
 interface Problem {
@@ -104,5 +122,5 @@ const stop = (problem: { readonly code: StopCode; readonly where: string; readon
     'verified',
     problem.code,
     `its intent is logged, and not allowed: ${problem.where}: ${problem.text}`,
-    'if nobody has changed the project file: who else has the log key? see docs/how-to/recover.md',
+    WHO_ELSE,
   );
