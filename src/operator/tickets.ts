@@ -30,16 +30,22 @@ export async function writeTickets(
     if (isNew) await createOnce(join(directory, '.gitignore'), Buffer.from('*\n'), 0o600);
     for (const [slot, ticket] of tickets) {
       const path = ticketPath(directory, slot);
-      await createOnce(path, Buffer.from(`${formatTicket(ticket)}\n`), 0o600);
+      await createOnce(path, Buffer.from(`${formatTicket(ticket)}\n`), 0o600).catch((error: unknown) => {
+        // one that got its name before it failed goes with the others
+        if (!isConflict(error)) paths[slot] = path;
+        throw error;
+      });
       paths[slot] = path;
     }
     return paths;
   } catch (error) {
     await removeTickets(paths);
-    if (error instanceof Failure && error.code === 'conflict') throw ticketExists(directory, error);
+    if (isConflict(error)) throw ticketExists(directory, error);
     throw error;
   }
 }
+
+const isConflict = (error: unknown): boolean => error instanceof Failure && error.code === 'conflict';
 
 const ticketPath = (directory: string, slot: Slot): string => join(directory, `${slot}.ticket`);
 
