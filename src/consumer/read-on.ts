@@ -56,7 +56,7 @@ export async function readOn(
 ): Promise<Reading> {
   if (options.offline) return unread(release, 'offline');
   const place = placeOf(options, project, release.copy);
-  if (place === null) return unread(release, 'no depot is named');
+  if (place === null) return unseen(release, project, 'no depot is named');
   try {
     const files = await openLog(parseLocation(place));
     try {
@@ -66,10 +66,10 @@ export async function readOn(
     }
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    const reading = unread(release, `${place}: ${error.message}`);
+    const reading = unseen(release, project, `${place}: ${error.message}`);
     if (error.kind !== 'refused') return reading;
     const { code, message, hint } = error;
-    return { ...reading, warnings: [{ code, text: `${place}: ${message}`, hint }] };
+    return { ...reading, warnings: [...reading.warnings, { code, text: `${place}: ${message}`, hint }] };
   }
 }
 
@@ -86,6 +86,17 @@ const unread = ({ chain }: CheckedRelease, why: string): Reading => ({
   ],
 });
 
+/** A log that nobody could see is as good as an old one: whoever hides a withdrawal need not do it better. */
+function unseen(release: CheckedRelease, { maxLogAge }: Project, why: string): Reading {
+  const reading = unread(release, why);
+  if (maxLogAge === null) return reading;
+  const allowed = formatDuration(maxLogAge);
+  const text = `the project allows its log to be ${allowed} old, and none that new could be read`;
+  return { ...reading, warnings: [{ code: 'log-stale', text, hint: STALE_HINT }] };
+}
+
+const STALE_HINT = 'the signer is away, or an old copy of the log is shown: ask the project';
+
 async function read(
   reader: LogReader,
   place: string,
@@ -94,7 +105,7 @@ async function read(
   options: ReadOptions,
 ): Promise<Reading> {
   const head = await reader.head();
-  if (head === null) return unread(release, `${place} has no log`);
+  if (head === null) return unseen(release, project, `${place} has no log`);
   const contradiction = await contradictionIn(reader, head, place, release);
   const checkpoints = { proof: release.note, head: head.note };
   const facts = { log: place, size: head.checkpoint.size, newest: null, checkpoints };
@@ -129,7 +140,7 @@ async function read(
     warnings.push({
       code: 'log-stale',
       text: `the newest entry of the log is of ${newest}, and the project allows it to be ${formatDuration(project.maxLogAge)} old`,
-      hint: 'the signer is away, or an old copy of the log is shown: ask the project',
+      hint: STALE_HINT,
     });
   return {
     head: { ...facts, newest },

@@ -10,6 +10,7 @@ import { MAX_SIGNATURE_BYTES } from '../openpgp/signature.ts';
 import { verifyDetached } from '../openpgp/verify.ts';
 import type { SignatureVerdict } from '../openpgp/verify.ts';
 import { countApprovers, missingApprovers } from '../policy/approval-verdict.ts';
+import { requireApproved } from '../policy/believed.ts';
 import type { Project } from '../policy/project.ts';
 import { verifyReleaseChain } from '../policy/release-chain.ts';
 import type { ReleaseFiles, VerifiedRelease } from '../policy/release-chain.ts';
@@ -169,10 +170,8 @@ async function checkApprovers(
   bytes: Buffer,
   at: Date,
 ): Promise<Fingerprint[]> {
-  const { manifest, release } = chain;
-  for (const field of ['build', 'project', 'version', 'releaseKey'] as const)
-    if (approval[field] !== manifest[field])
-      throw refused('approval', `its approval is for another ${field}`);
+  const { release } = chain;
+  requireApproved(approval, chain, project);
 
   const verdicts = new Map<Fingerprint, SignatureVerdict>();
   for (const certificate of project.approvers) {

@@ -73,12 +73,14 @@ export interface Withdrawal {
   readonly entry: number;
   /** By the signer's clock. */
   readonly time: Timestamp;
-  /** Who took it back, and why; null: no approver of the project file, or not shown by the depot. */
+  /** Approvers who withdrew it, and why: by their own revocations, as the log names them. */
   readonly reasons: readonly {
     readonly approver: Fingerprint;
-    readonly userId: string | null;
-    readonly reason: string | null;
+    readonly userId: string;
+    readonly reason: string;
   }[];
+  /** How many more the entry names, whose revocations are not shown or not theirs: the log key alone names nobody. */
+  readonly unshown: number;
 }
 
 /**

@@ -4,6 +4,7 @@
  */
 import { Failure } from '../failure.ts';
 import { keyFact } from '../openpgp/key-fact.ts';
+import type { Certificate } from '../openpgp/certificate.ts';
 import { MAX_SIGNATURE_BYTES } from '../openpgp/signature.ts';
 import { verifyDetached } from '../openpgp/verify.ts';
 import type { Project } from '../policy/project.ts';
@@ -29,24 +30,24 @@ export async function withdrawalOf(
 ): Promise<Withdrawal> {
   const location = parseLocation(place);
   const depot = location.kind === 'url' ? new UrlCopy(location.url) : new DirectoryCopy(location.directory);
+  const revokers = revokersOf(entry);
   const reasons: Withdrawal['reasons'][number][] = [];
   try {
-    for (const approver of revokersOf(entry)) {
+    for (const approver of revokers) {
       const certificate = project.approvers.find(({ primary }) => primary.fingerprint === approver);
-      const reason = await reasonOf(approver, entry, depot, release, project);
-      reasons.push({ approver, userId: certificate ? keyFact(certificate).userId : null, reason });
+      const reason = certificate && (await reasonOf(certificate, entry, depot, release, project));
+      if (certificate && reason) reasons.push({ approver, userId: keyFact(certificate).userId, reason });
     }
   } finally {
     if (depot instanceof UrlCopy) depot.close();
   }
-  return { entry: index, time: entry.time, reasons };
+  return { entry: index, time: entry.time, reasons, unshown: revokers.length - reasons.length };
 }
 
 /** What speaks against the release. */
-export function withdrawn({ entry, time, reasons }: Withdrawal): Finding {
-  const said = reasons.map(
-    ({ approver, userId, reason }) => `${userId ?? approver}: ${reason ?? 'reason not shown by the depot'}`,
-  );
+export function withdrawn({ entry, time, reasons, unshown }: Withdrawal): Finding {
+  const said = reasons.map(({ userId, reason }) => `${userId}: ${reason}`);
+  if (unshown > 0) said.push(`${unshown} whose revocation the depot does not show, or who did not sign it`);
   return {
     code: 'revoked',
     text: `withdrawn at ${time} (entry ${entry} of the log), by ${said.join('; ')}`,
@@ -54,7 +55,7 @@ export function withdrawn({ entry, time, reasons }: Withdrawal): Finding {
   };
 }
 
-/** The approvers whose revocations counted. */
+/** Those whose revocations counted, by the log's word. */
 const revokersOf = ({ records }: BuildEntry): Fingerprint[] =>
   Object.keys(records).flatMap((path) => {
     const file = parseBuildFile(path);
@@ -63,13 +64,13 @@ const revokersOf = ({ records }: BuildEntry): Fingerprint[] =>
 
 /** Only what the log names and the approver signed; else null. */
 async function reasonOf(
-  approver: Fingerprint,
+  certificate: Certificate,
   entry: BuildEntry,
   depot: ReleaseCopy,
   { chain }: CheckedRelease,
   project: Project,
 ): Promise<string | null> {
-  const certificate = project.approvers.find(({ primary }) => primary.fingerprint === approver);
+  const approver = certificate.primary.fingerprint;
   const read = async (name: string, maxBytes: number): Promise<Buffer | null> => {
     const bytes = await depot.read(buildPath(entry.build, name), maxBytes);
     return bytes !== null && sha256Hex(bytes) === entry.records[name] ? bytes : null;
@@ -77,7 +78,7 @@ async function reasonOf(
   try {
     const bytes = await read(revocationFile(approver), RECORD_MAX);
     const file = await read(revocationSignatureFile(approver), MAX_SIGNATURE_BYTES);
-    if (certificate === undefined || bytes === null || file === null) return null;
+    if (bytes === null || file === null) return null;
     const signature = verifyDetached(file, bytes, certificate, timestampDate(entry.time));
     const revocation = readRevocation(project, chain.manifest, { approver, bytes, signature });
     return typeof revocation === 'string' ? null : revocation.reason;

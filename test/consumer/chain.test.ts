@@ -139,6 +139,15 @@ describe('a log that was made to say it: H itself was deceived, or is not ours',
     expect(await codeOf(madeRelease(changes))).toBe('statement');
   });
 
+  test('an approval for another signer, of a project of the same name', async () => {
+    const record = { ...approval, signer: 'example.org/other' };
+    const changes = {
+      approval: approvalFiles(record),
+      records: { manifest: { approval: sha256Hex(encodeApproval(record)) } },
+    };
+    expect(await codeOf(madeRelease(changes))).toBe('approval');
+  });
+
   test('an approval for another version', async () => {
     const record = { ...approval, project: toProjectName('goodbye', 'test') };
     const changes = {

@@ -1,6 +1,6 @@
 /** Builds of the other schemes in depots on disk: what their releases hold, how they travel, and how they are taken back. */
 import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Project } from '../../src/policy/project.ts';
 import type { Sha256 } from '../../src/records/names.ts';
@@ -191,6 +191,23 @@ describe('a build of two builders', () => {
     await here.depot.publish(build);
     expect(await below(here, 'releases')).toContain('hello/1.0/SHA256SUMS');
   });
+
+  test.each(['signer', 'releaseKey'] as const)(
+    'on an approval for another %s is not published',
+    async (field) => {
+      const other = { signer: 'example.org/other', releaseKey: ada.certificate.primary.fingerprint };
+      const record = { ...macApproval, [field]: other[field] };
+      const here = await depot();
+      // as a gate of before, or the disk, has it: the gate of today takes no such approval
+      for (const [name, bytes] of [...approvalFiles(record), ...macFiles()]) {
+        const path = join(here.directory, 'builds', build, name);
+        await mkdir(dirname(path), { recursive: true });
+        await writeFile(path, bytes);
+      }
+      await release(here, record, { b1: digestOf(macFiles()) });
+      await expect(here.depot.publish(build)).rejects.toMatchObject({ code: 'approval' });
+    },
+  );
 });
 
 describe('on a stick', () => {

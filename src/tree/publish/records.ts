@@ -7,7 +7,7 @@ import type { Certificate } from '../../openpgp/certificate.ts';
 import { verifyDetached } from '../../openpgp/verify.ts';
 import type { SignatureVerdict } from '../../openpgp/verify.ts';
 import { countApprovers, missingApprovers } from '../../policy/approval-verdict.ts';
-import { believedBuilders } from '../../policy/believed.ts';
+import { believedBuilders, requireApproved } from '../../policy/believed.ts';
 import { builderCertificate, builderOf, ephemeralCertificate } from '../../policy/builder-key.ts';
 import { envelopeProblem } from '../../policy/envelope.ts';
 import { loggedApproval } from '../../policy/logged.ts';
@@ -55,7 +55,7 @@ export const incomplete = (problem: string): Failure =>
 
 /**
  * The approval with the signatures of its approvers, and the statements with theirs.
- * Throws refused('release-incomplete' | 'threshold' | 'signature-invalid' | 'chain-broken'), and as `believedBuilders`.
+ * Throws refused('release-incomplete' | 'threshold' | 'signature-invalid' | 'chain-broken'), and as `requireApproved` and `believedBuilders`.
  */
 export async function readRecords(
   files: BuildFiles,
@@ -65,6 +65,7 @@ export async function readRecords(
   const { manifest } = chain;
   const bytes = await files.need(approvalFile);
   const approval = loggedApproval(bytes, manifest.approval);
+  requireApproved(approval, chain, project);
   // when the signer decided: that a key has expired since makes no signature of it false
   const decided = timestampDate(manifest.signedAt);
   const records: Records = new Map([[approvalFile, bytes]]);
