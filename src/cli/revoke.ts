@@ -118,17 +118,18 @@ async function report(
   { seconds, terminal }: { readonly seconds: number | null; readonly terminal: Terminal },
 ): Promise<ExitStatus> {
   const { build } = prepared.approval;
-  const { needed, revocations } = prepared;
+  const { needed, neverAllowed, revocations } = prepared;
   const missing = Math.max(0, needed - revocations.length);
-  if (seconds !== null && prepared.logged === null)
-    terminal.say(`waiting ${seconds} s for the signer to log it`);
+  // what never comes is not waited for
+  const isAwaited = seconds !== null && prepared.logged === null && !neverAllowed;
+  if (isAwaited) terminal.say(`waiting ${seconds} s for the signer to log it`);
   const stop = new AbortController();
   if (seconds !== null) void stopSignal().then(() => stop.abort());
   const logged =
     prepared.logged ??
     (await loggedRevocation(project, depot, build, {
       from: prepared.seen,
-      seconds: seconds ?? 0,
+      seconds: isAwaited ? seconds : 0,
       stop: stop.signal,
       report: (trouble) => terminal.say(trouble),
     }));
@@ -138,12 +139,16 @@ async function report(
   if (logged !== null) terminal.result(`in force: entry ${logged} of the log`);
   else if (missing > 0)
     terminal.result(`${revocations.length} of ${needed} approvers have signed: it waits for ${missing} more`);
+  else if (neverAllowed)
+    terminal.result(
+      `over: it never had its ${project.threshold} approvers, so there is nothing to log; endorse refuses it`,
+    );
   else terminal.result('not in force yet: the signer has not logged it');
-  if (logged === null)
+  if (logged === null && !neverAllowed)
     terminal.hint(
       missing > 0
         ? `it takes ${missing} more: countersign endorse ${build}, each of them`
         : `on H: countersign sign; countersign status ${build} says when it is`,
     );
-  return logged === null && seconds !== null ? EXIT.unable : EXIT.done;
+  return logged === null && isAwaited ? EXIT.unable : EXIT.done;
 }

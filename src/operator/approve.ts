@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { refused, usage } from '../failure.ts';
 import { keyFact } from '../openpgp/key-fact.ts';
 import type { KeyFact } from '../openpgp/key-fact.ts';
+import { DEFAULT_ENROL_BY, defaultLifetime } from '../policy/again.ts';
 import { approvalProblems } from '../policy/approval-policy.ts';
 import { formatDuration } from '../policy/duration.ts';
 import type { Project } from '../policy/project.ts';
@@ -67,9 +68,6 @@ export interface PreparedApproval {
   /** Secret: one ticket a slot. */
   readonly tickets: ReadonlyMap<Slot, Ticket>;
 }
-
-const DEFAULT_LIFETIME = 4 * 3600;
-const DEFAULT_ENROL_BY = 600;
 
 /**
  * Builds the approval. Nothing is signed, written or sent.
@@ -167,7 +165,7 @@ interface Checked {
 }
 
 /** What this version can do, what a name must look like, and numbers that go together. */
-function checkRequest({ policy }: Project, request: ApprovalRequest): Checked {
+function checkRequest(project: Project, request: ApprovalRequest): Checked {
   const { version, mode, patterns } = request;
   if (mode !== null && mode !== 'fetch')
     throw usage('not-yet', `--mode ${mode} is not supported yet`, 'this version does --mode fetch');
@@ -198,7 +196,7 @@ function checkRequest({ policy }: Project, request: ApprovalRequest): Checked {
       `--quorum ${quorum}: there are ${builders} builders to agree`,
       `--builders ${quorum} or more, or a lower --quorum`,
     );
-  const lifetime = request.lifetime ?? Math.min(DEFAULT_LIFETIME, policy.maxLifetime);
+  const lifetime = request.lifetime ?? defaultLifetime(project);
   return { version, scheme, builders, quorum, enrolBy: enrolTime(request, scheme, lifetime), lifetime };
 }
 

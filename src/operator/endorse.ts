@@ -5,6 +5,7 @@
 import { refused } from '../failure.ts';
 import type { Failure } from '../failure.ts';
 import type { Certificate } from '../openpgp/certificate.ts';
+import { approveAgain } from '../policy/again.ts';
 import { approvalProblems } from '../policy/approval-policy.ts';
 import type { Project } from '../policy/project.ts';
 import type { Approval } from '../records/approval.ts';
@@ -90,7 +91,7 @@ const isReleased = ({ evidence }: AskedBuild): boolean => evidence.files.has(rel
 async function whyNot(project: Project, depot: Depot, asked: AskedBuild, now: Date): Promise<Failure | null> {
   const { approval, evidence } = asked;
   const { build, version } = approval;
-  const again = `a new approval: countersign approve ${version} --tickets DIR`;
+  const again = `a new approval: ${approveAgain(project, approval)}`;
   if (isReleased(asked))
     return refused('build-decided', `build ${build} is released: there is nothing to endorse`);
   if (evidence.refusal !== null)

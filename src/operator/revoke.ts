@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure, refused, usage } from '../failure.ts';
 import type { Certificate } from '../openpgp/certificate.ts';
+import { missingApprovers } from '../policy/approval-verdict.ts';
 import type { Project } from '../policy/project.ts';
 import { revokersNeeded } from '../policy/revocation-verdict.ts';
 import { parseApproval } from '../records/approval.ts';
@@ -44,6 +45,8 @@ export interface PreparedRevocation {
   readonly revocations: readonly CountedRevocation[];
   /** The entry of the log that has it in force already. */
   readonly logged: number | null;
+  /** Too few approvers had allowed it: the signer never logs anything of it, and `endorse` refuses it from now on. */
+  readonly neverAllowed: boolean;
   /** How many entries of the log have been looked at. */
   readonly seen: number;
 }
@@ -64,7 +67,7 @@ export async function prepareRevocation(
   if (evidence.refusal !== null)
     throw refused('build-decided', `build ${build} was refused by the signer: there is nothing to revoke`);
   const log = await readBuildLog(project, depot, build, request.readingLog);
-  const entry = (type: 'release' | 'revocation'): number | null =>
+  const entry = (type: 'approval' | 'release' | 'revocation'): number | null =>
     log.entries.find((each) => each.type === type)?.index ?? null;
   const released = evidence.files.has(releaseProofFile) || entry('release') !== null;
   return {
@@ -76,6 +79,10 @@ export async function prepareRevocation(
     needed: revokersNeeded(project, released),
     revocations: evidence.revocations,
     logged: entry('revocation'),
+    neverAllowed:
+      !released &&
+      entry('approval') === null &&
+      missingApprovers(project, approval, evidence.approvers) !== null,
     seen: log.size ?? 0,
   };
 }

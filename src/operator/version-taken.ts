@@ -1,5 +1,6 @@
 /** Whether a version can still be had: the signer refuses an approval of one that another build has. */
 import { Failure, unable } from '../failure.ts';
+import { revokeToFree } from '../policy/again.ts';
 import { missingApprovers } from '../policy/approval-verdict.ts';
 import { attempt } from '../policy/attempt.ts';
 import type { Project } from '../policy/project.ts';
@@ -109,9 +110,11 @@ async function whyHeld(
   if (missing !== null)
     return {
       allowed: false,
-      why: `${missing}, until ${approval.expires}; countersign revoke ${build} ends it`,
+      why: `${missing}, until ${approval.expires}; ${revokeToFree(build)} ends it`,
     };
-  if (state === 'built') return { allowed: true, why: SEALED };
-  const open = `approved until ${approval.expires}: go on with it if you have its ticket, else approve again after that, or another version`;
+  const free = `or free it: ${revokeToFree(build)}`;
+  // whether its intent is logged, which binds the version for good, the signer knows
+  if (state === 'built') return { allowed: true, why: `${SEALED}; ${free}, unless it is being signed` };
+  const open = `approved until ${approval.expires}: go on with it if you have its ticket, else approve again after that, or another version; ${free}`;
   return { allowed: true, why: open };
 }

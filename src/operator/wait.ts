@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure, refused, unable } from '../failure.ts';
+import { approveAgain } from '../policy/again.ts';
 import { isExpired } from '../policy/approval-policy.ts';
 import type { Project } from '../policy/project.ts';
 import type { Approval } from '../records/approval.ts';
@@ -73,7 +74,7 @@ export async function waitForLog(
       trouble = error.message;
     }
     // Outside: a depot could name that code in any answer.
-    if (refusal !== null) throw wasRefused(approval, refusal.refusal);
+    if (refusal !== null) throw wasRefused(project, approval, refusal.refusal);
     if (isExpired(approval, now())) throw notLogged(approval, 'the signer did not log the approval in time');
     if (stop.aborted)
       throw notLogged(
@@ -100,11 +101,13 @@ async function isLogged(
   return logged;
 }
 
-const wasRefused = ({ build, version }: Approval, { reasons }: Refusal): Failure =>
+const wasRefused = (project: Project, approval: Approval, { reasons }: Refusal): Failure =>
   refused(
     'build-refused',
-    `the signer refused build ${build}: ${reasons.map(({ code, text }) => `${code}: ${text}`).join('; ')}`,
-    `no ticket was written; a new approval: countersign approve ${version} --tickets DIR`,
+    `the signer refused build ${approval.build}: ${reasons.map(({ code, text }) => `${code}: ${text}`).join('; ')}`,
+    reasons.some(({ code }) => code === 'version-taken')
+      ? `no ticket was written; what helps: countersign status ${approval.build}`
+      : `no ticket was written; a new approval: ${approveAgain(project, approval)}`,
   );
 
 const notLogged = ({ build, version, expires }: Approval, what: string): Failure =>

@@ -91,6 +91,31 @@ describe('before the release', () => {
   });
 });
 
+test('one of too few who signed it takes it back: over at once, and --wait waits for nothing', async () => {
+  const { build } = await world.approve('1.2');
+  const ran = await revoke(build, 1, '--wait', '600');
+  mustBe(0, ran);
+  expect(ran.json).toEqual([{ build, logged: null, approvers: [key(1)], needed: 1 }]);
+  expect(ran.stderr).not.toContain('waiting');
+  const said = await world.runOn('operator', ['revoke', build, '--yes', '--reason', 'again'], {
+    approver: 1,
+  });
+  expect(said.stdout).toContain(
+    'over: it never had its 2 approvers, so there is nothing to log; endorse refuses it',
+  );
+  const status = await world.runOn('operator', ['status', build, '--json']);
+  expect(status.json[0]).toMatchObject({
+    state: 'revoked',
+    why: expect.stringMatching(/; it never had its 2 approvers: there is nothing to log$/),
+  });
+  const late = await run('endorse', build, 2);
+  expect([late.code, late.error?.code]).toEqual([1, 'build-decided']);
+  const signed = await world.sign([build]);
+  expect([signed.code, signed.json[0]]).toMatchObject([1, { state: 'revoked', code: 'revoked' }]);
+  expect(signed.stderr).toContain('it never had its 2 approvers, so the log has nothing of it');
+  expect(await entries(world, build)).toEqual([]);
+});
+
 describe('after the release', () => {
   test('it takes as many as allowing it: the second endorses the reason of the first', async () => {
     const build = await sealed('2.0');
@@ -131,7 +156,7 @@ describe('after the release', () => {
     expect((await entries(world, build)).at(-1)).toBe('revocation');
     const after = await world.runOn('operator', ['status', build]);
     expect(after.stdout).toMatch(/^widget 2\.0 {2}withdrawn$/m);
-    expect(after.stderr).toContain(`build ${build} has widget 2.0 for good: approve another version`);
+    expect(after.stderr).toContain('widget 2.0 was released and withdrawn: approve another version');
     const list = await world.runOn('operator', ['status', '2.0', '--json']);
     expect(list.json[0]).toMatchObject({ state: 'revoked', withdrawn: true });
   });

@@ -53,7 +53,7 @@ describe('a version is taken', () => {
   test('as long as a build of it waits for its statement', async () => {
     await put(approvalFiles(approval));
     expect(await taken()).toBe(
-      `the signer will refuse this: hello 1.0 is that of build ${build}, approved until ${approval.expires}: go on with it if you have its ticket, else approve again after that, or another version`,
+      `the signer will refuse this: hello 1.0 is that of build ${build}, approved until ${approval.expires}: go on with it if you have its ticket, else approve again after that, or another version; or free it: countersign revoke ${build} --reason TEXT`,
     );
     expect(await taken(approval.version, minutes(300))).toBeNull();
   });
@@ -61,7 +61,11 @@ describe('a version is taken', () => {
   test('when a build of it is sealed', async () => {
     await put(approvalFiles(approval));
     await put(statementFiles());
-    expect(await taken()).toContain('which is sealed');
+    expect(await taken()).toMatch(
+      new RegExp(
+        `which is sealed: .*; or free it: countersign revoke ${build} --reason TEXT, unless it is being signed$`,
+      ),
+    );
   });
 });
 
