@@ -37,7 +37,7 @@ A ticket signs once: run again after a failure, it sends the same statement for 
   example: [
     'countersign attest --ticket b1.ticket --base dist dist',
     "countersign attest --ticket b1.ticket --run 'npm ci && npm pack' app-1.4.0.tgz",
-    "countersign attest --ticket /root/b1.ticket --run-as build --run 'make dist' dist",
+    "countersign attest --ticket /root/b1.ticket --run-as ci --run 'make dist' dist",
   ],
   async run({ flags, globals, operands, terminal }) {
     const report = reporter(terminal);

@@ -134,11 +134,28 @@ export async function readRelease(
   return bytes && { release, manifest: parseManifest(bytes) };
 }
 
+/** A release, as a list has it. */
+export interface ReleaseListing {
+  readonly project: ProjectName;
+  readonly version: Version;
+  readonly withdrawn: boolean;
+}
+
 /** Every published release, by name. */
-export async function listReleases(tree: Tree): Promise<{ project: ProjectName; version: Version }[]> {
-  const found: { project: ProjectName; version: Version }[] = [];
+export async function listReleases(listed: Listed): Promise<ReleaseListing[]> {
+  const { tree } = listed;
+  const found: ReleaseListing[] = [];
   for (const project of (await tree.list('releases')).filter(isProjectName).sort())
-    for (const version of (await tree.list(`releases/${project}`)).filter(isVersion).sort())
-      if ((await listRelease(tree, project, version)) !== null) found.push({ project, version });
+    for (const version of (await tree.list(`releases/${project}`)).filter(isVersion).sort()) {
+      const release = await listRelease(tree, project, version);
+      if (release === null) continue;
+      found.push({ project, version, withdrawn: await isWithdrawn(listed, release) });
+    }
   return found;
+}
+
+async function isWithdrawn(listed: Listed, { build }: Release): Promise<boolean> {
+  // most have none
+  if ((await listed.tree.list(buildPath(build, 'revocations'))).length === 0) return false;
+  return (await listBuild(listed, build))?.state === 'revoked';
 }

@@ -5,7 +5,7 @@ import { html, type Html } from './html.ts';
 
 const style = `body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.25rem .75rem .25rem 0;border-bottom:1px solid #8884}
-code{overflow-wrap:anywhere}`;
+code,td{overflow-wrap:anywhere}`;
 
 /** What a browser may do with anything from here: nothing but show it, with this one style. */
 export const contentSecurityPolicy = `default-src 'none'; style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
@@ -53,13 +53,18 @@ export const frontPage = (project: string): string =>
   );
 
 /** Every published release: where it is and what it is called. */
-export const releasesPage = (releases: readonly { project: string; version: string }[]): string =>
+export const releasesPage = (
+  releases: readonly { project: string; version: string; withdrawn: boolean }[],
+): string =>
   page(
     'Releases',
     list(
       releases.map(
-        ({ project, version }) =>
-          html`<li><a href="/releases/${project}/${version}/">${project} ${version}</a></li>`,
+        ({ project, version, withdrawn }) =>
+          html`<li>
+            <a href="/releases/${project}/${version}/">${project} ${version}</a
+            >${withdrawn ? html` <strong>withdrawn</strong>` : html``}
+          </li>`,
       ),
       'Nothing is published yet.',
     ),
@@ -154,18 +159,25 @@ const revocationList = (revocations: readonly Revoked[]): Html =>
     )}
   </ul>`;
 
+export interface ListedBuild {
+  readonly build: string;
+  readonly state: string;
+  readonly project: string;
+  readonly version: string;
+}
+
 /** A page of builds, oldest first, with the state that their files show; `next` is the page after it, of the same list. */
 export const buildsPage = (
-  builds: readonly { build: string; state: string }[],
+  builds: readonly ListedBuild[],
   { revoked, next }: { readonly revoked: boolean; readonly next: string | null },
 ): string =>
   page(
     revoked ? 'Revoked builds' : 'Builds',
     html`${list(
       builds.map(
-        ({ build, state }) =>
+        ({ build, state, project, version }) =>
           html`<li>
-            <a href="/builds/${build}/"><code>${build}</code></a> ${state}
+            <a href="/builds/${build}/"><code>${build}</code></a> ${project} ${version}: ${state}
           </li>`,
       ),
       revoked ? 'No build has been revoked.' : 'No build has been approved yet.',
@@ -207,7 +219,7 @@ export const buildPage = (build: {
       ${
         build.reasons.length === 0
           ? html``
-          : html`<h2>Refused</h2>
+          : html`<h2>${build.state === 'frozen' ? 'Frozen' : 'Refused'}</h2>
               ${reasonTable(build.reasons)}`
       }
       <h2>Records</h2>
@@ -237,7 +249,7 @@ const reasonTable = (reasons: readonly { code: string; where: string; text: stri
           html`<tr>
             <td><code>${code}</code></td>
             <td>${where}</td>
-            <td><code>${text}</code></td>
+            <td>${text}</td>
           </tr> `,
       )}
     </tbody>

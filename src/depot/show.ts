@@ -8,6 +8,7 @@ import { notFound, sendBytes, sendJson } from './answer.ts';
 import type { Exchange, Served } from './exchange.ts';
 import { listBuild, listReleases, readRelease } from './listing.ts';
 import { buildPage, buildsPage, frontPage, logPage, releasePage, releasesPage } from './pages.ts';
+import type { ListedBuild } from './pages.ts';
 import { listingQuery, wantsPage } from './request.ts';
 
 const HTML = { 'content-type': 'text/html; charset=utf-8' };
@@ -26,12 +27,14 @@ export async function showBuilds(served: Served, { request, response, depot }: E
     sendJson(response, { builds, next });
     return;
   }
-  const states: { build: BuildId; state: string }[] = [];
+  const listings: ListedBuild[] = [];
   for (const build of builds) {
     const listing = await listBuild(served, build);
-    if (listing !== null) states.push({ build, state: listing.state });
+    if (listing === null) continue;
+    const { state, approval } = listing;
+    listings.push({ build, state, project: approval.project, version: approval.version });
   }
-  sendBytes(response, 200, buildsPage(states, { revoked, next }), HTML);
+  sendBytes(response, 200, buildsPage(listings, { revoked, next }), HTML);
 }
 
 /** One build. */
@@ -49,8 +52,8 @@ export async function showBuild(served: Served, exchange: Exchange, build: Build
 }
 
 /** Every release. */
-export async function showReleases({ tree }: Served, { request, response }: Exchange): Promise<void> {
-  const releases = await listReleases(tree);
+export async function showReleases(served: Served, { request, response }: Exchange): Promise<void> {
+  const releases = await listReleases(served);
   if (wantsPage(request)) sendBytes(response, 200, releasesPage(releases), HTML);
   else sendJson(response, { releases });
 }

@@ -201,7 +201,7 @@ describe('listings', () => {
       'attachment',
     ]);
     expect(json(await ask({ path: '/releases/' }))).toEqual({
-      releases: [{ project: 'widget', version: '2.0' }],
+      releases: [{ project: 'widget', version: '2.0', withdrawn: false }],
     });
     expect(json(await ask({ path: '/releases/widget/2.0/' }))).toMatchObject({
       count: 1,

@@ -96,14 +96,17 @@ test('a build that one approver has taken back is revoked, and says by whom and 
   const shown = await page(`/builds/${build}/`);
   expect(shown).toContain('the &lt;b&gt;wrong&lt;/b&gt; branch');
   expect(shown).toContain('Ada &lt;ada@example.org&gt;');
-  expect(await page('/builds/')).toContain('revoked');
+  expect(await page('/builds/')).toMatch(new RegExp(`<code>${build}</code></a> hello 1\\.0: revoked`));
   expect(await json('/builds/?revoked=1')).toEqual({ builds: [build], next: null });
   expect(await json(`/builds/?revoked=1&after=${build}`)).toEqual({ builds: [], next: null });
   expect(await open().revoked(null)).toEqual({ builds: [build], next: null });
 });
 
 test('a page of revoked builds leads to the next page of revoked builds', () => {
-  const shown = buildsPage([{ build, state: 'revoked' }], { revoked: true, next: build });
+  const shown = buildsPage([{ build, state: 'revoked', project: 'hello', version: '1.0' }], {
+    revoked: true,
+    next: build,
+  });
   expect(shown).toContain(`href="/builds/?revoked=1&amp;after=${build}"`);
   expect(buildsPage([], { revoked: false, next: build })).toContain(`href="/builds/?after=${build}"`);
 });
@@ -115,9 +118,12 @@ test('a release is withdrawn when as many have taken it back as the threshold; i
   expect(await json(`/builds/${build}/`)).toMatchObject({ state: 'published' });
   expect(await json(release)).toMatchObject({ withdrawn: [] });
   expect(await page(release)).not.toContain('ithdrawn');
+  expect(await page('/releases/')).not.toContain('withdrawn');
   await here.depot.submit(build, revocationFiles(bob, { reason: 'a back door\n\u202e' }));
   expect(await json(`/builds/${build}/`)).toMatchObject({ state: 'revoked' });
   expect(await json(release)).toMatchObject({ withdrawn: [{}, { reason: 'a back door\n\u202e' }] });
+  expect(await page('/releases/')).toMatch(/>hello 1\.0<\/a\s*> <strong>withdrawn<\/strong>/);
+  expect(await json('/releases/')).toMatchObject({ releases: [{ withdrawn: true }] });
   const shown = await page(release);
   expect(shown).toContain('a back door\\x0a\\u{202e}');
   expect(shown.indexOf('Withdrawn: do not install it')).toBeLessThan(shown.indexOf('Signed 20'));
