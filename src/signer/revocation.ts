@@ -7,10 +7,9 @@ import type { Project } from '../policy/project.ts';
 import { readRevocation, revokersNeeded } from '../policy/revocation-verdict.ts';
 import type { Verified } from '../policy/verified.ts';
 import type { Approval } from '../records/approval.ts';
-import { timestamp } from '../records/names.ts';
+import { timestamp, timestampDate } from '../records/names.ts';
 import type { BuildId, Fingerprint, ProjectName, Sha256, Version } from '../records/names.ts';
 import { buildPath, revocationFile, revocationSignatureFile } from '../records/paths.ts';
-import { parseRevocation } from '../records/revocation.ts';
 import type { Revocation } from '../records/revocation.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import { readSmall } from './approvers.ts';
@@ -70,19 +69,35 @@ export async function settleRevocation(round: Round, build: BuildId): Promise<St
   if (release === null) await Signatures.discard(round.state, build);
   if (!(await round.state.isSettled(build))) await round.state.settle(build, round.now());
   const approval = await approvalOf(round, history);
-  const said: string[] = [];
-  for (const [approver, sha256] of history.revocation.revocations) {
-    const { reason } = parseRevocation(await round.state.kept(build, revocationFile(approver), sha256));
-    said.push(`${nameOf(round.project, approver)}: ${reason}`);
-  }
+  const said = saidBy(round.project, await loggedRevocations(round, history));
   const what = release === null ? 'revoked' : `${project} ${version} is withdrawn`;
-  return new Stop(
-    'decided',
-    'revoked',
-    'revoked',
-    `${what} by ${said.join('; ')}`,
-    await wayOn(round, approval),
-  );
+  const who =
+    said === '' ? ': the log says so, and no approver of the project file has signed it' : ` by ${said}`;
+  return new Stop('decided', 'revoked', 'revoked', `${what}${who}`, await wayOn(round, approval));
+}
+
+/**
+ * Those in the log that approvers of the project file made: with the log key alone somebody could have logged others, and
+ * nobody's name is said with those. Throws unable(`state-damaged`, `disk`).
+ */
+async function loggedRevocations(
+  { project, state }: Round,
+  { build, approval, revocation: logged }: BuildHistory,
+): Promise<Counted[]> {
+  if (approval === null || logged === null) throw new RangeError('no revocation is logged');
+  const counted: Counted[] = [];
+  for (const [approver, sha256] of logged.revocations) {
+    const bytes = await state.kept(build, revocationFile(approver), sha256);
+    const signature = await state.read(build, revocationSignatureFile(approver));
+    const certificate = project.approvers.find(({ primary }) => primary.fingerprint === approver);
+    if (certificate === undefined) continue;
+    const verdict = await authenticate(signature, bytes, certificate, timestampDate(logged.time));
+    const bound = { build, approval: approval.sha256 };
+    const revocation = readRevocation(project, bound, { approver, bytes, signature: verdict });
+    if (typeof revocation === 'string') continue;
+    counted.push({ approver, bytes, signature: signature ?? Buffer.alloc(0), revocation });
+  }
+  return counted;
 }
 
 /**

@@ -14,6 +14,8 @@ import { ReleaseAgent } from './release-agent.ts';
 
 /** All of this fits into memory. */
 const BUILDS_MAX = 1_000_000;
+/** Of those that hold revocations, and of pages of them. */
+const REVOKED_MAX = 10_000;
 const MINUTE_MS = 60_000;
 
 /**
@@ -116,9 +118,16 @@ async function changeableReleases(round: Round): Promise<Changeable | null> {
   for (const history of state.journal.history.builds())
     if (mayBeOpen(round, history) && (await isOut(history))) contestable.push(history);
   const revoked: BuildHistory[] = [];
-  for await (const build of listRevoked(depot, BUILDS_MAX)) {
-    const history = state.journal.history.build(build);
-    if (history && (await isOut(history))) revoked.push(history);
+  try {
+    for await (const build of listRevoked(depot, REVOKED_MAX)) {
+      const history = state.journal.history.build(build);
+      if (history && (await isOut(history))) revoked.push(history);
+    }
+  } catch (error) {
+    // A hint, which an older depot does not give: nothing else waits for it.
+    if (!(error instanceof Failure) || error.kind === 'usage' || endsRound(error)) throw error;
+    const text = `whether a release that is out was revoked is not known: ${error.message}`;
+    round.report({ kind: 'note', build: null, text });
   }
   session.releasesSeen = time;
   return { contestable, revoked };
