@@ -10,7 +10,7 @@ import { parseEnrolment } from '../../records/enrolment.ts';
 import { isMacFile } from '../../records/mac.ts';
 import { timestampDate } from '../../records/names.ts';
 import type { Slot } from '../../records/names.ts';
-import { enrolmentFile, enrolmentMacFile } from '../../records/paths.ts';
+import { VARIANTS, enrolmentFile, enrolmentMacFile } from '../../records/paths.ts';
 import { enrolmentReceiptFile, enrolmentSignatureFile, parseBuildFile } from '../../records/paths.ts';
 import type { LogTrust } from '../../tlog/proof.ts';
 import { isExpired } from '../approval-policy.ts';
@@ -73,7 +73,9 @@ export async function judgeEnrolmentWrite(write: Write): Promise<GateVerdict> {
     );
 
   // 4. Before `enrolBy`; one beside it before `expires`, for the signer to decide: two of one builder are news.
-  const variant = await findVariant(write, NAMES, slot);
+  //    The last place is for one that the log has taken in: whoever has the token alone can't keep that out.
+  const places = taken === null ? VARIANTS.slice(0, -1) : VARIANTS;
+  const variant = await findVariant(write, NAMES, slot, places);
   if (typeof variant !== 'number') return variant;
   const ends = variant === 1 ? builder.enrolBy : approval.expires;
   if (taken === null && (write.now >= timestampDate(ends) || isExpired(approval, write.now)))

@@ -56,9 +56,14 @@ export function filesAs(
  * Where the write's record goes: where these bytes are, else the first free place; 409 when there is none. One place
  * more for the same bytes with another MAC: which of the two is wrong only the signer can tell.
  */
-export async function findVariant(write: Write, names: SlotFiles, slot: Slot): Promise<Variant | Denied> {
+export async function findVariant(
+  write: Write,
+  names: SlotFiles,
+  slot: Slot,
+  places: readonly Variant[] = VARIANTS,
+): Promise<Variant | Denied> {
   const bytes = write.files.get(names.record(slot));
-  for (const variant of VARIANTS) {
+  for (const variant of places) {
     const existing = await write.before.read(names.record(slot, variant));
     if (existing !== null && bytes?.equals(existing) !== true) continue;
     // Without its record an authenticator of another one is what a crash left: that place is not free.
@@ -66,7 +71,7 @@ export async function findVariant(write: Write, names: SlotFiles, slot: Slot): P
     if (conflict === null) return variant;
     if (existing !== null && !(await isOtherMac(write, names, slot, variant))) return conflict;
   }
-  const text = `there are ${VARIANTS.length} different ones of ${names.record(slot)} already`;
+  const text = `there are ${places.length} different ones of ${names.record(slot)} already`;
   return denied(409, 'variants-full', text);
 }
 
