@@ -18,8 +18,8 @@ afterAll(() => world.close());
 
 const revoke = (build: string, args: readonly string[] = [], approver = 0): Promise<Ran> =>
   world.runOn('operator', ['revoke', build, '--reason', REASON, '--yes', '--json', ...args], { approver });
-const endorse = (build: string): Promise<Ran> =>
-  world.runOn('operator', ['endorse', build, '--yes', '--json'], { approver: 1 });
+const endorse = (build: string, ...args: string[]): Promise<Ran> =>
+  world.runOn('operator', ['endorse', build, '--yes', '--json', ...args], { approver: 1 });
 
 async function approve(version: string): Promise<{ build: string; ticket: string }> {
   const approved = await world.approve(version);
@@ -113,7 +113,7 @@ describe('after the release', () => {
   });
 
   test('two do: the log has it, L shows the reason, and verify says no', async () => {
-    mustBe(0, await endorse(build));
+    mustBe(0, await endorse(build, '--withdraw'));
     await world.sign();
     expect(typesOf(build).at(-1)).toBe('revocation');
     const refused = await verify('3.0');
