@@ -39,10 +39,12 @@ export interface HttpDepotOptions {
 
 export class HttpDepot implements Depot {
   readonly #http: HttpClient;
+  readonly #url: string;
   readonly #authorization: string | null;
 
   /** Throws usage('depot-url'). */
   constructor({ url, token, insecureHttp, timing = {} }: HttpDepotOptions) {
+    this.#url = url;
     this.#http = new HttpClient(url, { insecureHttp, timing });
     this.#authorization = token && formatAuthorization(token);
   }
@@ -52,7 +54,7 @@ export class HttpDepot implements Depot {
     // an error has a body, too, which has nothing to do with the bound
     const { status, bytes } = await this.#http.read(request, Math.max(maxBytes, SMALL_BODY_MAX));
     if (status === 404) return null;
-    if (status !== 200) throw parseError(status, bytes, asked(request));
+    if (status !== 200) throw this.#failure(status, bytes, request);
     if (bytes.length > maxBytes) throw tooLarge(path, maxBytes);
     return bytes;
   }
@@ -63,7 +65,7 @@ export class HttpDepot implements Depot {
     if (status === 200) return { size: size ?? 0, stream };
     const body = await collect(stream, size ?? 0, SMALL_BODY_MAX, path).finally(() => stream.destroy());
     if (status === 404) return null;
-    throw parseError(status, body, asked(request));
+    throw this.#failure(status, body, request);
   }
 
   async size(path: string): Promise<number | null> {
@@ -71,7 +73,7 @@ export class HttpDepot implements Depot {
     const { status, size, bytes } = await this.#http.read(request, 0);
     if (status === 200) return size;
     if (status === 404) return null;
-    throw parseError(status, bytes, asked(request));
+    throw this.#failure(status, bytes, request);
   }
 
   builds(after: BuildId | null): Promise<Page> {
@@ -176,6 +178,13 @@ export class HttpDepot implements Depot {
     this.#http.close();
   }
 
+  /** What it answers; of its own disk it is told as its word, lest somebody look for it here. */
+  #failure(status: number, body: Buffer, request: HttpRequest): Failure {
+    const failure = parseError(status, body, asked(request));
+    const { code, message, hint } = failure;
+    return code === 'no-depot' ? unable(code, `the depot at ${this.#url} says: ${message}`, hint) : failure;
+  }
+
   #get(path: string): HttpRequest {
     if (!isTreePath(path)) throw refused('path-malformed', `not a path of a depot: ${path}`);
     return { method: 'GET', path, accept: '*/*', authorization: this.#authorization };
@@ -191,7 +200,7 @@ export class HttpDepot implements Depot {
       { ...request, authorization: this.#authorization },
       Math.max(maxBytes, SMALL_BODY_MAX),
     );
-    if (status !== 200 && status !== 201) throw parseError(status, bytes, asked(request));
+    if (status !== 200 && status !== 201) throw this.#failure(status, bytes, request);
     return { bytes, written: status === 201 ? 'new' : 'same' };
   }
 }

@@ -1,6 +1,6 @@
 /** The depot as strangers, builders and the signer meet it over HTTP. */
 import { createHash } from 'node:crypto';
-import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { readFile, readdir, rename, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -243,4 +243,12 @@ test('SIGTERM ends the depot in order, and it comes back with what it had', asyn
   await world.startServer();
   expect((await ask({ path: `/builds/${build}/approval.json` })).status).toBe(200);
   expect(await readdir(join(world.tree(), '.tmp'))).toEqual(['replacing']);
+});
+
+test('its data is taken away under it: whoever asks is told that the depot says so', async () => {
+  await rename(world.tree(), `${world.tree()}.moved`);
+  const ran = await world.runOn('operator', ['status', '--json']);
+  await rename(`${world.tree()}.moved`, world.tree());
+  expect([ran.code, ran.error?.code]).toEqual([3, 'no-depot']);
+  expect(ran.stderr + ran.stdout).toContain(`the depot at ${world.url} says: `);
 });
