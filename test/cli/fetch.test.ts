@@ -156,6 +156,23 @@ describe('the depot', () => {
   });
 });
 
+test('what is more than is allowed is left out, said, and no success; the rest is there', async () => {
+  const file = world.path('H', 'countersign.toml');
+  const toml = await readFile(file, 'utf8');
+  await writeFile(file, toml.replace(/^max-count = .*$/m, 'max-count = 2'));
+  await world.shareProject();
+  try {
+    const directory = world.path('operator', `versions-${++fetches}`);
+    const ran = await status(['--fetch', directory]);
+    expect(ran.code, ran.stderr).toBe(1);
+    expect(ran.stderr).toContain('statements/b1.json: 3 artifacts, 2 are allowed: left out');
+    expect(await readdir(directory)).toEqual(['b2']);
+  } finally {
+    await writeFile(file, toml);
+    await world.shareProject();
+  }
+});
+
 test('scheme mac: what only the signer can check is fetched too, and said', async () => {
   const home = new GnupgHome();
   const key = home.generate({ userId: 'Release <release@example.org>', usage: 'cert' });
