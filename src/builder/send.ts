@@ -61,7 +61,10 @@ export async function send(
     );
   await source.file?.remove();
   await dropPending(source.pending, source.file === null ? statement : null);
-  if (shown !== 1) throw notFirst(source.ticket, isSame(first, sealed.statement));
+  if (shown !== 1) {
+    const other = first ?? (await firstStatement(depot, source.ticket));
+    throw notFirst(source.ticket, isSame(other, sealed.statement));
+  }
   report({ kind: 'sealed', statement });
   return result(source, sealed.statement, statement, uploaded, resumed);
 }

@@ -209,12 +209,28 @@ describe('what is not signed', () => {
     expect(await site.statement()).toBeNull();
   });
 
+  test('another statement was on the depot first, of the same artifacts: said, and that the signer goes on', async () => {
+    site.put({ app: 'x' });
+    const twin = { ticket: '-', stdin: Readable.from([Buffer.from(formatTicket(site.ticket))]) };
+    await site.attest({ ...twin, environment: { XDG_STATE_HOME: join(site.directory, 'other') } });
+    site.now = new Date(site.now.getTime() + 60_000);
+    await expect(site.attest()).rejects.toMatchObject({
+      code: 'statement-not-first',
+      message: expect.stringMatching(/, of the same artifacts$/),
+      hint: expect.stringMatching(/the artifacts are the same, so the signer goes on$/),
+    });
+  });
+
   test('another statement was on the depot first: ours is kept there as a variant, and it is said', async () => {
     site.put({ app: 'x' });
     const twin = { ticket: '-', stdin: Readable.from([Buffer.from(formatTicket(site.ticket))]) };
     await site.attest({ ...twin, environment: { XDG_STATE_HOME: join(site.directory, 'thief') } });
     site.put({ app: 'other' });
-    await expect(site.attest()).rejects.toMatchObject({ kind: 'refused', code: 'statement-not-first' });
+    await expect(site.attest()).rejects.toMatchObject({
+      kind: 'refused',
+      code: 'statement-not-first',
+      hint: expect.stringContaining('whose statements differ'),
+    });
     expect((await site.statement('statements/b1.2.json'))?.subjects[0]?.sha256).toBe(sha256Hex('other'));
     expect(site.left().filter((name) => !name.startsWith('thief'))).toEqual([]);
   });

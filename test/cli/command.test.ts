@@ -102,6 +102,10 @@ describe('values', () => {
   test('a build id is a build id', () => {
     expect(parseBuildId('01kat5bxhtqfj4v1rnd8mz3w7c')).toBe('01kat5bxhtqfj4v1rnd8mz3w7c');
     expect(() => parseBuildId('../etc')).toThrow("'../etc' is not a build id");
+    const hint = 'countersign status 1.1 lists those of it';
+    expect(() => parseBuildId('1.1')).toThrow(
+      expect.objectContaining({ message: expect.stringContaining('name the build'), hint }),
+    );
   });
 });
 
