@@ -132,6 +132,13 @@ describe('after the release', () => {
     });
     // the one who has said so is no second person
     expect((await run('endorse', build, 1)).json[0]).toMatchObject({ missing: 1 });
+    const again = await world.runOn('operator', ['revoke', build, '--yes', '--reason', 'again'], {
+      approver: 1,
+    });
+    expect(again.stderr).toContain('you have revoked it already');
+    expect(again.stderr).toContain(`it takes 1 more: countersign endorse ${build}`);
+    const endorsing = await world.runOn('operator', ['endorse', build], { approver: 1 });
+    expect(endorsing.stderr).toContain('has signed the withdrawal before');
     // the script that allowed the build runs again: it allows, and withdraws nothing
     const agreed = terms(parseApproval(await readFile(world.tree('builds', build, 'approval.json'))));
     for (const args of [['--yes'], [], ['--expect', agreed, '--yes']]) {
