@@ -3,10 +3,12 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parseCertificate } from '../../src/openpgp/certificate.ts';
 import type { Certificate } from '../../src/openpgp/certificate.ts';
 import { sealNonce } from '../../src/openpgp/sealed.ts';
+import type { Depot } from '../../src/tree/tree.ts';
 import { GnupgHome } from '../harness/gnupg.ts';
 import { FakePinentry } from '../harness/pinentry.ts';
 import { approveMany, attestBy, sealingScene } from './builders.ts';
 import type { ManyBuild } from './builders.ts';
+import { oddDepot } from './odd-depot.ts';
 import { KEYS_MADE } from './scene.ts';
 import type { Scene } from './scene.ts';
 
@@ -79,20 +81,65 @@ test('with enough of the others: what it hides may be a dissent, and nothing is 
   expect(await scene.logged(build)).toBe('approval statement statement');
 });
 
-test('whoever was asked in vain for a stranger’s key is asked for the signer’s own', async () => {
-  const foreign = await sealedBuild('0.9', 1);
-  const own = await sealedBuild('1.0');
-  const session = scene.newSession();
-  expect((await scene.sign({ session, named: [foreign.build] })).result?.code).toBe('nonce-locked');
+/** A passphrase on all keys of the signer, and a person who gives it. */
+function lockKeys(): FakePinentry {
   const primary = scene.project.release.certificate.primary.fingerprint;
   const pinentry = new FakePinentry(scene.home.directory, 'secret');
   scene.home.gpg(['--command-fd', '0', '--passphrase', 'secret', '--change-passphrase', primary]);
   scene.home.configureAgent(`pinentry-program ${pinentry.program}`);
   scene.home.gpg(['--list-secret-keys']);
+  return pinentry;
+}
+
+const asked = (pinentry: FakePinentry): number =>
+  pinentry.heard().filter((line) => line.startsWith('GETPIN')).length;
+
+test('nobody is asked for the key on behalf of a build that has ended without a statement', async () => {
+  const build = await sealedBuild('1.0');
+  scene.pass(3 * 3600);
+  await scene.sign({ depot: await blindDepot() });
+  const pinentry = lockKeys();
+  scene.pass(2 * 3600);
+  expect((await scene.sign({ named: [build.build] })).result).toMatchObject({ state: 'expired' });
+  expect(asked(pinentry)).toBe(0);
+});
+
+/** The signer's, which shows no statement. */
+async function blindDepot(): Promise<Depot> {
+  const depot = await scene.signerDepot();
+  const read: Depot['read'] = async (path, maxBytes) =>
+    path.includes('/statements/') ? null : depot.read(path, maxBytes);
+  return oddDepot(depot, { read });
+}
+
+test('whoever was asked in vain for a stranger’s key is asked for the signer’s own', async () => {
+  const foreign = await sealedBuild('0.9', 1);
+  const own = await sealedBuild('1.0');
+  const session = scene.newSession();
+  expect((await scene.sign({ session, named: [foreign.build] })).result?.code).toBe('nonce-locked');
+  const pinentry = lockKeys();
   const { results } = await scene.sign({ session });
   expect(results).toMatchObject([
     { build: foreign.build, code: 'nonce-locked' },
     { build: own.build, outcome: 'published' },
   ]);
-  expect(pinentry.heard().filter((line) => line.startsWith('GETPIN'))).not.toEqual([]);
+  expect(asked(pinentry)).toBeGreaterThan(0);
+});
+
+test('one that is sealed to the signer’s own key and is spoilt holds up no other either', async () => {
+  const spoil = async (nonce: Buffer): Promise<Buffer> => {
+    const sealed = Buffer.from(await sealNonce(nonce, scene.project.release.certificate));
+    // of the session key's packet: the algorithm, behind header, version and key id
+    sealed[11] = 1;
+    return sealed;
+  };
+  const spoilt = await approveMany(scene, ['mac'], 1, { version: '0.9', seal: spoil });
+  await attestBy(scene, spoilt, 'b1', contents);
+  scene.pass(1);
+  const own = await sealedBuild('1.0');
+  const { results } = await scene.sign();
+  expect(results).toMatchObject([
+    { build: spoilt.build, code: 'nonce-locked' },
+    { build: own.build, outcome: 'published' },
+  ]);
 });
