@@ -154,7 +154,8 @@ function showTable(builds: readonly BuildStatus[], terminal: Terminal): void {
 /** Digests have no place in a list. */
 function shortly(build: BuildStatus | undefined): string {
   const [first, ...more] = build?.conflicts ?? [];
-  if (first === undefined) return build?.why ?? '';
+  // a builder that speaks against itself is said before the table
+  if (first === undefined || build?.reasons[0]?.where !== first.artifact) return build?.why ?? '';
   const others = more.length === 0 ? '' : ` and ${plural(more.length, 'other')}`;
   return `builders do not agree about ${first.artifact}${others}`;
 }

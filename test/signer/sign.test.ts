@@ -184,7 +184,7 @@ test('a build that nobody knows is not found', async () => {
   await scene.newDepot();
   expect(await scene.sign({ named: [build] })).toMatchObject({
     exit: 3,
-    result: { code: 'approval-missing' },
+    result: { code: 'approval-missing', hint: 'countersign status lists them' },
   });
 });
 
