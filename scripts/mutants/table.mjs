@@ -408,9 +408,9 @@ export const MUTANTS = [
     'the depot takes a statement that another builder of the build has signed',
     ['test/policy/gate-statement.test.ts'],
     edit(
-      'src/policy/gate/statement.ts',
-      `: attempt(() => [builderCertificate(approval, slot)]);`,
-      `: attempt(() => Object.keys(approval.builders).map((any) => builderCertificate(approval, any)));`,
+      'src/policy/slot-key.ts',
+      `if (builder.scheme === 'keypair') return [ephemeralCertificate(builder)];`,
+      `if (builder.scheme === 'keypair') return Object.values(approval.builders).map((any) => ephemeralCertificate(any));`,
     ),
   ),
   mutant(
