@@ -162,7 +162,7 @@ function notFirst({ ticket: { build, slot }, enrolBy, now }: Wait): Failure {
     return refused(
       'enrolment-not-first',
       `too late: a key for slot ${slot} of build ${build} could be enrolled until ${enrolBy}, and another key was enrolled`,
-      `nothing was built or signed; the build goes on with the other key: countersign revoke ${build} ends it if that is not your builder's`,
+      `nothing was built or signed; find out who else had the ticket: if the other key is not your builder's, countersign revoke ${build}`,
     );
   return refused(
     'enrolment-not-first',
