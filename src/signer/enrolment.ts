@@ -32,14 +32,14 @@ export interface Offered {
 export const loggedEnrolment = ({ state }: Round, build: BuildId, slot: Slot) =>
   state.journal.history.build(build)?.enrolments.get(slot);
 
-/** What the depot has of the slot, up to the first variant that isn't there. */
+/** What the depot has of the slot. A place that a write left half empty hides none behind it. */
 export async function shownEnrolments(round: Round, build: BuildId, slot: Slot): Promise<Offered[]> {
   const offered: Offered[] = [];
   for (const variant of VARIANTS) {
     const file = enrolmentFile(slot, variant);
     const read = (name: string): Promise<Buffer | null> => readSmall(round, buildPath(build, name));
     const bytes = await read(file);
-    if (bytes === null) break;
+    if (bytes === null) continue;
     const signature = await read(enrolmentSignatureFile(slot, variant));
     offered.push({ file, bytes, signature, mac: await read(enrolmentMacFile(slot, variant)) });
   }

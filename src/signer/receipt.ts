@@ -4,6 +4,7 @@ import { builderOf } from '../policy/builder-key.ts';
 import type { Scheme } from '../records/approval.ts';
 import { isSlot } from '../records/names.ts';
 import type { Slot } from '../records/names.ts';
+import { isMacFile } from '../records/mac.ts';
 import {
   approvalFile,
   approvalSignatureFile,
@@ -31,7 +32,8 @@ const REQUESTS = 4;
 /**
  * What the depot shows otherwise than it was signed, the first that is found; null if nothing. Records, checksums
  * and signatures are compared whole, artifacts by size: SHA256SUMS covers them, and consumers check it. Any proof
- * of the entry will do: the depot keeps the first. Throws unable.
+ * of the entry will do: the depot keeps the first. Of MACs it can't tell which is the builder's, and nobody but the
+ * signer relies on one: any will do. Throws unable.
  */
 export async function receiptProblem(
   { publicDepot: depot, state, project }: Round,
@@ -45,6 +47,7 @@ export async function receiptProblem(
     const isProof = name === `countersign/${releaseProofFile}`;
     const shown = await readBack(depot, `${directory}/${name}`, isProof ? PROOF_MAX : bytes.length);
     if (isProof && shown !== null && proofProblem(shown, leaf, project) === null) return;
+    if (name.endsWith('.mac') && shown !== null && isMacFile(shown)) return;
     if (shown?.equals(bytes) !== true) problem ??= `${name} ${shown === null ? 'is missing' : 'is another'}`;
   });
   await inParallel(released.manifest.subjects, REQUESTS, async ({ name, size }) => {

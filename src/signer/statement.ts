@@ -33,7 +33,7 @@ export const statementNames = (
   authenticatorFile: statementAuthenticatorFile(builderOf(approval, slot).scheme, slot, variant),
 });
 
-/** What the depot has of the slot, up to the first of `variants` that isn't there; one at a time, each may be large. */
+/** What the depot has of the slot, one at a time: each may be large. A place that a write left half empty hides none behind it. */
 export async function* shownStatements(
   { depot }: Round,
   approval: Approval,
@@ -43,7 +43,7 @@ export async function* shownStatements(
   for (const variant of variants) {
     const { file, authenticatorFile } = statementNames(approval, slot, variant);
     const bytes = await depot.read(buildPath(approval.build, file), LARGE_RECORD_MAX);
-    if (bytes === null) return;
+    if (bytes === null) continue;
     const authenticator = await depot.read(buildPath(approval.build, authenticatorFile), RECORD_MAX);
     yield { slot, file, bytes, authenticatorFile, authenticator };
   }

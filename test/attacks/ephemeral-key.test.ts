@@ -234,7 +234,9 @@ describe('a key that says two things', () => {
     for (const run of [1, 2]) {
       const ran = await world.sign([build]);
       mustBe(0, ran);
-      expect(ran.stderr, `run ${run}`).toContain('a builder vouched for other artifacts (statements/b1.2.json)');
+      expect(ran.stderr, `run ${run}`).toContain(
+        'a builder vouched for other artifacts (statements/b1.2.json)',
+      );
     }
     await expectUntouched(world, before, { answers: [] });
     expect(await entries(world, build)).toEqual(['approval', 'statement', 'intent', 'release', 'conflict']);

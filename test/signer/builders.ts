@@ -126,6 +126,7 @@ export async function attestBy(
   build: ManyBuild,
   slot: string,
   contents: Contents,
+  as: Partial<Ticket> = {},
 ): Promise<void> {
   const depot = scene.depot.as(build.tickets[slot]?.token ?? Buffer.alloc(0));
   const files = Object.values(contents).map((content) => Buffer.from(content));
@@ -133,5 +134,5 @@ export async function attestBy(
     build.build,
     files.map((bytes) => ({ sha256: sha256Hex(bytes), bytes })),
   );
-  await depot.submit(build.build, statementBy(scene, build, slot, contents));
+  await depot.submit(build.build, statementBy(scene, build, slot, contents, as));
 }

@@ -1,5 +1,5 @@
 /** The depot's first place for a builder's statement is anybody's who has its upload token: what lies there hides nothing (protocol §5 step 3). */
-import { readFile } from 'node:fs/promises';
+import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sha256Hex } from '../../src/records/sha256.ts';
@@ -64,6 +64,27 @@ describe('two builders agree, and junk has the first place of the third', () => 
     scene.pass(5 * 3600);
     expect((await scene.sign()).result).toMatchObject({ outcome: 'published' });
   });
+});
+
+test('a place that a write left half empty hides nothing behind it', async () => {
+  scene = await sealingScene();
+  const build = await approveMany(scene, ['mac', 'mac'], 2);
+  await attestBy(scene, build, 'b1', contents);
+  await scene.tamper(build, 'statements/b2.json.mac', `${'A'.repeat(43)}=\n`);
+  await attestBy(scene, build, 'b2', contents);
+  const files = await readdir(scene.path(`builds/${build.build}/statements`));
+  expect(files.filter((name) => name.endsWith('.json')).sort()).toEqual(['b1.json', 'b2.2.json']);
+  expect((await scene.sign()).result).toMatchObject({ outcome: 'published' });
+});
+
+test('the same statement under a MAC that is none, in the first place, is published; whose MAC that is only the signer can tell', async () => {
+  scene = await sealingScene();
+  const build = await approveMany(scene, ['mac'], 1);
+  await attestBy(scene, build, 'b1', contents, { nonce: Buffer.alloc(32, 7) });
+  await attestBy(scene, build, 'b1', contents);
+  expect((await scene.sign()).result).toMatchObject({ outcome: 'bad' });
+  scene.pass(5 * 3600);
+  expect((await scene.sign()).result).toMatchObject({ outcome: 'published' });
 });
 
 test('a key that nobody introduced hides no dissent either', async () => {
