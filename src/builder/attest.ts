@@ -30,7 +30,7 @@ import { findTicket } from './ticket-source.ts';
 import type { TicketFile, TicketSource } from './ticket-source.ts';
 import { compareWithSigned } from './repeat.ts';
 import { send, sentBefore, sentResult } from './send.ts';
-import { findArtifacts } from './walk.ts';
+import { findArtifacts, requireBelow } from './walk.ts';
 
 export interface AttestOptions {
   /** `--ticket`: a file, `-` for standard input, null to look in the environment. */
@@ -75,6 +75,8 @@ const CLOCK_SKEW_MS = 10 * 60 * 1000;
  */
 export async function attest(options: AttestOptions, report: Report): Promise<AttestResult> {
   if (options.runAs !== null && options.run === null) throw usage('run-as', '--run-as is for --run');
+  // before the build has run for nothing
+  requireBelow(options);
   const source = await findTicket(options.ticket, options.environment, options.stdin);
   const { ticket } = source;
   const user = options.runAs === null ? null : await findUser(options.runAs);

@@ -87,7 +87,8 @@ export async function findArtifacts(
  */
 export async function walkPaths(places: Places, maxCount: number): Promise<Walked> {
   const { base, paths, exclude, skip = new Set<string>() } = places;
-  const nameOf = (path: string): string => relative(resolve(base), resolve(path));
+  requireBelow(places);
+  const nameOf = (path: string): string => nameBelow(base, path);
   const root = await orNull(realpath(base), `look at ${base}`);
   if (root === null)
     return { found: [], problems: [], missing: paths.map((path) => ({ path, name: nameOf(path) })) };
@@ -100,14 +101,23 @@ export async function walkPaths(places: Places, maxCount: number): Promise<Walke
   return { found, problems: walk.problems, missing: walk.missing };
 }
 
-/** Walks down from the base to what an argument names, so that no step on the way is a symlink. */
-async function visitArgument(walk: Walk, path: string, name: string): Promise<void> {
-  if (name === '..' || name.startsWith(`..${sep}`) || isAbsolute(name))
+const nameBelow = (base: string, path: string): string => relative(resolve(base), resolve(path));
+
+/** Throws usage for a path that is not below the base, whether it is there yet or not. */
+export function requireBelow({ base, paths }: Pick<Places, 'base' | 'paths'>): void {
+  for (const path of paths) {
+    const name = nameBelow(base, path);
+    if (name !== '..' && !name.startsWith(`..${sep}`) && !isAbsolute(name)) continue;
     throw usage(
       'outside-base',
-      `${path} is outside the base ${walk.base}`,
+      `${path} is outside the base ${base}`,
       'names are relative to --base: choose one above it',
     );
+  }
+}
+
+/** Walks down from the base to what an argument names, so that no step on the way is a symlink. */
+async function visitArgument(walk: Walk, path: string, name: string): Promise<void> {
   const steps = name === '' ? [] : name.split(sep);
   for (let depth = 1; depth <= steps.length; depth++) {
     const upTo = steps.slice(0, depth);

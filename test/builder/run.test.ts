@@ -42,6 +42,15 @@ describe('--run: the build first, then its artifacts', () => {
     expect(existsSync(site.ticketFile)).toBe(false);
   });
 
+  test('a path that could never be attested is said before it runs', async () => {
+    const run = `touch ${site.directory}/ran`;
+    await expect(site.attest({ run, paths: [site.directory] })).rejects.toMatchObject({
+      code: 'outside-base',
+    });
+    expect(existsSync(join(site.directory, 'ran'))).toBe(false);
+    expect(existsSync(site.ticketFile)).toBe(true);
+  });
+
   test('a ticket that the build could still reach is a warning', async () => {
     const stdin = Readable.from([Buffer.from(formatTicket(site.ticket))]);
     const environment = { PATH: process.env['PATH'], STATE_DIRECTORY: join(site.directory, 'state') };
