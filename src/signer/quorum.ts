@@ -3,7 +3,7 @@ import { isExpired } from '../policy/approval-policy.ts';
 import { enrolLonger } from '../policy/again.ts';
 import { slotsOf } from '../policy/builder-key.ts';
 import { missedEnrolment, tooFewEnrolled } from '../policy/enrolment-missed.ts';
-import { judgeQuorum } from '../policy/quorum.ts';
+import { disagreementsOf, judgeQuorum } from '../policy/quorum.ts';
 import type { Approval } from '../records/approval.ts';
 import { buildPath, statementFile, VARIANTS } from '../records/paths.ts';
 import type { Slot } from '../records/names.ts';
@@ -31,7 +31,7 @@ export interface Sealed {
 export async function sealingStatements(round: Round, approved: Approved): Promise<Sealed | Stop> {
   const { approval } = approved;
   const heard: Heard[] = [];
-  for (const slot of slotsOf(approval)) heard.push(await hearSlot(round, approved, slot));
+  for (const slot of slotsOf(approval)) heard.push(sharing(await hearSlot(round, approved, slot), heard));
   const sealed = heard.flatMap((each) => each.sealed ?? []);
 
   // 1. Dissent, and what a builder must not vouch for, ends the build however many agree.
@@ -75,6 +75,14 @@ export async function sealingStatements(round: Round, approved: Approved): Promi
   return refuse(round, approved, [{ code: 'expired', where: 'statements', text }]);
 }
 
+/** Lists that are the same are one: sixteen of a hundred thousand artifacts would take a gigabyte. */
+function sharing(heard: Heard, before: readonly Heard[]): Heard {
+  const first = before.find(({ sealed }) => sealed !== null)?.sealed?.statement.subjects;
+  const { sealed } = heard;
+  if (!first || !sealed || disagreementsOf([first, sealed.statement.subjects]).length > 0) return heard;
+  return { ...heard, sealed: { ...sealed, statement: { ...sealed.statement, subjects: first } } };
+}
+
 /** A builder that speaks against itself; who said what is in the table that follows. */
 const usedTwice = ({ slot, sealed, others }: Heard): Reason[] =>
   sealed === null || others.length === 0
@@ -94,7 +102,7 @@ export async function sealedSince(round: Round, approved: Approved, sealed: Seal
     for (const variant of VARIANTS) {
       const file = statementFile(slot, variant);
       if (sealed.files.has(file)) continue;
-      if ((await round.depot.size(buildPath(approval.build, file))) === null) break;
+      if ((await round.depot.size(buildPath(approval.build, file))) === null) continue;
       return sealingStatements(round, approved);
     }
   return sealed;
