@@ -36,13 +36,11 @@ let origin: string;
 let approval: Buffer;
 beforeAll(async () => {
   world = await World.make({ approvers: 3, threshold: 2 });
-  [build, other] = await Promise.all(
-    ['1.0', '1.1'].map(async (version) => {
-      const { ticket, build } = await world.approve(version);
-      mustBe(0, await world.attest(ticket, contents));
-      return build;
-    }),
-  ).then(([first = '', second = '']) => [first, second]);
+  for (const version of ['1.0', '1.1']) {
+    const approved = await world.approve(version);
+    mustBe(0, await world.attest(approved.ticket, contents));
+    [build, other] = [other, approved.build];
+  }
   approval = await readFile(world.tree('builds', build, approvalFile));
   origin = parseApproval(approval).signer;
 });

@@ -174,7 +174,7 @@ const servedAlike = (step: string, at: RegExp, cells: Cells): Row => ({
 /** The first word says what the depot is doing: it takes an `approval`, a `statement` with its artifacts, a `release`. */
 export const SERVE: readonly Row[] = [
   serve('approval: project file read', / L\/(countersign\.toml|keys\/\S+) /, read),
-  serve('approval: taken', /^(?!p?read).* L\/data\/builds\/B\/approval/, kept),
+  servedAlike('approval: taken', /^(?!p?read).* L\/data\/builds\/B\/approval/, kept),
   serve('approval: answered', /^writev /, sent),
   serve('statement: artifacts taken', /^(?!p?read).* L\/data\/builds\/B\/blobs/, kept),
   servedAlike('statement: taken', /^(?!p?read).* L\/data\/builds\/B\/statements/, kept),
@@ -194,7 +194,11 @@ export const SERVE: readonly Row[] = [
   serve('statement: answered', /^writev /, sent),
   serve('release: log read', /^p?read(64)? L\/data\/log\//, read),
   servedAlike('release: log extended', /^(?!p?read).* L\/data\/log\/tile\//, kept),
-  serve('release: checkpoint replaced', /^(?!p?read).* L\/data\/(log\/checkpoint|\.tmp\/replacing) /, kept),
+  servedAlike(
+    'release: checkpoint replaced',
+    /^(?!p?read).* L\/data\/(log\/checkpoint|\.tmp\/replacing) /,
+    kept,
+  ),
   servedAlike(
     'release: records taken',
     /^(?!p?read).* L\/data\/builds\/B\/(log-entry\.json|release\.(proof|json)|manifest\.json|signatures\.list) /,
@@ -226,7 +230,7 @@ export const SERVE: readonly Row[] = [
     EDQUOT: 'exit 3',
     'name fails': 'exit 3',
   }),
-  serve('release: put together', /^(?!p?read|rename).* L\/data\/releases\/widget\/1\.0\//, kept),
+  servedAlike('release: put together', /^(?!p?read|rename).* L\/data\/releases\/widget\/1\.0\//, kept),
   serve('release: shown', /^rename (?!L\/data\/log)|^(fsync|mkdir) L\/data\/releases\/widget\/1\.0 /, {
     ...{ SIGKILL: 'again', 'fsync fails': 'exit 3', 'name fails': 'exit 3' },
   }),

@@ -22,7 +22,7 @@ const SIGN_ENROL = 'sign, keys of builders';
 
 /** `introduce`: the key goes out, and the receipt is waited for; `build`: it is there; `mac`: the nonce signs. */
 export const ENROL: readonly Row[] = [
-  row(ATTEST, 'introduce: key and enrolment kept', / operator\/tickets-\d+\/b1\.ticket\.enrolment/, kept),
+  alone(ATTEST, 'introduce: key and enrolment kept', / operator\/tickets-\d+\/b1\.ticket\.enrolment/, kept),
   alone(
     ATTEST,
     'introduce: nonce gone',
@@ -66,14 +66,14 @@ export const ENROL: readonly Row[] = [
 const REVOKED = 'sign, a build taken back';
 
 export const REVOKE: readonly Row[] = [
-  row('endorse', 'depot asked', /^connect depot 1$/, connected),
-  row('endorse', 'signature sent', /^writev depot \d$/, sent),
-  row('revoke', 'depot asked', /^connect depot 1$/, connected),
-  row('revoke', 'revocation sent', /^writev depot \d$/, sent),
+  alone('endorse', 'depot asked', /^connect depot 1$/, connected),
+  alone('endorse', 'signature sent', /^writev depot \d$/, sent),
+  alone('revoke', 'depot asked', /^connect depot 1$/, connected),
+  alone('revoke', 'revocation sent', /^writev depot \d$/, sent),
   alone('serve', 'endorsement: taken', /^(?!p?read)\S+ L\/data\/builds\/B\/approval\.json\.FPR\.sig /, kept),
   alone('serve', 'revocation: taken', /^(?!p?read)\S+ L\/data\/builds\/B\/revocations/, kept),
   alone('sync', 'out: revocation taken', /^(?!p?read)\S+ stick\/L\/builds\/B\/revocations/, kept),
-  row(REVOKED, 'before: revocation kept', built('revocations/FPR\\.json\\S*'), kept),
+  alone(REVOKED, 'before: revocation kept', built('revocations/FPR\\.json\\S*'), kept),
   alone(REVOKED, 'before: revocation logged', entry(2), logged),
   alone(REVOKED, 'before: settled', built('settled'), kept),
   alone(REVOKED, 'before: log sent', /^writev depot 1$/, sent),
@@ -100,8 +100,8 @@ export const QUORUM: readonly Row[] = [
   alone(SEVERAL, 'frozen: second statement logged', entry(3), logged),
   alone(SEVERAL, 'frozen: refusal kept', built('refusal\\.json'), kept),
   alone(SEVERAL, 'frozen: refusal logged', entry(4), logged),
-  row('status --fetch', 'depot asked', /^connect depot /, connected),
-  row('status --fetch', 'versions written', / stick\/both/, {
+  alone('status --fetch', 'depot asked', /^connect depot /, connected),
+  alone('status --fetch', 'versions written', / stick\/both/, {
     ...{ ...logged, SIGKILL: 'refuses' },
   }),
 ];
