@@ -75,10 +75,10 @@ const CLOCK_SKEW_MS = 10 * 60 * 1000;
  */
 export async function attest(options: AttestOptions, report: Report): Promise<AttestResult> {
   if (options.runAs !== null && options.run === null) throw usage('run-as', '--run-as is for --run');
-  // before the build has run for nothing
-  requireBelow(options);
   const source = await findTicket(options.ticket, options.environment, options.stdin);
   const { ticket } = source;
+  // before the build has run for nothing
+  requireBelow(options);
   const user = options.runAs === null ? null : await findUser(options.runAs);
   if (user !== null) await requireOutOfReach(dirname(source.pending), user);
   report({
