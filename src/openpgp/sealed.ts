@@ -9,6 +9,7 @@ import { refused, unable } from '../failure.ts';
 import type { Failure } from '../failure.ts';
 import { run, withoutOurs } from '../host/process.ts';
 import type { Environment, RunResult } from '../host/process.ts';
+import { NONCE_BYTES } from '../records/mac.ts';
 import type { PinentryMode } from './agent.ts';
 import type { Certificate } from './certificate.ts';
 import { lastLine } from './gpg.ts';
@@ -18,7 +19,6 @@ import type { KeyStatus } from './key-status.ts';
 import { TAG, parsePackets } from './packet.ts';
 import type { Fail } from './packet.ts';
 
-const NONCE_BYTES = 32;
 /** Of a sealed nonce: a session key for RSA-16384 takes 2 KiB. */
 const SEALED_MAX = 8 * 1024;
 const OUTPUT_MAX = 64 * 1024;
