@@ -1,4 +1,4 @@
-// `node scripts/prepare.mjs demo|test`: makes a fresh clone ready, on a machine with git, Node and npm.
+// `node scripts/prepare.mjs demo|test|bench`: makes a fresh clone ready, on a machine with git, Node and npm.
 // Installs the npm packages of the lock file and the Debian packages that are missing (where it may,
 // saying so; else one line says what to install), then builds. Does nothing twice. No dependencies.
 import { spawnSync } from 'node:child_process';
@@ -10,23 +10,23 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** Debian package, a program that it brings, and what it is needed for. */
 const DEBIAN = [
-  { name: 'gnupg', program: 'gpg', for: ['demo', 'test'] },
-  { name: 'gpg-agent', program: 'gpg-agent', for: ['demo', 'test'] },
-  { name: 'gpgconf', program: 'gpgconf', for: ['demo', 'test'] },
-  { name: 'gpgv', program: 'gpgv', for: ['demo', 'test'] },
-  { name: 'util-linux', program: 'flock', for: ['demo', 'test'] },
+  { name: 'gnupg', program: 'gpg', for: ['demo', 'test', 'bench'] },
+  { name: 'gpg-agent', program: 'gpg-agent', for: ['demo', 'test', 'bench'] },
+  { name: 'gpgconf', program: 'gpgconf', for: ['demo', 'test', 'bench'] },
+  { name: 'gpgv', program: 'gpgv', for: ['demo', 'test', 'bench'] },
+  { name: 'util-linux', program: 'flock', for: ['demo', 'test', 'bench'] },
   { name: 'git', program: 'git', for: ['test'] },
-  { name: 'sqv', program: 'sqv', for: ['test'] },
+  { name: 'sqv', program: 'sqv', for: ['test', 'bench'] },
   { name: 'strace', program: 'strace', for: ['test'] },
   { name: 'socat', program: 'socat', for: ['test'] },
-  { name: 'curl', program: 'curl', for: ['test'] },
+  { name: 'curl', program: 'curl', for: ['test', 'bench'] },
   { name: 'jq', program: 'jq', for: ['test'] },
-  { name: 'openssl', program: 'openssl', for: ['test'] },
+  { name: 'openssl', program: 'openssl', for: ['test', 'bench'] },
   { name: 'iproute2', program: 'ip', for: ['test'] },
   { name: 'nftables', program: 'nft', for: ['test'] },
-  { name: 'openssh-client', program: 'ssh', for: ['test'] },
-  { name: 'openssh-server', program: 'sshd', for: ['test'] },
-  { name: 'rsync', program: 'rsync', for: ['test'] },
+  { name: 'openssh-client', program: 'ssh', for: ['test', 'bench'] },
+  { name: 'openssh-server', program: 'sshd', for: ['test', 'bench'] },
+  { name: 'rsync', program: 'rsync', for: ['test', 'bench'] },
   { name: 'systemd-container', program: 'systemd-nspawn', for: ['test'] },
   { name: 'exfat-fuse', program: 'mount.exfat-fuse', for: ['test'] },
   { name: 'exfatprogs', program: 'mkfs.exfat', for: ['test'] },
@@ -40,6 +40,10 @@ const DEBIAN = [
   { name: 'systemd', program: 'systemd-socket-activate', for: ['test'] },
   { name: 'diffoscope-minimal', program: 'diffoscope', for: ['test'] },
   { name: 'python3-yaml', program: '../lib/python3/dist-packages/yaml', for: ['test'] },
+  // what users would do instead, and what measures both
+  { name: 'nginx', program: 'nginx', for: ['bench'] },
+  { name: 'minisign', program: 'minisign', for: ['bench'] },
+  { name: 'time', program: 'time', for: ['bench'] },
   // another implementation of our log's formats, and a compiler for it: gccgo needs half the room of golang-go
   { name: 'gccgo-go', program: 'go', for: ['test'] },
   { name: 'golang-golang-x-mod-dev', program: '../share/gocode/src/golang.org/x/mod/sumdb', for: ['test'] },
@@ -121,12 +125,13 @@ function installDebianPackages(task) {
   const install = () => aptGet('install', '--yes', '--no-install-recommends', ...names);
   // The lists of a fresh machine are empty or old: then update, and once more.
   if (!install() && !(aptGet('update') && install())) stop(byHand);
-  // the tests start their own: no machine is to be open to the network after a test
+  // tests and benchmarks start their own: no machine is to be open to the network after them
   if (names.includes('openssh-server')) asAdmin('update-rc.d ssh disable', []);
+  if (names.includes('nginx')) asAdmin('update-rc.d nginx disable', []);
 }
 
 const task = process.argv[2];
-if (task !== 'demo' && task !== 'test') stop('usage: node scripts/prepare.mjs demo|test');
+if (!['demo', 'test', 'bench'].includes(task)) stop('usage: node scripts/prepare.mjs demo|test|bench');
 checkNode();
 installNpmPackages();
 installDebianPackages(task);
