@@ -87,6 +87,17 @@ export async function renameOnce(from: string, to: string, shown: string): Promi
   throw conflict(shown);
 }
 
+/** A new file whose bytes are on the disk when it returns; its name may not be. Throws what the system says. */
+export async function writeSynced(path: string, bytes: Buffer, mode: number): Promise<void> {
+  const file = await open(path, 'wx', mode);
+  try {
+    await writeFully(file, bytes);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
 /** Appends all of `bytes`; the disk has them when it returns. Throws unable('disk'): a part may be there. */
 export async function appendDurably(file: FileHandle, bytes: Buffer): Promise<void> {
   try {
@@ -176,13 +187,7 @@ async function viaTemporary<T>(
 ): Promise<T> {
   const temporary = join(scratch, temporaryName());
   try {
-    const file = await open(temporary, 'wx', mode);
-    try {
-      await writeFully(file, bytes);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    await writeSynced(temporary, bytes, mode);
     const placed = await place(temporary);
     await syncDirectory(dirname(path));
     return placed;
@@ -201,8 +206,9 @@ async function sameFile(one: string, other: string): Promise<boolean> {
     try {
       const [a, b] = [await left.stat(), await right.stat()];
       if (!b.isFile() || a.size !== b.size) return false;
-      const [ours, theirs] = [Buffer.alloc(COMPARE_CHUNK), Buffer.alloc(COMPARE_CHUNK)];
-      for (let at = 0; at < a.size; at += COMPARE_CHUNK) {
+      const chunk = Math.min(a.size, COMPARE_CHUNK);
+      const [ours, theirs] = [Buffer.allocUnsafe(chunk), Buffer.allocUnsafe(chunk)];
+      for (let at = 0; at < a.size; at += chunk) {
         const [n, m] = [await readFully(left, ours, at), await readFully(right, theirs, at)];
         if (!ours.subarray(0, n).equals(theirs.subarray(0, m))) return false;
       }

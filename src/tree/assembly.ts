@@ -1,10 +1,10 @@
 /**
  * A directory that becomes visible whole: made under `.tmp/`, given its name by one rename(2).
  */
-import { link, lstat, mkdir, open, rename } from 'node:fs/promises';
+import { link, lstat, mkdir, rename } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { refused, unable } from '../failure.ts';
-import { errorCode, orNull, syncDirectory, writeFully } from '../host/files.ts';
+import { errorCode, orNull, syncDirectory, writeSynced } from '../host/files.ts';
 import { isTreePath } from '../records/paths.ts';
 import { copyDurably } from './copy.ts';
 import type { Inside } from './inside.ts';
@@ -49,13 +49,7 @@ export class DirectoryAssembly implements Assembly {
   async write(name: string, bytes: Buffer): Promise<void> {
     const place = await this.#place(name);
     try {
-      const file = await open(place, 'wx', 0o644);
-      try {
-        await writeFully(file, bytes);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
+      await writeSynced(place, bytes, 0o644);
     } catch (error) {
       throw await this.#inside.failure(error, `write ${place}`);
     }

@@ -10,18 +10,20 @@ import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { refused, unable } from '../failure.ts';
 import { now } from '../host/clock.ts';
-import { diskFailure, errorCode, makeDirectory, orNull, readHandle } from '../host/files.ts';
-import { isTemporaryName, temporaryName, writeFileDurably, writeFully } from '../host/files.ts';
+import { errorCode, isTemporaryName, makeDirectory, orNull } from '../host/files.ts';
+import { readHandle, temporaryName, writeFileDurably } from '../host/files.ts';
 import { takeLock } from '../host/lock.ts';
 import { ENVELOPE_MAX } from '../records/dsse.ts';
 import { isBuildId } from '../records/names.ts';
 import type { BuildId } from '../records/names.ts';
 import { approvalFile, buildPath, isTreePath } from '../records/paths.ts';
 import { DirectoryAssembly } from './assembly.ts';
+import { DirectoryBatch } from './batch.ts';
 import { Inside } from './inside.ts';
 import { Naming } from './naming.ts';
 import { removeOwn, requireOwn } from './own.ts';
 import { inParallel } from './parallel.ts';
+import { DirectoryStage } from './stage.ts';
 import type { Assembly, ByteRange, OpenFile, Page, Replace, Stage, Tree, Written } from './tree.ts';
 
 const TEMPORARY = '.tmp';
@@ -34,6 +36,8 @@ const CHUNK = 1024 * 1024;
 const CHUNKS_TOGETHER = 16 * CHUNK;
 const SMALL_CHUNK = 16 * 1024;
 const LOOKS = 16;
+/** How many files of a batch are open. */
+const WRITERS = 8;
 
 export class DirectoryTree implements Tree {
   readonly #inside: Inside;
@@ -133,13 +137,25 @@ export class DirectoryTree implements Tree {
   }
 
   async write(path: string, bytes: Buffer): Promise<Written> {
-    const stage = await this.stage();
-    try {
-      await stage.write(bytes);
-      return await stage.commit(path);
-    } finally {
-      await stage.discard();
-    }
+    const batch = await this.#batch();
+    const written = await batch.write(path, bytes);
+    await batch.sync();
+    return written;
+  }
+
+  async writeAll(files: readonly (readonly [path: string, bytes: Buffer])[]): Promise<Written[]> {
+    const batch = await this.#batch();
+    const written: Written[] = [];
+    await inParallel(files.entries(), WRITERS, async ([at, [path, bytes]]) => {
+      written[at] = await batch.write(path, bytes);
+    });
+    await batch.sync();
+    return written;
+  }
+
+  async #batch(): Promise<DirectoryBatch> {
+    const scratch = dirname(await this.#temporaryFile());
+    return new DirectoryBatch(this.#inside, this.#naming, scratch);
   }
 
   async replacing<T>(work: (replace: Replace) => Promise<T>): Promise<T> {
@@ -209,65 +225,6 @@ export class DirectoryTree implements Tree {
     if (status.isFile()) return { handle, size: status.size };
     await handle.close();
     return null;
-  }
-}
-
-class DirectoryStage implements Stage {
-  readonly #inside: Inside;
-  readonly #naming: Naming;
-  readonly #temporary: string;
-  #file: FileHandle | null;
-
-  private constructor(inside: Inside, naming: Naming, temporary: string, file: FileHandle) {
-    this.#inside = inside;
-    this.#naming = naming;
-    this.#temporary = temporary;
-    this.#file = file;
-  }
-
-  static async open(inside: Inside, naming: Naming, temporary: string): Promise<DirectoryStage> {
-    try {
-      return new DirectoryStage(inside, naming, temporary, await open(temporary, 'wx', 0o644));
-    } catch (error) {
-      throw await inside.failure(error, `write ${temporary}`);
-    }
-  }
-
-  async write(chunk: Buffer): Promise<void> {
-    try {
-      await writeFully(this.#opened(), chunk);
-    } catch (error) {
-      throw diskFailure(error, `write ${this.#temporary}`);
-    }
-  }
-
-  async commit(path: string): Promise<Written> {
-    const file = this.#opened();
-    try {
-      await file.sync();
-      const place = await this.#inside.makeRoom(path);
-      const written = await this.#naming.name(this.#temporary, place, path);
-      // also for `same`: whoever wrote it may not have come this far yet
-      await this.#inside.sync(dirname(place));
-      return written;
-    } catch (error) {
-      throw await this.#inside.failure(error, `write ${path}`);
-    } finally {
-      await this.discard();
-    }
-  }
-
-  async discard(): Promise<void> {
-    const file = this.#file;
-    this.#file = null;
-    if (!file) return;
-    await file.close();
-    await removeOwn(this.#temporary);
-  }
-
-  #opened(): FileHandle {
-    if (!this.#file) throw unable('internal', 'a staged file was used after its end');
-    return this.#file;
   }
 }
 

@@ -36,6 +36,11 @@ export interface Tree extends View {
   /** Null if it is not there. */
   open(path: string, range?: ByteRange): Promise<OpenFile | null>;
   write(path: string, bytes: Buffer): Promise<Written>;
+  /**
+   * Many small files, each as by `write`, in no order among them; durable together when it returns. Throws what one of
+   * them meets: then some may be there.
+   */
+  writeAll(files: readonly (readonly [path: string, bytes: Buffer])[]): Promise<Written[]>;
   /** A file that is written in pieces and has no name until it is complete. */
   stage(): Promise<Stage>;
   /** A directory that becomes visible whole, as `path`. */
