@@ -3,7 +3,7 @@
 // failure.ts is for all; host (files, processes, clock, network) for the edges only.
 const roles = ['operator', 'builder', 'depot', 'signer', 'consumer', 'witness'];
 const edges =
-  '^src/(cli|setup|operator|builder|depot|signer|consumer|witness|tree|host)/|^src/openpgp/(gpgv|gpg|sealed|agent|assuan)\\.ts$';
+  '^src/(cli|setup|operator|builder|depot|signer|consumer|witness|tree|host)/|^src/main|^src/openpgp/(gpgv|gpg|sealed|agent|assuan)\\.ts$';
 const pure =
   '^src/(records|tlog|policy)/|^src/openpgp/(?!(gpgv|gpg|sealed|agent|assuan)\\.ts$)|^src/failure\\.ts$';
 // What reads or changes the world. node:crypto is not here: hashing and verifying are pure.

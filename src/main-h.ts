@@ -1,5 +1,9 @@
 /** What the signer's host needs, and no more: bundled into one file, `dist/countersign-h.mjs`. */
 import { runProgram } from './cli/program.ts';
+import { serveJobs } from './host/workers.ts';
+
+// What worker threads do, by kind: each loads only that.
+await serveJobs(import.meta.url, {});
 
 process.exitCode = await runProgram(
   [
