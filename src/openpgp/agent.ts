@@ -45,6 +45,10 @@ export class Agent {
   readonly #connection: AssuanConnection;
   #keygrip = '';
   #pinentry: PinentryMode = 'ask';
+  /** The agent has said that it will not. */
+  #asksNobody = false;
+  /** The key that `signAlong` may use: it has signed, and the agent will not ask anybody. */
+  #ready: string | null = null;
   #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(connection: AssuanConnection) {
@@ -82,11 +86,29 @@ export class Agent {
     what: string,
     pinentry: PinentryMode = 'ask',
   ): Promise<Buffer[]> {
-    if (!KEYGRIP.test(keygrip) || digest.length !== DIGEST_LENGTH[hash])
-      throw new Error('not a keygrip and a digest');
+    requireDigest(keygrip, hash, digest);
     const signature = this.#turn.then(() => this.#sign(keygrip, hash, digest, what, pinentry));
     this.#turn = signature.catch(() => {});
     return signature;
+  }
+
+  /**
+   * Signs as `sign`, with the key that it has signed with last while nobody could be asked. May be called many times at
+   * once: no command waits for the answers to those before it, so that the agent is never idle. Returns null where it
+   * is for `sign` to do or to say why not: the agent refuses, or this key has not signed yet. Throws unable
+   * (`agent-lost`, `agent-timeout`, `agent-protocol`).
+   */
+  async signAlong(keygrip: string, hash: 'sha256' | 'sha512', digest: Buffer): Promise<Buffer[] | null> {
+    requireDigest(keygrip, hash, digest);
+    // behind a question to a person the agent would take our next lines for the answer
+    if (this.#ready !== keygrip) return null;
+    const [hashed, signed] = await Promise.all([
+      this.#connection.command(setHash(hash, digest), ANSWER_MS),
+      this.#connection.command('PKSIGN', SIGNATURE_MS.error),
+    ]);
+    if (hashed.ok && signed.ok) return signatureIntegers(signed.data);
+    this.#ready = null;
+    return null;
   }
 
   /** Hangs up. The agent stays, as it was. */
@@ -96,15 +118,17 @@ export class Agent {
 
   async #sign(
     keygrip: string,
-    hash: string,
+    hash: 'sha256' | 'sha512',
     digest: Buffer,
     what: string,
     pinentry: PinentryMode,
   ): Promise<Buffer[]> {
+    this.#ready = null;
     if (this.#pinentry !== pinentry) {
       // one that does not know the option asks a person where it has to
-      await this.#connection.command(`OPTION pinentry-mode=${pinentry}`, ANSWER_MS);
+      const { ok } = await this.#connection.command(`OPTION pinentry-mode=${pinentry}`, ANSWER_MS);
       this.#pinentry = pinentry;
+      this.#asksNobody = ok && pinentry === 'error';
     }
     if (this.#keygrip !== keygrip) {
       await this.#ask(`SIGKEY ${keygrip}`, ANSWER_MS);
@@ -112,9 +136,12 @@ export class Agent {
     }
     // the agent forgets the prompt's text and the digest after each signature
     await this.#ask(`SETKEYDESC ${escapeParameter(prompt(what))}`, ANSWER_MS);
-    await this.#ask(`SETHASH --hash=${hash} ${digest.toString('hex').toUpperCase()}`, ANSWER_MS);
+    await this.#ask(setHash(hash, digest), ANSWER_MS);
     const answer = await this.#connection.command('PKSIGN', SIGNATURE_MS[pinentry]);
-    if (answer.ok) return signatureIntegers(answer.data);
+    if (answer.ok) {
+      if (this.#asksNobody) this.#ready = keygrip;
+      return signatureIntegers(answer.data);
+    }
     const why = isUnasked(answer.error) ? await this.#whyUnasked(keygrip) : null;
     throw why ?? gpgFailure(answer.error, answer.text);
   }
@@ -140,6 +167,14 @@ export class Agent {
     return answer.data;
   }
 }
+
+function requireDigest(keygrip: string, hash: 'sha256' | 'sha512', digest: Buffer): void {
+  if (!KEYGRIP.test(keygrip) || digest.length !== DIGEST_LENGTH[hash])
+    throw new Error('not a keygrip and a digest');
+}
+
+const setHash = (hash: string, digest: Buffer): string =>
+  `SETHASH --hash=${hash} ${digest.toString('hex').toUpperCase()}`;
 
 /** The fields that follow `keyword` in the status line of an answer; none if there is no such line. */
 function statusFields(answer: Answer, keyword: string): string[] {

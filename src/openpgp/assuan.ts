@@ -1,5 +1,6 @@
 /**
  * One connection to an Assuan server, the line protocol of gpg-agent: a command, then data lines, then OK or ERR.
+ * Commands may be sent before those in front of them are answered: answers come in their order.
  */
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
@@ -23,12 +24,20 @@ const BUSY_MS = 50;
 export type Answer =
   { ok: true; data: Buffer; status: readonly string[] } | { ok: false; error: number; text: string };
 
+/** A command that was sent. */
+interface Asked {
+  readonly timeoutMs: number;
+  readonly resolve: (answer: Answer) => void;
+  readonly reject: (cause: unknown) => void;
+}
+
 export class AssuanConnection {
   readonly #socket: Socket;
   #received = '';
   #data = '';
   #status: string[] = [];
-  #waiting: { resolve: (answer: Answer) => void; reject: (cause: unknown) => void } | null = null;
+  /** What is not answered yet, in order. */
+  readonly #asked: Asked[] = [];
   #ended: Error | null = null;
   #late: NodeJS.Timeout | null = null;
 
@@ -63,11 +72,11 @@ export class AssuanConnection {
   /**
    * Sends one command and returns what the server said to it. Throws `unable` if the connection is or gets
    * lost (`agent-lost`), at the deadline (`agent-timeout`) or on nonsense (`agent-protocol`); the connection
-   * is of no more use then.
+   * is of no more use then. `timeoutMs` counts from when all before it are answered. A server that would ask
+   * something back is talking nonsense if there are more commands behind: it would take them for what it asked.
    */
   async command(line: string, timeoutMs: number): Promise<Answer> {
     if (this.#ended) throw this.#ended;
-    if (this.#waiting) throw new Error('one command at a time');
     if (/[\r\n]/.test(line) || Buffer.byteLength(line) >= LINE_MAX) throw new Error('not one Assuan line');
     this.#socket.write(`${line}\n`);
     return this.#answer(timeoutMs);
@@ -80,19 +89,14 @@ export class AssuanConnection {
 
   #answer(timeoutMs: number): Promise<Answer> {
     return new Promise<Answer>((resolve, reject) => {
-      this.#waiting = { resolve, reject };
-      // for the whole answer: comments and status lines in between win no time
-      this.#late = setTimeout(() => this.#end(agentLate()), timeoutMs);
+      if (this.#asked.push({ timeoutMs, resolve, reject }) === 1) this.#startClock(timeoutMs);
     });
   }
 
   #read(text: string): void {
-    this.#received += text;
-    for (let end = this.#received.indexOf('\n'); end !== -1; end = this.#received.indexOf('\n')) {
-      const line = this.#received.slice(0, end);
-      this.#received = this.#received.slice(end + 1);
-      if (!this.#ended) this.#line(line);
-    }
+    const lines = (this.#received + text).split('\n');
+    this.#received = lines.pop() ?? '';
+    for (const line of lines) if (!this.#ended) this.#line(line);
     if (this.#received.length > LINE_MAX) this.#end(nonsense());
   }
 
@@ -100,38 +104,37 @@ export class AssuanConnection {
     if (/^(#|$)/.test(line)) return; // comments
     if (line.startsWith('S ')) {
       if (this.#status.push(line.slice(2)) > STATUS_MAX) this.#end(nonsense());
-    } else if (!this.#waiting) this.#end(nonsense());
+    } else if (this.#asked.length === 0) this.#end(nonsense());
     else if (line.startsWith('D ')) {
       this.#data += line.slice(2);
       if (this.#data.length > DATA_MAX) this.#end(nonsense());
     } else if (/^OK( |$)/.test(line))
       this.#settle({ ok: true, data: unescapeData(this.#data), status: this.#status });
     else if (line.startsWith('ERR ')) this.#settle(errorAnswer(line));
-    else if (line.startsWith('INQUIRE '))
+    else if (line.startsWith('INQUIRE ') && this.#asked.length === 1)
       this.#socket.write('CAN\n'); // we have nothing to tell: an ERR follows
     else this.#end(nonsense());
   }
 
   #settle(answer: Answer): void {
-    const waiting = this.#waiting;
-    this.#waiting = null;
     this.#data = '';
     this.#status = [];
-    this.#stopClock();
-    waiting?.resolve(answer);
+    clearTimeout(this.#late ?? undefined);
+    this.#asked.shift()?.resolve(answer);
+    const [next] = this.#asked;
+    if (next) this.#startClock(next.timeoutMs);
+  }
+
+  /** For the whole answer to the first that waits: comments and status lines in between win no time. */
+  #startClock(timeoutMs: number): void {
+    this.#late = setTimeout(() => this.#end(agentLate()), timeoutMs);
   }
 
   #end(cause: Error): void {
     this.#ended ??= cause;
-    this.#stopClock();
-    this.#socket.destroy();
-    this.#waiting?.reject(this.#ended);
-    this.#waiting = null;
-  }
-
-  #stopClock(): void {
     clearTimeout(this.#late ?? undefined);
-    this.#late = null;
+    this.#socket.destroy();
+    for (const { reject } of this.#asked.splice(0)) reject(this.#ended);
   }
 }
 

@@ -16,6 +16,8 @@ export interface SigningAgent {
     what: string,
     pinentry: PinentryMode,
   ): Promise<Buffer[]>;
+  /** As `sign`, many at a time, once the key has signed; null where `sign` must do it. See `Agent.signAlong`. */
+  signAlong(keygrip: string, hash: 'sha256' | 'sha512', digest: Buffer): Promise<Buffer[] | null>;
   close(): void;
 }
 
@@ -43,6 +45,8 @@ export class ReleaseAgent {
   readonly #failures = new Map<string, Failure>();
   /** What came of asking a person to unlock a key, by keygrip, while it is still locked. */
   readonly #askedInVain = new Map<string, Failure>();
+  /** Ends when every call before that needs more than an answer has it. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(connect: () => Promise<SigningAgent>) {
     this.#connect = connect;
@@ -55,12 +59,38 @@ export class ReleaseAgent {
   }
 
   /**
-   * Signs one digest after the other (`Agent.sign`). A connection that was lost is made again, once a signature: a
-   * signature that the agent made and could not deliver is nowhere. Throws unable (`agent-…`).
+   * Signs a digest (`Agent.sign`). Of many calls at once the agent has the next ones in its hands already, as long as
+   * it says yes; what it refuses is asked for again by itself, one after the other. A connection that was lost is made
+   * again, once a signature: a signature that the agent made and could not deliver is nowhere. Throws unable
+   * (`agent-…`).
    */
   async sign(request: SigningRequest): Promise<Buffer[]> {
-    const { keygrip } = request;
+    const along = await this.#along(request);
+    if (along !== null) return along;
+    const signature = this.#turn.then(async () => (await this.#along(request)) ?? this.#alone(request));
+    this.#turn = signature.catch(() => {});
+    return signature;
+  }
+
+  /** Ends a round: hangs up, and the next one may try again. */
+  endRound(): void {
+    this.#hangUp();
+    this.#failures.clear();
+  }
+
+  /** Null where it needs more: to be asked for by itself, another connection, a person. */
+  async #along({ keygrip, hash, digest }: SigningRequest): Promise<Buffer[] | null> {
     this.requireUsable(keygrip);
+    try {
+      return (await this.#agent?.signAlong(keygrip, hash, digest)) ?? null;
+    } catch (error) {
+      if (error instanceof Failure) return null;
+      throw error;
+    }
+  }
+
+  async #alone(request: SigningRequest): Promise<Buffer[]> {
+    const { keygrip } = request;
     try {
       const mpis = await this.#unlocked(request);
       this.#askedInVain.delete(keygrip);
@@ -70,12 +100,6 @@ export class ReleaseAgent {
       if (error instanceof Failure && error.code !== 'agent-lost') this.#failures.set(keygrip, error);
       throw error;
     }
-  }
-
-  /** Ends a round: hangs up, and the next one may try again. */
-  endRound(): void {
-    this.#hangUp();
-    this.#failures.clear();
   }
 
   /** Nobody is asked for a passphrase or PIN where none is needed, and once each time that the key gets locked. */

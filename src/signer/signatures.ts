@@ -23,6 +23,9 @@ export const signedDigests = (subjects: readonly Subject[]): (readonly [string, 
 export class Signatures {
   readonly #file: LineFile;
   readonly #packets: Map<Sha256, Buffer>;
+  /** What came while others were being written: written together, next. */
+  #lines: Buffer[] = [];
+  #written: Promise<void> = Promise.resolve();
 
   private constructor(file: LineFile, packets: Map<Sha256, Buffer>) {
     this.#file = file;
@@ -45,10 +48,18 @@ export class Signatures {
     return this.#packets.get(sha256) ?? null;
   }
 
-  /** Keeps one; `sync` makes it last. Throws unable(`disk`). */
+  /** Keeps one, also while others are being kept; `sync` makes it last. Throws unable(`disk`). */
   async add(sha256: Sha256, packet: Buffer): Promise<void> {
-    await this.#file.write(Buffer.from(`${sha256} ${packet.toString('base64')}`));
+    this.#lines.push(Buffer.from(`${sha256} ${packet.toString('base64')}`));
+    this.#written = this.#written.then(() => this.#write());
+    await this.#written;
     this.#packets.set(sha256, packet);
+  }
+
+  async #write(): Promise<void> {
+    const lines = this.#lines;
+    this.#lines = [];
+    if (lines.length > 0) await this.#file.write(...lines);
   }
 
   /** Returns when the disk has all of them. Throws unable(`disk`). */

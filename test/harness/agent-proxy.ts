@@ -60,12 +60,7 @@ export class AgentProxy {
     client.on('data', (chunk: Buffer) => {
       const lines = (line + chunk.toString('latin1')).split('\n');
       line = lines.pop() ?? '';
-      for (const command of lines) {
-        this.#note(command);
-        passedOn = passedOn
-          .then(() => this.before(command))
-          .then(() => agent.write(`${command}\n`, 'latin1'));
-      }
+      for (const command of lines) passedOn = passedOn.then(() => this.#passOn(command, agent));
     });
     client.on('end', () => void passedOn.then(() => agent.end()));
     agent.pipe(client);
@@ -82,10 +77,14 @@ export class AgentProxy {
     }
   }
 
-  #note(command: string): void {
+  /** Not once the connection has ended: the agent would never have seen it. */
+  async #passOn(command: string, agent: Socket): Promise<void> {
+    if (agent.destroyed) return;
     if (/^PKSIGN\b/i.test(command)) this.signatures += 1;
     const digest = /^SETHASH .*?([0-9A-F]{40,})$/i.exec(command)?.[1];
     if (digest) this.digests.push(digest.toLowerCase());
+    await this.before(command);
+    agent.write(`${command}\n`, 'latin1');
   }
 }
 

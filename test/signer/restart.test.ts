@@ -52,7 +52,7 @@ class Steps {
       const opened = await lines(build, name);
       const { file } = opened;
       const [writeLine, sync] = [file.write.bind(file), file.sync.bind(file)];
-      file.write = (line) => this.step(`keep a line of ${name}`, () => writeLine(line));
+      file.write = (...lines) => this.step(`keep a line of ${name}`, () => writeLine(...lines));
       file.sync = () => this.step(`sync ${name}`, () => sync());
       return opened;
     };
@@ -70,7 +70,9 @@ class Steps {
   connectAgent = async () => {
     const agent = await Agent.connect();
     const sign: Agent['sign'] = (...signature) => this.step('sign', () => agent.sign(...signature));
-    return { sign, close: () => agent.close() };
+    const signAlong: Agent['signAlong'] = (...signature) =>
+      this.step('sign along', () => agent.signAlong(...signature));
+    return { sign, signAlong, close: () => agent.close() };
   };
 
   async odd(): Promise<Odd> {
@@ -100,7 +102,7 @@ test('killed before every step in turn, it finishes what it began', { timeout: 2
     expect(new Set(scene.agent.digests.slice(before)).size).toBe(2);
     // and none of it is asked for again that was kept
     const count = (name: string): number => (first ? 0 : steps.names.filter((step) => step === name).length);
-    const lost = count('sign') - count('keep a line of signatures');
+    const lost = count('sign') + count('sign along') - count('keep a line of signatures');
     expect(scene.agent.digests.length - before).toBe(2 + lost);
     // Asked once; when the intent is logged, not again: then it is said what goes on.
     expect(second.questions).toHaveLength(first || !intended ? 1 : 0);
@@ -125,8 +127,8 @@ test('killed before every step in turn, it finishes what it began', { timeout: 2
       "keep manifest.json",
       "log intent",
       "sign",
+      "sign along",
       "keep a line of signatures",
-      "sign",
       "keep a line of signatures",
       "sync signatures",
       "keep signatures.list",

@@ -44,7 +44,7 @@ test('many at once lose signatures, with the cure; ours are tried again, one at 
       if (misfortunes.length > 0) throw misfortunes.pop();
       return agent.sign(...request);
     };
-    return { sign, close: () => agent.close() };
+    return { sign, signAlong: async () => null, close: () => agent.close() };
   });
   expect(await ours.sign({ keygrip, hash: 'sha256', digest: digest(), what: 'hello 1.0' })).toHaveLength(1);
   ours.endRound();
