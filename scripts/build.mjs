@@ -2,6 +2,7 @@
 // (what the signer's host needs, and no more). The metafiles beside them say what went in; a shape
 // test reads them. dist/THIRD-PARTY.txt holds the licences of the packages that are inside.
 import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -9,6 +10,26 @@ import { build } from 'esbuild';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+
+/**
+ * Node's own modules are loaded when the first module that imports them runs, as the rest of a bundle is: esbuild
+ * would import all of them at the top, so http, tls and crypto for a `--help`.
+ */
+const lazyBuiltins = {
+  name: 'lazy-builtins',
+  setup({ onResolve, onLoad }) {
+    const builtin = new RegExp(`^(node:)?(${builtinModules.join('|')})$`);
+    onResolve({ filter: builtin }, ({ path, kind }) =>
+      kind === 'require-call' ? { path, external: true } : { path, namespace: 'builtin' },
+    );
+    onLoad({ filter: /^/, namespace: 'builtin' }, ({ path }) => ({
+      contents: `module.exports = require(${JSON.stringify(path)})`,
+    }));
+  },
+};
+const HEAD = `#!/usr/bin/env node
+import { createRequire } from 'node:module';
+const require = createRequire(import.meta.url);`;
 
 /** Bundles one program; returns the metafile. The file appears whole: a running one is never half-written. */
 async function bundle(entry, name) {
@@ -20,9 +41,11 @@ async function bundle(entry, name) {
     platform: 'node',
     target: 'node20',
     format: 'esm',
-    charset: 'utf8',
+    // one byte a character: V8 reads it in place
+    charset: 'ascii',
     legalComments: 'none',
-    banner: { js: '#!/usr/bin/env node' },
+    banner: { js: HEAD },
+    plugins: [lazyBuiltins],
     define: { COUNTERSIGN_VERSION: JSON.stringify(version) },
     metafile: true,
     write: false,

@@ -10,7 +10,6 @@
  * - An error is one line, `countersign: …`, then `hint:` with what to do next.
  * - Colour and progress are for a terminal only, colour never with NO_COLOR.
  */
-import { createInterface } from 'node:readline';
 import { unable } from '../failure.ts';
 import type { Failure } from '../failure.ts';
 import { dim, jsonLine, red, renderLine, WIDTH, wrapParts, yellow } from './text.ts';
@@ -127,6 +126,7 @@ export class Terminal {
   /** Asks for a line, trimmed; empty at the end of input. Call only where `interactive`. */
   async ask(question: string): Promise<string> {
     this.status('');
+    const { createInterface } = await import('node:readline');
     const lines = createInterface({ input: process.stdin, output: process.stderr });
     return new Promise((resolve) => {
       lines.once('close', () => resolve(''));
