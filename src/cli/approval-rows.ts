@@ -43,7 +43,12 @@ export function approvalRows(project: Project, approval: Approval): Part[][] {
       ['quorum', `${approval.quorum} of ${plural(slots.length, 'builder')}: ${assuranceOf(approval)}`],
       ...quorumNotes(approval.quorum, slots.length).map((note) => ['', yellow(note)]),
     ],
-    mode: [['mode', approval.mode]],
+    mode: [
+      ['mode', approval.mode],
+      ...(approval.mode === 'digest'
+        ? [['', yellow('signed without being fetched: the signer sees no artifact')]]
+        : []),
+    ],
     notBefore: [['from', approval.notBefore]],
     expires: [['until', `${approval.expires}, for ${lifetime(approval)}`]],
     signer: [['signer', approval.signer]],

@@ -57,7 +57,10 @@ DIR/b1.ticket, DIR/b2.ticket and so on. A ticket is secret: hand it to its build
       help: 'how builders prove themselves: keypair (a key in the ticket), mac (convinces the signer alone) or enrol (a key of their own); keypair',
     },
     'enrol-by': { value: 'TIME', help: 'how long builders may enrol; the signer signs nothing before; 10m' },
-    mode: { value: 'MODE', help: 'how the signer gets the artifacts; only fetch in this version' },
+    mode: {
+      value: 'MODE',
+      help: 'how the signer gets the artifacts: fetch, or digest (it signs from hash states, and reads none); fetch',
+    },
     expires: {
       value: 'TIME',
       help: 'until when the signer must have seen the finished build (90s, 10m, 4h, 1d); 4h or what the project allows',

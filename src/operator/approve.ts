@@ -11,8 +11,9 @@ import { DEFAULT_ENROL_BY, defaultLifetime } from '../policy/again.ts';
 import { approvalProblems } from '../policy/approval-policy.ts';
 import { formatDuration } from '../policy/duration.ts';
 import type { Project } from '../policy/project.ts';
-import { APPROVAL_TYPE, encodeApproval, MAX_BUILDERS, parseApproval, SCHEMES } from '../records/approval.ts';
-import type { Approval, Scheme, Source } from '../records/approval.ts';
+import { APPROVAL_TYPE, encodeApproval, MAX_BUILDERS, MODES } from '../records/approval.ts';
+import { parseApproval, SCHEMES } from '../records/approval.ts';
+import type { Approval, Mode, Scheme, Source } from '../records/approval.ts';
 import { isVersion, newBuildId, timestamp, timestampDate } from '../records/names.ts';
 import type { Sha256, Slot, Timestamp, Version } from '../records/names.ts';
 import { isPattern } from '../records/pattern.ts';
@@ -74,7 +75,8 @@ export interface PreparedApproval {
  * Throws usage (wrong options, no approver key here, nobody to seal a nonce to), refused (`--expect`, policy).
  */
 export async function prepareApproval(project: Project, request: ApprovalRequest): Promise<PreparedApproval> {
-  const { version, scheme, builders: count, quorum, enrolBy, lifetime } = checkRequest(project, request);
+  const { version, scheme, mode, builders: count, ...times } = checkRequest(project, request);
+  const { quorum, enrolBy, lifetime } = times;
   const { depot } = request;
   const approver = await chooseApprover(project, request.approver);
   const source =
@@ -108,7 +110,7 @@ export async function prepareApproval(project: Project, request: ApprovalRequest
     },
     builders: Object.fromEntries([...builders].map(([slot, { builder }]) => [slot, builder])),
     quorum,
-    mode: 'fetch',
+    mode,
     releaseKey: project.release.certificate.primary.fingerprint,
     notBefore,
     expires: after(lifetime),
@@ -132,6 +134,7 @@ export async function prepareApproval(project: Project, request: ApprovalRequest
       uploadToken,
       source,
       artifacts: approval.artifacts,
+      mode,
       notBefore,
       expires: approval.expires,
       approval: sha256Hex(bytes),
@@ -157,6 +160,7 @@ async function warningsOf(
 interface Checked {
   readonly version: Version;
   readonly scheme: Scheme;
+  readonly mode: Mode;
   readonly builders: number;
   readonly quorum: number;
   /** Seconds from `notBefore` on, as `lifetime`. */
@@ -164,11 +168,9 @@ interface Checked {
   readonly lifetime: number;
 }
 
-/** What this version can do, what a name must look like, and numbers that go together. */
+/** What a name must look like, words that there are, and numbers that go together. */
 function checkRequest(project: Project, request: ApprovalRequest): Checked {
-  const { version, mode, patterns } = request;
-  if (mode !== null && mode !== 'fetch')
-    throw usage('not-yet', `--mode ${mode} is not supported yet`, 'this version does --mode fetch');
+  const { version, patterns } = request;
   const bad = patterns?.find((pattern) => !isPattern(pattern));
   if (bad !== undefined)
     throw usage(
@@ -186,6 +188,9 @@ function checkRequest(project: Project, request: ApprovalRequest): Checked {
   const scheme = SCHEMES.find((each) => each === wanted);
   if (scheme === undefined)
     throw usage('scheme-unknown', `'${wanted}' is no scheme`, `one of ${SCHEMES.join(', ')}`);
+  const mode = MODES.find((each) => each === (request.mode ?? 'fetch'));
+  if (mode === undefined)
+    throw usage('wrong-usage', `'${request.mode}' is no mode`, `one of ${MODES.join(', ')}`);
   const builders = request.builders ?? 1;
   if (builders > MAX_BUILDERS)
     throw usage('wrong-usage', `--builders ${builders}: a build has 1 to ${MAX_BUILDERS} builders`);
@@ -197,7 +202,8 @@ function checkRequest(project: Project, request: ApprovalRequest): Checked {
       `--builders ${quorum} or more, or a lower --quorum`,
     );
   const lifetime = request.lifetime ?? defaultLifetime(project);
-  return { version, scheme, builders, quorum, enrolBy: enrolTime(request, scheme, lifetime), lifetime };
+  const enrolBy = enrolTime(request, scheme, lifetime);
+  return { version, scheme, mode, builders, quorum, enrolBy, lifetime };
 }
 
 /** Until when builders may enrol, in seconds. Throws usage where that is too late, or nobody enrols. */

@@ -42,6 +42,7 @@ export function approvalProblems(project: Project, approval: Approval, now: Date
   return [
     ...purposeProblems(project, approval),
     ...limitProblems(project, approval),
+    ...modeProblems(project, approval),
     ...timeProblems(project, approval, now),
     ...builderProblems(project, approval),
   ];
@@ -89,6 +90,17 @@ function limitProblems(project: Project, { artifacts }: Approval): Reason[] {
     if (!hasWildcard(pattern) && !matchesAny(policy.patterns, pattern))
       reasons.push(reason('policy-artifacts', 'artifacts.patterns', `the project allows no ${pattern}`));
   return reasons;
+}
+
+/** Off unless the project says otherwise; the digest that is signed goes on from the one in the statement, which is SHA-256. */
+function modeProblems({ policy, release }: Project, { mode }: Approval): Reason[] {
+  if (mode === 'fetch') return [];
+  if (!policy.digestMode)
+    return [reason('policy-mode', 'mode', 'the project allows no digest mode (digest-mode)')];
+  if (release.hash === 'sha256') return [];
+  return [
+    reason('policy-mode', 'mode', `digest mode signs SHA-256 alone, the project asks for ${release.hash}`),
+  ];
 }
 
 function timeProblems(project: Project, approval: Approval, now: Date): Reason[] {

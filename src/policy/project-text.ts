@@ -94,5 +94,7 @@ max-lifetime = ${string(formatDuration(policy.maxLifetime))}
 schemes = [${policy.schemes.map(string).join(', ')}]
 # How many independent builders must have made the same bytes. 1 trusts a single builder.
 least-quorum = ${policy.leastQuorum}
+# Whether an approval may say --mode digest: the signer signs from the builder's hash states and reads no artifact.
+digest-mode = ${policy.digestMode}
 `;
 }

@@ -38,6 +38,8 @@ export interface ProjectPolicy {
   readonly schemes: readonly Scheme[];
   /** How many builders must agree, at least. */
   readonly leastQuorum: number;
+  /** Whether an approval may have artifacts signed that the signer has not read. */
+  readonly digestMode: boolean;
 }
 
 export interface Project {
@@ -78,6 +80,7 @@ export const DEFAULT_POLICY: ProjectPolicy = {
   maxLifetime: 86_400,
   schemes: SCHEMES,
   leastQuorum: 1,
+  digestMode: false,
 };
 
 const TOP_LEVEL = [
@@ -214,6 +217,7 @@ function readPolicy(value: unknown): ProjectPolicy {
     'max-lifetime': `${DEFAULT_POLICY.maxLifetime}s`,
     schemes: DEFAULT_POLICY.schemes,
     'least-quorum': DEFAULT_POLICY.leastQuorum,
+    'digest-mode': DEFAULT_POLICY.digestMode,
   };
   const policy = closedObject({ ...defaults, ...object(value) }, '[policy]', [
     'artifacts',
@@ -223,6 +227,7 @@ function readPolicy(value: unknown): ProjectPolicy {
     'max-lifetime',
     'schemes',
     'least-quorum',
+    'digest-mode',
   ]);
   const one = (scheme: unknown, where: string): Scheme => oneOf(scheme, where, SCHEMES);
   const all = { min: 1, max: SCHEMES.length };
@@ -234,6 +239,7 @@ function readPolicy(value: unknown): ProjectPolicy {
     maxLifetime: duration(policy['max-lifetime'], '[policy] max-lifetime'),
     schemes: listOf(policy.schemes, '[policy] schemes', all, one),
     leastQuorum: integer(policy['least-quorum'], '[policy] least-quorum', { min: 1, max: MAX_BUILDERS }),
+    digestMode: boolean(policy['digest-mode'], '[policy] digest-mode'),
   };
 }
 

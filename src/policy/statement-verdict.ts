@@ -19,6 +19,7 @@ import { attempt } from './attempt.ts';
 import { effectiveLimits, isExpired } from './approval-policy.ts';
 import { builderOf } from './builder-key.ts';
 import type { ProjectPolicy } from './project.ts';
+import { stateProblems } from './state-verdict.ts';
 import { verifiedRecord } from './verified.ts';
 import type { Verified } from './verified.ts';
 
@@ -64,12 +65,13 @@ export function judgeStatement(question: StatementQuestion): StatementVerdict {
   if (read instanceof Failure) return { verdict: 'refuse', reasons: [malformed(slot, read.message)] };
   const statement = verifiedRecord(read);
 
-  // 3. Binds this approval and slot. 4. In time. 5. Names, counts, sizes against approval and policy.
+  // 3. Binds this approval and slot. 4. In time. 5. Names, counts, sizes against approval and policy. 6. Hash states.
   const reasons = [
     ...bindingProblems(question, statement),
     ...timeProblems(question, firstSeen),
     ...nameProblems(policy, approval, statement),
     ...sizeProblems(policy, approval, slot, statement),
+    ...stateProblems(approval.mode, statement.subjects),
   ];
   return reasons.length === 0 ? { verdict: 'accept', statement } : { verdict: 'refuse', reasons };
 }

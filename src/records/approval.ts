@@ -1,5 +1,4 @@
 /** The approval: what people allow H to sign, for one build (protocol §2, "approval"). */
-import { refused } from '../failure.ts';
 import { artifactLimitsJson, toArtifactLimits } from './artifact-limits.ts';
 import type { ArtifactLimits } from './artifact-limits.ts';
 import { canonicalize, encodeCanonical, parseCanonical, RECORD_MAX } from './canonical.ts';
@@ -27,6 +26,10 @@ export const APPROVAL_TYPE = 'application/vnd.countersign.approval.v1+json';
 /** How a builder proves itself (protocol §2). */
 export const SCHEMES = ['keypair', 'mac', 'enrol'] as const;
 export type Scheme = (typeof SCHEMES)[number];
+
+/** How the signer gets the artifacts: `fetch` reads them whole, `digest` takes the builder's hash states instead (protocol §5.5). */
+export const MODES = ['fetch', 'digest'] as const;
+export type Mode = (typeof MODES)[number];
 
 /** A builder with a key pair made for this build; the private half travels in its ticket. */
 export interface KeypairBuilder {
@@ -71,7 +74,7 @@ export interface Approval {
   readonly builders: Readonly<Record<Slot, Builder>>;
   /** How many builders must agree. */
   readonly quorum: number;
-  readonly mode: 'fetch';
+  readonly mode: Mode;
   /** Primary fingerprint of the key that is to sign. */
   readonly releaseKey: Fingerprint;
   readonly notBefore: Timestamp;
@@ -123,15 +126,7 @@ function base64Text(value: unknown, where: string, maxBytes = RECORD_MAX): strin
   return encoded;
 }
 
-function toMode(value: unknown, where: string): 'fetch' {
-  if (value === 'digest') throw refused('mode-unsupported', `${where}: mode digest is not supported`);
-  return oneOf(value, where, ['fetch']);
-}
-
-/**
- * Reads an approval's exact bytes. Throws refused: `record-malformed`, `record-too-large`,
- * `name-malformed`, `mode-unsupported`.
- */
+/** Reads an approval's exact bytes. Throws refused: `record-malformed`, `record-too-large`, `name-malformed`. */
 export function parseApproval(bytes: Uint8Array): Approval {
   const fields = closedObject(parseCanonical(bytes, { maxBytes: RECORD_MAX, what: 'approval' }), 'approval', [
     'type',
@@ -161,7 +156,7 @@ export function parseApproval(bytes: Uint8Array): Approval {
     artifacts: toArtifactLimits(fields.artifacts, 'approval.artifacts'),
     builders,
     quorum: integer(fields.quorum, 'approval.quorum', { min: 1, max: Object.keys(builders).length }),
-    mode: toMode(fields.mode, 'approval.mode'),
+    mode: oneOf(fields.mode, 'approval.mode', MODES),
     releaseKey: toFingerprint(fields.releaseKey, 'approval.releaseKey'),
     notBefore: toTimestamp(fields.notBefore, 'approval.notBefore'),
     expires: toTimestamp(fields.expires, 'approval.expires'),

@@ -19,6 +19,7 @@ export const REASON_CODES = [
   'policy-limits', // counts or sizes above the project's
   'policy-lifetime', // longer than the project allows
   'policy-scheme', // a scheme of builder that the project does not allow
+  'policy-mode', // digest mode, which the project does not allow
   'policy-quorum', // fewer builders have to agree than the project asks for
   'enrol-by', // builders may enrol until a time that is not between `notBefore` and `expires`
   'nonce-unusable', // a sealed nonce that opens to something else, two builders share one, or nobody is there to open it
@@ -31,6 +32,8 @@ export const REASON_CODES = [
   'statement-malformed', // validly signed, but not a statement
   'statement-binding', // for another approval, build or slot
   'statement-time', // signed before the approval was valid, or in the future
+  'statement-mode', // hash states that the approval does not ask for, or none where it does
+  'state-mismatch', // a hash state that does not finish to the digest beside it
   'name-not-allowed', // matches no pattern of the approval, or none of the policy
   'pattern-missing', // a pattern without wildcards that no artifact has
   'too-many',

@@ -8,11 +8,11 @@ import { toBuildId, toSha256, toSlot, toTimestamp } from './names.ts';
 import type { BuildId, Sha256, Slot, Timestamp } from './names.ts';
 import { sourceJson, toSource } from './source.ts';
 import type { Source } from './source.ts';
-import { subjectsJson, toSubjects } from './subject.ts';
-import type { Subject } from './subject.ts';
+import { statedSubjectsJson, toStatedSubjects } from './subject.ts';
+import type { StatedSubject } from './subject.ts';
 
 export { sortSubjects } from './subject.ts';
-export type { Subject } from './subject.ts';
+export type { StatedSubject, Subject } from './subject.ts';
 
 export const STATEMENT_TYPE = 'https://in-toto.io/Statement/v1';
 export const PREDICATE_TYPE = 'https://slsa.dev/provenance/v1';
@@ -21,7 +21,7 @@ export const BUILD_TYPE = 'https://countersign.dev/buildtypes/v1';
 
 export interface Statement {
   /** All artifacts of the build, in byte order of their names. */
-  readonly subjects: readonly Subject[];
+  readonly subjects: readonly StatedSubject[];
   readonly build: BuildId;
   readonly slot: Slot;
   /** Digest of the approval that it answers. */
@@ -50,7 +50,7 @@ export function parseStatement(bytes: Uint8Array): Statement {
   oneOf(fields.predicateType, 'statement.predicateType', [PREDICATE_TYPE]);
   const predicate = closedObject(fields.predicate, 'statement.predicate', ['buildDefinition', 'runDetails']);
   return {
-    subjects: toSubjects(fields.subject, 'statement.subject'),
+    subjects: toStatedSubjects(fields.subject, 'statement.subject'),
     ...toBuildDefinition(predicate.buildDefinition, 'statement.predicate.buildDefinition'),
     ...toRunDetails(predicate.runDetails, 'statement.predicate.runDetails'),
   };
@@ -105,7 +105,7 @@ export function encodeStatement(statement: Statement): Buffer {
   const descriptor = sourceJson(source);
   return encodeCanonical({
     _type: STATEMENT_TYPE,
-    subject: subjectsJson(subjects),
+    subject: statedSubjectsJson(subjects),
     predicateType: PREDICATE_TYPE,
     predicate: {
       buildDefinition: {

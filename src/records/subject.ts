@@ -1,4 +1,7 @@
-/** Subjects: the artifacts of a build, as a statement and a manifest list them. */
+/**
+ * Subjects: the artifacts of a build, as a statement and a manifest list them. In digest mode the statement also has
+ * the state of each artifact's hash (protocol §5.5): the manifest has none, since it follows from the bytes.
+ */
 import { refused } from '../failure.ts';
 import { artifactSetProblems, toArtifactName } from './artifact-name.ts';
 import type { ArtifactName } from './artifact-name.ts';
@@ -14,23 +17,74 @@ export interface Subject {
   readonly size: number;
 }
 
-function toSubject(value: unknown, where: string): Subject {
-  const fields = closedObject(value, where, ['name', 'digest', 'annotations']);
-  const digest = closedObject(fields.digest, `${where}.digest`, ['sha256']);
-  const annotations = closedObject(fields.annotations, `${where}.annotations`, ['size']);
-  return {
-    name: toArtifactName(fields.name, `${where}.name`),
-    sha256: toSha256(digest.sha256, `${where}.digest.sha256`),
-    size: integer(annotations.size, `${where}.annotations.size`),
-  };
+/** A subject as its builder states it. */
+export interface StatedSubject extends Subject {
+  /** In a statement for digest mode. */
+  readonly sha256State?: HashState;
 }
 
 /**
- * Reads a list of subjects: 1 to 100,000, in byte order of their names, which fit into one directory.
+ * SHA-256 of an artifact before it is finished, hex: the eight chaining words after the last whole block, big-endian,
+ * then the tail (size mod 64 bytes).
+ */
+export type HashState = string & { readonly [brand]: 'HashState' };
+declare const brand: unique symbol;
+
+/** Octets of a block, and of the chaining words. */
+const [BLOCK, WORDS] = [64, 32];
+
+function toNamed(value: unknown, where: string) {
+  const fields = closedObject(value, where, ['name', 'digest', 'annotations']);
+  const digest = closedObject(fields.digest, `${where}.digest`, ['sha256']);
+  return {
+    name: toArtifactName(fields.name, `${where}.name`),
+    sha256: toSha256(digest.sha256, `${where}.digest.sha256`),
+    annotations: fields.annotations,
+  };
+}
+
+function toSubject(value: unknown, where: string): Subject {
+  const { name, sha256, annotations } = toNamed(value, where);
+  const { size } = closedObject(annotations, `${where}.annotations`, ['size']);
+  return { name, sha256, size: integer(size, `${where}.annotations.size`) };
+}
+
+function toStatedSubject(value: unknown, where: string): StatedSubject {
+  const { name, sha256, annotations } = toNamed(value, where);
+  if (typeof annotations !== 'object' || annotations === null || !('sha256State' in annotations))
+    return toSubject(value, where);
+  const inside = `${where}.annotations`;
+  const fields = closedObject(annotations, inside, ['size', 'sha256State']);
+  const size = integer(fields.size, `${inside}.size`);
+  return { name, sha256, size, sha256State: toHashState(fields.sha256State, `${inside}.sha256State`, size) };
+}
+
+/** Reads the state of an artifact of that many bytes, in its one spelling. Throws refused(`record-malformed`). */
+export function toHashState(value: unknown, where: string, size: number): HashState {
+  const length = 2 * (WORDS + (size % BLOCK));
+  if (!isHex(value) || value.length !== length)
+    throw malformed(where, `not ${length} digits of lower-case hex, as the state of ${size} bytes is`);
+  return value;
+}
+
+const isHex = (value: unknown): value is HashState => typeof value === 'string' && /^[0-9a-f]*$/.test(value);
+
+/**
+ * Reads a manifest's list of subjects: 1 to 100,000, in byte order of their names, which fit into one directory.
  * Throws refused: `record-malformed`, `name-malformed`.
  */
-export function toSubjects(value: unknown, where: string): Subject[] {
-  const subjects = listOf(value, where, { min: 1, max: MAX_SUBJECTS }, toSubject);
+export const toSubjects = (value: unknown, where: string): Subject[] => toList(value, where, toSubject);
+
+/** Reads a statement's list of subjects: the same, some perhaps with a state. Throws the same. */
+export const toStatedSubjects = (value: unknown, where: string): StatedSubject[] =>
+  toList(value, where, toStatedSubject);
+
+function toList<Each extends Subject>(
+  value: unknown,
+  where: string,
+  toEach: (value: unknown, where: string) => Each,
+): Each[] {
+  const subjects = listOf(value, where, { min: 1, max: MAX_SUBJECTS }, toEach);
   const names = subjects.map((subject) => subject.name);
   const problem = artifactSetProblems(names)[0];
   if (problem !== undefined) throw refused('name-malformed', `${where}: '${problem.name}' ${problem.text}`);
@@ -41,8 +95,15 @@ export function toSubjects(value: unknown, where: string): Subject[] {
 }
 
 /** Subjects in byte order of their names. */
-export const sortSubjects = (subjects: Iterable<Subject>): Subject[] =>
+export const sortSubjects = <Each extends Subject>(subjects: Iterable<Each>): Each[] =>
   [...subjects].sort((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
 
 export const subjectsJson = (subjects: readonly Subject[]) =>
   subjects.map(({ name, sha256, size }) => ({ name, digest: { sha256 }, annotations: { size } }));
+
+export const statedSubjectsJson = (subjects: readonly StatedSubject[]) =>
+  subjects.map(({ name, sha256, size, sha256State }) => ({
+    name,
+    digest: { sha256 },
+    annotations: { size, ...(sha256State !== undefined && { sha256State }) },
+  }));

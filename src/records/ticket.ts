@@ -2,8 +2,8 @@
 import { Failure, refused } from '../failure.ts';
 import { artifactLimitsJson, toArtifactLimits } from './artifact-limits.ts';
 import type { ArtifactLimits } from './artifact-limits.ts';
-import { SCHEMES, toOrigin } from './approval.ts';
-import type { Scheme } from './approval.ts';
+import { MODES, SCHEMES, toOrigin } from './approval.ts';
+import type { Mode, Scheme } from './approval.ts';
 import { encodeCanonical, parseCanonical, RECORD_MAX } from './canonical.ts';
 import { boolean, closedObject, malformed, nullOr, oneOf, text, uri } from './fields.ts';
 import {
@@ -36,6 +36,8 @@ export interface Ticket {
   readonly uploadToken: string;
   readonly source: Source | null;
   readonly artifacts: ArtifactLimits;
+  /** Whether its statement has hash states. */
+  readonly mode: Mode;
   readonly notBefore: Timestamp;
   readonly expires: Timestamp;
   /** Digest of the approval that it belongs to. */
@@ -69,7 +71,7 @@ const TOKEN_BYTES = 32;
 /** The ticket as one line without a newline. Secret: it goes into a file of mode 0600 and nowhere else. */
 export function formatTicket(ticket: Ticket): string {
   const { build, slot, project, version, depot, insecureHttp, log, secret } = ticket;
-  const { uploadToken, source, artifacts, notBefore, expires, approval } = ticket;
+  const { uploadToken, source, artifacts, mode, notBefore, expires, approval } = ticket;
   const json = encodeCanonical({
     build,
     slot,
@@ -82,6 +84,7 @@ export function formatTicket(ticket: Ticket): string {
     uploadToken,
     source: sourceJson(source),
     artifacts: artifactLimitsJson(artifacts),
+    mode,
     notBefore,
     expires,
     approval,
@@ -108,7 +111,7 @@ export function parseTicket(line: string): Ticket {
 
 const COMMON = [
   ...(['build', 'slot', 'project', 'version', 'depot', 'insecureHttp', 'log', 'scheme'] as const),
-  ...(['uploadToken', 'source', 'artifacts', 'notBefore', 'expires', 'approval'] as const),
+  ...(['uploadToken', 'source', 'artifacts', 'mode', 'notBefore', 'expires', 'approval'] as const),
 ];
 const SECRETS = { keypair: ['secretKey'], mac: ['nonce'], enrol: ['nonce', 'secretKey', 'enrolBy'] } as const;
 
@@ -163,6 +166,7 @@ function read(line: string): Ticket {
     uploadToken: toToken(fields.uploadToken, 'ticket.uploadToken'),
     source: nullOr(fields.source, 'ticket.source', toSource),
     artifacts: toArtifactLimits(fields.artifacts, 'ticket.artifacts'),
+    mode: oneOf(fields.mode, 'ticket.mode', MODES),
     notBefore: toTimestamp(fields.notBefore, 'ticket.notBefore'),
     expires: toTimestamp(fields.expires, 'ticket.expires'),
     approval: toSha256(fields.approval, 'ticket.approval'),

@@ -114,6 +114,7 @@ export class Site {
       uploadToken: token.toString('base64url'),
       source: record.source,
       artifacts: record.artifacts,
+      mode: record.mode,
       notBefore: record.notBefore,
       expires: record.expires,
       approval: sha256Hex(encodeApproval(record)),

@@ -50,6 +50,14 @@ describe('a project allows', () => {
     expect(problems({ builders, quorum: 2 }, strict)).toEqual([]);
     expect(problems({ builders, quorum: 3 }, strict)).toEqual([]);
   });
+  test('a mode, and digest mode only where the project says so and signs SHA-256', () => {
+    const allowing = { ...project, policy: { ...project.policy, digestMode: true } };
+    const sha512 = { ...allowing, release: { ...allowing.release, hash: 'sha512' as const } };
+    expect(problems({ mode: 'digest' })).toEqual(['policy-mode mode']);
+    expect(problems({ mode: 'digest' }, allowing)).toEqual([]);
+    expect(problems({ mode: 'digest' }, sha512)).toEqual(['policy-mode mode']);
+    expect(problems({ mode: 'fetch' }, sha512)).toEqual([]);
+  });
 });
 
 describe('builders enrol', () => {

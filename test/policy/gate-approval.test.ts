@@ -156,6 +156,7 @@ describe('an approval that the signer could never accept is not kept', () => {
       maxLifetime: 8 * 3600,
       schemes: ['keypair' as const],
       leastQuorum: 2,
+      digestMode: false,
     };
     const strict = { ...project, policy, encryption: releaseKey.certificate };
     const longest = toTimestamp('2026-11-22T20:00:00Z', 'test');

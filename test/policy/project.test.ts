@@ -86,6 +86,7 @@ describe('what init writes is what everybody reads', () => {
       maxLifetime: 5400,
       schemes: ['enrol', 'mac'] as const,
       leastQuorum: 2,
+      digestMode: true,
     };
     const project = read(
       formatProject({

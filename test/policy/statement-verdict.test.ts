@@ -23,6 +23,7 @@ import {
   project,
   statement,
 } from './scene.ts';
+import { hashStateOf } from '../harness/hash-state.ts';
 
 /** A signature that is looked for under the key of b1. */
 const signature = (verdict: SignatureVerdict): Authenticator => ({
@@ -59,6 +60,21 @@ function line(change: Partial<StatementQuestion> = {}): string {
   return ['refuse', ...verdict.reasons.map(({ code, where }) => `${code}:${where}`)].join(' ');
 }
 const says = (change: Partial<Statement>) => ({ bytes: encodeStatement({ ...statement, ...change }) });
+/** A statement of two artifacts under an approval of that mode, with the states (if any) of these bytes. */
+const ofStates = (mode: Approval['mode'], states: readonly (string | null)[]) => {
+  const record = { ...approval, mode };
+  const approvalDigest = sha256Hex(encodeApproval(record));
+  const subjects = ['a', 'b'].map((name, at) => {
+    const bytes = states[at] ?? null;
+    const named = { name: toArtifactName(name, 'test'), sha256: sha256Hex(name), size: 1 };
+    return { ...named, ...(bytes !== null && { sha256State: hashStateOf(Buffer.from(bytes)) }) };
+  });
+  return {
+    ...says({ subjects, approval: approvalDigest }),
+    approval: verifiedRecord(record),
+    approvalDigest,
+  };
+};
 /** A statement of these names and sizes under an approval with these limits. */
 const ofArtifacts = (artifacts: Record<string, number>, limits: Partial<Approval['artifacts']> = {}) => {
   const record = { ...approval, artifacts: { ...approval.artifacts, ...limits } };
@@ -77,6 +93,20 @@ const ofArtifacts = (artifacts: Record<string, number>, limits: Partial<Approval
 
 test('the builder vouches for it, and may', () => {
   expect(line()).toBe('accept');
+});
+
+describe('hash states', () => {
+  test('are on every artifact in digest mode, and on none in mode fetch', () => {
+    expect(line(ofStates('digest', ['a', 'b']))).toBe('accept');
+    expect(line(ofStates('fetch', [null, null]))).toBe('accept');
+    expect(line(ofStates('digest', ['a', null]))).toBe('refuse statement-mode:b');
+    expect(line(ofStates('digest', [null, null]))).toBe('refuse statement-mode:a');
+    expect(line(ofStates('fetch', [null, 'b']))).toBe('refuse statement-mode:b');
+  });
+  test('finish to the digests beside them: each that does not is a reason', () => {
+    expect(line(ofStates('digest', ['a', 'a']))).toBe('refuse state-mismatch:b');
+    expect(line(ofStates('digest', ['b', 'a']))).toBe('refuse state-mismatch:a state-mismatch:b');
+  });
 });
 
 describe('what this builder did not sign, the depot may have made: it ends nothing', () => {

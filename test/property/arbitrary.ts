@@ -33,6 +33,7 @@ import {
 } from '../../src/records/paths.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
 import { sortSubjects } from '../../src/records/statement.ts';
+import { toHashState } from '../../src/records/subject.ts';
 import type { TicketSecret } from '../../src/records/ticket.ts';
 
 const bytes = (length: number) =>
@@ -75,6 +76,13 @@ export const subjects = fc
   })
   .filter((all) => artifactSetProblems(all.map(({ name }) => name)).length === 0)
   .map(sortSubjects);
+/** As a statement for digest mode has them: a state of any words and any tail. */
+export const statedSubjects = subjects.map((all) =>
+  all.map((subject) => {
+    const state = Buffer.alloc(32 + (subject.size % 64), subject.sha256, 'hex').toString('hex');
+    return { ...subject, sha256State: toHashState(state, 'any', subject.size) };
+  }),
+);
 
 export const pattern = fc.stringMatching(/^[ab/*?]{1,12}$/);
 export const artifactLimits = fc.record({

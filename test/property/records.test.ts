@@ -85,7 +85,7 @@ describe('records with any legal content come back', () => {
   test('statements', () => {
     const statements = fc
       .record({
-        subjects: arbitrary.subjects,
+        subjects: fc.oneof(arbitrary.subjects, arbitrary.statedSubjects),
         slot: arbitrary.slot,
         source: fc.option(arbitrary.source),
         command: fc.option(fc.string({ minLength: 1, unit: 'grapheme', maxLength: 300 })),

@@ -40,6 +40,7 @@ test('a project file of any legal facts is read back, and says them', () => {
         .filter((seconds) => /^\d{1,9}[dhms]$/.test(formatDuration(seconds))),
       schemes: fc.subarray([...SCHEMES], { minLength: 1 }),
       leastQuorum: fc.integer({ min: 1, max: MAX_BUILDERS }),
+      digestMode: fc.boolean(),
     }),
   });
   fc.assert(

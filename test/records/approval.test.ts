@@ -44,9 +44,17 @@ describe('an approval', () => {
     );
   });
 
-  test('for digest mode says so too', () => {
-    const text = encodeApproval(approval).toString().replace('"mode":"fetch"', '"mode":"digest"');
-    expect(refusalOf(() => parseApproval(Buffer.from(text))).code).toBe('mode-unsupported');
+  test.each(['', 'Digest', 'digest ', 'state', null, true])('is of no mode %j', (mode) => {
+    const text = encodeApproval(approval)
+      .toString()
+      .replace('"mode":"fetch"', `"mode":${JSON.stringify(mode)}`);
+    expect(refusalOf(() => parseApproval(Buffer.from(text))).message).toContain('approval.mode');
+  });
+
+  test('for digest mode has other terms', () => {
+    const digest = parseApproval(encodeApproval({ ...approval, mode: 'digest' }));
+    expect(digest.mode).toBe('digest');
+    expect(terms(digest)).not.toBe(terms(approval));
   });
 
   test('a builder is found by its slot and nothing else is', () => {

@@ -185,6 +185,7 @@ export const ticket: Ticket = {
   uploadToken: Buffer.alloc(32, 0xa5).toString('base64url'),
   source,
   artifacts,
+  mode: 'fetch',
   notBefore: noon,
   expires: evening,
   approval: sha256Hex('approval'),

@@ -24,6 +24,7 @@ import type { ReasonCode } from '../../src/records/refusal.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
 import { encodeStatement, parseStatement } from '../../src/records/statement.ts';
 import type { Statement } from '../../src/records/statement.ts';
+import { hashStateOf } from '../harness/hash-state.ts';
 import { endorsement, sealed } from '../policy/scene.ts';
 import type { Files } from '../policy/scene.ts';
 import { approveMany, attestBy, sealingScene } from './builders.ts';
@@ -92,6 +93,16 @@ const subjects = (names: readonly string[], size = 1): Pick<Statement, 'subjects
   subjects: names.map((name) => ({ name: toArtifactName(name, 'test'), sha256: other, size })),
 });
 
+/** hello.txt, with the hash state of these bytes. */
+const withState = (bytes: string): Pick<Statement, 'subjects'> => ({
+  subjects: [
+    {
+      ...{ name: toArtifactName('hello.txt', 'test'), sha256: sha256Hex('hello'), size: 5 },
+      sha256State: hashStateOf(Buffer.from(bytes)),
+    },
+  ],
+});
+
 const allowing = (limits: Partial<Approval['artifacts']>): Promise<Build> =>
   approve({ artifacts: { patterns: ['**'], maxCount: 9, maxBytes: 99, maxTotalBytes: 99, ...limits } });
 
@@ -123,6 +134,7 @@ const REACHED: Readonly<Record<ReasonCode, () => Promise<Build>>> = {
   'policy-limits': () => thoughtBetter({ maxCount: 1 }),
   'policy-lifetime': () => thoughtBetter({ maxLifetime: 60 }),
   'policy-scheme': () => thoughtBetter({ schemes: ['mac'] }),
+  'policy-mode': () => approved(() => ({ mode: 'digest' })),
   'policy-quorum': () => thoughtBetter({ leastQuorum: 2 }),
   'enrol-by': () =>
     withBuilder(({ expires }) => ({
@@ -155,6 +167,11 @@ const REACHED: Readonly<Record<ReasonCode, () => Promise<Build>>> = {
   },
   'statement-binding': () => stated({ approval: other }),
   'statement-time': () => stated({}, approve(), new Date(scene.now().getTime() - 11 * 60_000)),
+  'statement-mode': () => stated(withState('hello')),
+  'state-mismatch': () => {
+    change({ digestMode: true });
+    return stated(withState('hullo'), approved(() => ({ mode: 'digest' })));
+  },
   'name-not-allowed': () => stated(subjects(['evil.exe']), allowing({ patterns: ['*.txt'] })),
   'pattern-missing': () => stated(subjects(['b.txt']), allowing({ patterns: ['a.txt', '*.txt'] })),
   'too-many': () => stated(subjects(['a', 'b']), allowing({ maxCount: 1 })),
