@@ -199,8 +199,7 @@ async function answerBlobs(
   const digests = parseDigests(await bodies.small(request, SMALL_BODY_MAX));
   const files: TarEntry[] = [];
   let bytes = 0;
-  for (const sha256 of digests) {
-    const blob = await depot.fetchBlob(build, sha256);
+  for await (const blob of depot.readBlobs(build, digests)) {
     bytes += blob.bytes.length;
     // A client asks for no more than a batch; the last file may overlap its bound.
     if (bytes > BATCH.bytes + BATCH.fileBytes)
@@ -209,7 +208,7 @@ async function answerBlobs(
         `these blobs have more than ${BATCH.bytes} bytes`,
         'ask for fewer at a time',
       );
-    files.push({ name: sha256, bytes: blob.bytes });
+    files.push({ name: blob.sha256, bytes: blob.bytes });
   }
   sendBytes(response, 200, packTar(files), { 'content-type': TAR_TYPE });
 }

@@ -2,9 +2,8 @@
  * A depot over a tree in this process. Protocol §4: judge, write, done. What HTTP serves is this, and whoever
  * writes into a directory goes through it too.
  */
-import { createHash } from 'node:crypto';
 import { Failure, refused } from '../failure.ts';
-import { judgeBlob, judgeRead, judgeRecords, judgeUpload } from '../policy/gate.ts';
+import { judgeRead, judgeRecords, judgeUpload } from '../policy/gate.ts';
 import type { Upload } from '../policy/gate/blob.ts';
 import { isProject } from '../policy/gate/rules.ts';
 import type { GateRules } from '../policy/gate/rules.ts';
@@ -12,15 +11,12 @@ import { CARRIER } from '../policy/gate/token.ts';
 import type { Bearer, ReadAuthority } from '../policy/gate/token.ts';
 import type { BuildId, Sha256 } from '../records/names.ts';
 import { VARIANTS, blobFile, buildPath, parseBuildFile } from '../records/paths.ts';
-import { sha256Hex } from '../records/sha256.ts';
+import { Blobs, mismatch } from './blobs.ts';
 import { Decisions } from './decisions.ts';
 import { DeniedFailure } from './denied.ts';
 import { extendLog } from './log/extend.ts';
 import { KeyedMutex } from './mutex.ts';
-import { inParallel } from './parallel.ts';
 import { publish } from './publish.ts';
-import { Quotas } from './quota.ts';
-import type { Quota } from './quota.ts';
 import { SharedWork } from './shared-work.ts';
 import { BATCH } from './tree.ts';
 import type { Blob, BlobRef, ByteRange, Depot, LogPush, OpenFile, Tree, Written } from './tree.ts';
@@ -36,18 +32,20 @@ export interface GatedDepotOptions {
 /** What all that write to one tree in this process share. */
 interface Shared extends GatedDepotOptions {
   readonly locks: KeyedMutex;
-  readonly quotas: Quotas;
+  readonly blobs: Blobs;
   readonly decisions: Decisions;
   /** Verifying takes minutes: however many ask, there is one run, and one that waits. */
   readonly publishing: SharedWork<BuildId>;
 }
 
 type Source<T> = Iterable<T> | AsyncIterable<T>;
+type Write = Tree['writeAll'];
 
 const PAGE = 1000;
 /** How many builds are looked at for a page of revoked ones: some tenths of a second. */
 const LOOKED_AT = 10_000;
-const WRITERS = 8;
+/** How many small blobs are read at a time. */
+const READ_TOGETHER = 16;
 
 export class GatedDepot implements Depot {
   readonly #shared: Shared;
@@ -65,10 +63,11 @@ export class GatedDepot implements Depot {
       if (!isProject(rules)) throw refused('publish-refused', 'a ticket publishes nothing');
       await publish({ tree, project: rules, build, now: now() });
     });
+    const locks = new KeyedMutex();
     const shared = {
       ...options,
-      locks: new KeyedMutex(),
-      quotas: new Quotas(tree),
+      locks,
+      blobs: new Blobs(tree, locks),
       decisions: new Decisions(rules, tree),
       publishing,
     };
@@ -109,7 +108,7 @@ export class GatedDepot implements Depot {
   }
 
   async submit(build: BuildId, files: ReadonlyMap<string, Buffer>): Promise<Written> {
-    const work = (): Promise<Written> => this.#submit(build, files, 1);
+    const work = (): Promise<Written> => this.#submit(build, files, (judged) => this.#writeInTurn(judged));
     // of two processes neither takes away what the other is about to complete
     const revokes = [...files.keys()].some((name) => parseBuildFile(name)?.kind === 'revocation');
     return revokes ? this.#shared.tree.replacing(work) : work();
@@ -126,42 +125,45 @@ export class GatedDepot implements Depot {
     size: number,
     source: () => AsyncIterable<Buffer>,
   ): Promise<Written> {
-    const upload = await this.#judgeUpload(build);
-    return this.#within(upload, build, { sha256, size }, () =>
-      this.#receive(build, { sha256, size }, source()),
-    );
+    return this.#shared.blobs.put(await this.#judgeUpload(build), build, { sha256, size }, source);
   }
 
   async putBlobs(build: BuildId, files: Source<Blob>): Promise<void> {
-    const upload = await this.#judgeUpload(build);
-    const put = async ({ sha256, bytes }: Blob): Promise<void> => {
-      if (sha256Hex(bytes) !== sha256) throw mismatch(sha256, 'another digest');
-      const path = buildPath(build, blobFile(sha256));
-      await this.#within(upload, build, { sha256, size: bytes.length }, () =>
-        this.#shared.tree.write(path, bytes),
-      );
-    };
-    await inParallel(await all(files), WRITERS, put);
+    await this.#shared.blobs.putAll(await this.#judgeUpload(build), build, await all(files));
   }
 
   async *fetchBlobs(build: BuildId, blobs: readonly BlobRef[]): AsyncGenerator<Blob, void, undefined> {
-    for (const { sha256, size } of blobs) {
-      const blob = await this.fetchBlob(build, sha256);
-      if (blob.bytes.length !== size) throw mismatch(sha256, 'another size');
+    let at = 0;
+    for await (const blob of this.readBlobs(
+      build,
+      blobs.map(({ sha256 }) => sha256),
+    )) {
+      if (blob.bytes.length !== blobs[at++]?.size) throw mismatch(blob.sha256, 'another size');
       yield blob;
     }
   }
 
-  /** A small blob. Throws refused('blob-missing'). */
-  async fetchBlob(build: BuildId, sha256: Sha256): Promise<Blob> {
-    const bytes = await this.read(buildPath(build, blobFile(sha256)), BATCH.fileBytes);
-    if (bytes) return { sha256, bytes };
-    throw refused('blob-missing', `build ${build} has no blob ${sha256}`);
+  /** Small blobs, in the order asked for; few of them in memory at a time. Throws refused('blob-missing'). */
+  async *readBlobs(build: BuildId, digests: readonly Sha256[]): AsyncGenerator<Blob, void, undefined> {
+    const { tree } = this.#shared;
+    const missing = (sha256?: Sha256): Failure =>
+      refused('blob-missing', `build ${build} has no blob ${sha256}`);
+    // one verdict: the rule is the same for all of them
+    if (!(await this.#readable(buildPath(build, 'blobs'), false))) throw missing(digests[0]);
+    for (let at = 0; at < digests.length; at += READ_TOGETHER) {
+      const some = digests.slice(at, at + READ_TOGETHER);
+      const read = some.map((sha256) => tree.read(buildPath(build, blobFile(sha256)), BATCH.fileBytes));
+      for (const [index, bytes] of (await Promise.all(read)).entries()) {
+        const sha256 = some[index];
+        if (!bytes || sha256 === undefined) throw missing(sha256);
+        yield { sha256, bytes };
+      }
+    }
   }
 
   async putSignatures(build: BuildId, files: Source<{ name: string; bytes: Buffer }>): Promise<void> {
     const named = (await all(files)).map(({ name, bytes }) => [`signatures/${name}`, bytes] as const);
-    await this.#submit(build, named, WRITERS);
+    await this.#submit(build, named, (judged) => this.#shared.tree.writeAll(judged));
   }
 
   async pushLog(push: LogPush): Promise<Written> {
@@ -189,15 +191,11 @@ export class GatedDepot implements Depot {
    * Records and their authenticators: judged whole, then written, before the next write of this process to the build
    * is judged. Where another process was faster they are judged again, in the presence of what it wrote.
    */
-  async #submit(
-    build: BuildId,
-    files: Iterable<readonly [string, Buffer]>,
-    writers: number,
-  ): Promise<Written> {
+  async #submit(build: BuildId, files: Iterable<readonly [string, Buffer]>, write: Write): Promise<Written> {
     return this.#shared.locks.run(build, async () => {
       for (let attempt = 1; ; attempt++) {
         try {
-          return await this.#judgeAndWrite(build, files, writers);
+          return await this.#judgeAndWrite(build, files, write);
         } catch (error) {
           const lost =
             error instanceof Failure && !(error instanceof DeniedFailure) && error.code === 'conflict';
@@ -210,7 +208,7 @@ export class GatedDepot implements Depot {
   async #judgeAndWrite(
     build: BuildId,
     files: Iterable<readonly [string, Buffer]>,
-    writers: number,
+    write: Write,
   ): Promise<Written> {
     const { tree, rules, now, decisions } = this.#shared;
     const verdict = await judgeRecords({
@@ -224,10 +222,14 @@ export class GatedDepot implements Depot {
     });
     if (!verdict.allow) throw new DeniedFailure(verdict);
     for (const file of verdict.abandoned) await tree.remove(buildPath(build, file));
-    let written: Written = 'same';
-    await inParallel(verdict.files, writers, async ([file, bytes]) => {
-      if ((await tree.write(buildPath(build, file), bytes)) === 'new') written = 'new';
-    });
+    const judged = [...verdict.files].map(([file, bytes]) => [buildPath(build, file), bytes] as const);
+    return (await write(judged)).includes('new') ? 'new' : 'same';
+  }
+
+  /** What a record rests on lasts before it is there. */
+  async #writeInTurn(files: Parameters<Write>[0]): Promise<Written[]> {
+    const written: Written[] = [];
+    for (const [path, bytes] of files) written.push(await this.#shared.tree.write(path, bytes));
     return written;
   }
 
@@ -238,67 +240,7 @@ export class GatedDepot implements Depot {
     if (!upload.allow) throw new DeniedFailure(upload);
     return upload;
   }
-
-  /** Writes a blob that is not there yet, counted against the build's limits from before its first byte. */
-  async #within(
-    upload: Upload,
-    build: BuildId,
-    blob: BlobRef,
-    write: () => Promise<Written>,
-  ): Promise<Written> {
-    const { tree, locks, quotas } = this.#shared;
-    const quota = await locks.run(build, async (): Promise<Quota | null> => {
-      const present = await tree.size(buildPath(build, blobFile(blob.sha256)));
-      if (present === blob.size) return null;
-      if (present !== null) throw otherSize(build, blob, present);
-      const counted = await quotas.of(build);
-      const denied = judgeBlob(upload, blob, counted.totals);
-      if (denied) throw new DeniedFailure(denied);
-      counted.begin(blob.size);
-      return counted;
-    });
-    if (!quota) return 'same';
-    let written: Written = 'same';
-    try {
-      written = await write();
-      return written;
-    } finally {
-      quota.end(blob.size, written);
-    }
-  }
-
-  /** Streams a blob to the disk while hashing it, and stops at its size. */
-  async #receive(build: BuildId, { sha256, size }: BlobRef, source: AsyncIterable<Buffer>): Promise<Written> {
-    const stage = await this.#shared.tree.stage();
-    try {
-      const hash = createHash('sha256');
-      let received = 0;
-      for await (const chunk of source) {
-        received += chunk.length;
-        if (received > size) throw mismatch(sha256, 'more bytes than it said');
-        const writing = stage.write(chunk);
-        hash.update(chunk); // meanwhile
-        await writing;
-      }
-      if (received !== size) throw mismatch(sha256, 'fewer bytes than it said');
-      if (hash.digest('hex') !== sha256) throw mismatch(sha256, 'another digest');
-      return await stage.commit(buildPath(build, blobFile(sha256)));
-    } finally {
-      await stage.discard();
-    }
-  }
 }
-
-/** A lie, or what a copy past the gate or a failing disk left behind. */
-const otherSize = (build: BuildId, { sha256, size }: BlobRef, present: number): Failure =>
-  refused(
-    'blob-mismatch',
-    `${buildPath(build, blobFile(sha256))} is there with ${present} bytes, not ${size}`,
-    'if the depot has a broken copy, remove that file there and send it again',
-  );
-
-const mismatch = (sha256: Sha256, how: string): Failure =>
-  refused('blob-mismatch', `what came as blob ${sha256} has ${how}`);
 
 async function all<T>(source: Source<T>): Promise<T[]> {
   const items: T[] = [];
