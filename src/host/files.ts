@@ -108,10 +108,13 @@ export async function appendDurably(file: FileHandle, bytes: Buffer): Promise<vo
   }
 }
 
-/** Writes all of `bytes` at the file's position, however few the system takes at once. */
-export async function writeFully(file: FileHandle, bytes: Buffer): Promise<void> {
-  for (let done = 0; done < bytes.length;) {
-    done += (await file.write(bytes, done, bytes.length - done)).bytesWritten;
+/** Writes all of the bytes at the file's position, however few the system takes at once. */
+export async function writeFully(file: FileHandle, ...all: Buffer[]): Promise<void> {
+  let written = all.length === 1 ? 0 : (await file.writev(all)).bytesWritten;
+  for (const bytes of all) {
+    let done = Math.min(written, bytes.length);
+    written -= done;
+    while (done < bytes.length) done += (await file.write(bytes, done, bytes.length - done)).bytesWritten;
   }
 }
 

@@ -2,7 +2,6 @@
  * Blobs on their way into a tree: each is what its name says, and all of a build stay within its limits, however many
  * come at the same time.
  */
-import { createHash } from 'node:crypto';
 import { refused } from '../failure.ts';
 import type { Failure } from '../failure.ts';
 import { judgeBlob } from '../policy/gate.ts';
@@ -15,6 +14,7 @@ import type { KeyedMutex } from './mutex.ts';
 import { inParallel } from './parallel.ts';
 import { Quotas } from './quota.ts';
 import type { Quota } from './quota.ts';
+import { mismatch, receive } from './receive.ts';
 import type { Blob, BlobRef, Tree, Written } from './tree.ts';
 
 /** How many are looked for at a time. */
@@ -108,31 +108,16 @@ export class Blobs {
     return sizes;
   }
 
-  /** Streams a blob to the disk while hashing it, and stops at its size. */
-  async #receive(build: BuildId, { sha256, size }: BlobRef, source: AsyncIterable<Buffer>): Promise<Written> {
+  async #receive(build: BuildId, blob: BlobRef, source: AsyncIterable<Buffer>): Promise<Written> {
     const stage = await this.#tree.stage();
     try {
-      const hash = createHash('sha256');
-      let received = 0;
-      for await (const chunk of source) {
-        received += chunk.length;
-        if (received > size) throw mismatch(sha256, 'more bytes than it said');
-        const writing = stage.write(chunk);
-        hash.update(chunk); // meanwhile
-        await writing;
-      }
-      if (received !== size) throw mismatch(sha256, 'fewer bytes than it said');
-      if (hash.digest('hex') !== sha256) throw mismatch(sha256, 'another digest');
-      return await stage.commit(buildPath(build, blobFile(sha256)));
+      await receive(stage, blob, { coming: () => source });
+      return await stage.commit(buildPath(build, blobFile(blob.sha256)));
     } finally {
       await stage.discard();
     }
   }
 }
-
-/** What is not what it is called. */
-export const mismatch = (sha256: Sha256, how: string): Failure =>
-  refused('blob-mismatch', `what came as blob ${sha256} has ${how}`);
 
 /** A lie, or what a copy past the gate or a failing disk left behind. */
 const otherSize = (build: BuildId, { sha256, size }: BlobRef, present: number): Failure =>

@@ -15,7 +15,7 @@ export class DirectoryStage implements Stage {
   readonly #temporary: string;
   #file: FileHandle | null;
 
-  private constructor(inside: Inside, naming: Naming, temporary: string, file: FileHandle) {
+  constructor(inside: Inside, naming: Naming, temporary: string, file: FileHandle) {
     this.#inside = inside;
     this.#naming = naming;
     this.#temporary = temporary;
@@ -30,9 +30,9 @@ export class DirectoryStage implements Stage {
     }
   }
 
-  async write(chunk: Buffer): Promise<void> {
+  async write(...chunks: Buffer[]): Promise<void> {
     try {
-      await writeFully(this.#opened(), chunk);
+      await writeFully(this.#opened(), ...chunks);
     } catch (error) {
       throw diskFailure(error, `write ${this.#temporary}`);
     }
@@ -55,11 +55,15 @@ export class DirectoryStage implements Stage {
   }
 
   async discard(): Promise<void> {
+    if (await this.close()) await removeOwn(this.#temporary);
+  }
+
+  /** Without `commit`, and leaves the file where it is. False if that was done before. */
+  async close(): Promise<boolean> {
     const file = this.#file;
     this.#file = null;
-    if (!file) return;
-    await file.close();
-    await removeOwn(this.#temporary);
+    await file?.close();
+    return file !== null;
   }
 
   #opened(): FileHandle {

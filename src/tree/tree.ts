@@ -70,7 +70,8 @@ export type Replace = (path: string, bytes: Buffer) => Promise<void>;
 
 /** Ends with `commit` or `discard`; `discard` after `commit` does nothing. */
 export interface Stage {
-  write(chunk: Buffer): Promise<void>;
+  /** What `chunks` hold, one after the other. */
+  write(...chunks: Buffer[]): Promise<void>;
   commit(path: string): Promise<Written>;
   discard(): Promise<void>;
 }
