@@ -11,29 +11,48 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
+const BUILTIN = new RegExp(`^(node:)?(${builtinModules.join('|')})$`);
+
 /**
- * Node's own modules are loaded when the first module that imports them runs, as the rest of a bundle is: esbuild
- * would import all of them at the top, so http, tls and crypto for a `--help`.
+ * Loads each of Node's own modules when something of it is first used: esbuild would import all of them at the top,
+ * so http, tls and crypto for a `--help`. `used`: the names that the program imports from each.
  */
-const lazyBuiltins = {
+const lazyBuiltins = (used) => ({
   name: 'lazy-builtins',
   setup({ onResolve, onLoad }) {
-    const builtin = new RegExp(`^(node:)?(${builtinModules.join('|')})$`);
-    onResolve({ filter: builtin }, ({ path, kind }) =>
-      kind === 'require-call' ? { path, external: true } : { path, namespace: 'builtin' },
+    onResolve({ filter: BUILTIN }, ({ path, kind }) =>
+      kind === 'require-call' ? { path, external: true } : { path, namespace: 'node' },
     );
-    onLoad({ filter: /^/, namespace: 'builtin' }, ({ path }) => ({
-      contents: `module.exports = require(${JSON.stringify(path)})`,
+    onLoad({ filter: /^/, namespace: 'node' }, ({ path }) => ({
+      contents: used.has(path)
+        ? `let loaded;
+          for (const name of ${JSON.stringify([...used.get(path)].sort())})
+            Object.defineProperty(exports, name, {
+              enumerable: true,
+              get: () => (loaded ??= require(${JSON.stringify(path)}))[name],
+            });`
+        : `module.exports = require(${JSON.stringify(path)});`,
     }));
   },
-};
+});
+
+/** The names that a bundle imports from each builtin; from a package that wants a builtin as a whole, nothing. */
+function usedBuiltins(text) {
+  const used = new Map();
+  for (const [, names, path] of text.matchAll(/^import \{([^}]+)\} from "([^"]+)";$/gm)) {
+    const each = used.get(path) ?? used.set(path, new Set()).get(path);
+    for (const name of names.split(',')) each.add(name.trim().split(' as ')[0]);
+  }
+  return used;
+}
+
 const HEAD = `#!/usr/bin/env node
 import { createRequire } from 'node:module';
 const require = createRequire(import.meta.url);`;
 
 /** Bundles one program; returns the metafile. The file appears whole: a running one is never half-written. */
 async function bundle(entry, name) {
-  const result = await build({
+  const options = {
     absWorkingDir: root,
     entryPoints: [entry],
     outfile: `dist/${name}.mjs`,
@@ -44,13 +63,14 @@ async function bundle(entry, name) {
     // one byte a character: V8 reads it in place
     charset: 'ascii',
     legalComments: 'none',
-    banner: { js: HEAD },
-    plugins: [lazyBuiltins],
     define: { COUNTERSIGN_VERSION: JSON.stringify(version) },
     metafile: true,
     write: false,
     logLevel: 'warning',
-  });
+  };
+  const eager = await build(options);
+  const plugins = [lazyBuiltins(usedBuiltins(eager.outputFiles[0].text))];
+  const result = await build({ ...options, banner: { js: HEAD }, plugins });
   const file = join(dist, `${name}.mjs`);
   replace(file, result.outputFiles[0].contents, 0o755);
   replace(join(dist, `${name}.meta.json`), JSON.stringify(result.metafile, null, 1));
