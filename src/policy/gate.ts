@@ -35,7 +35,7 @@ import { judgeStatementWrite } from './gate/statement.ts';
 import type { Bearer } from './gate/token.ts';
 import { allowed, denied } from './gate/verdict.ts';
 import type { Denied, GateVerdict } from './gate/verdict.ts';
-import { compare } from './gate/write.ts';
+import { isThere } from './gate/write.ts';
 import type { Write } from './gate/write.ts';
 import { below, overlay } from './view.ts';
 import type { View } from './view.ts';
@@ -140,9 +140,4 @@ function sortOut(files: RecordsWrite['files']): Map<Rule, Map<string, Buffer>> |
     groups.set(rule, group.set(name, bytes));
   }
   return groups.size === 0 ? denied(422, 'write-empty', 'there is nothing in the write') : groups;
-}
-
-async function isThere(before: View, files: ReadonlyMap<string, Buffer>): Promise<boolean> {
-  for (const [name, bytes] of files) if ((await compare(before, name, bytes)) !== 'same') return false;
-  return true;
 }

@@ -15,6 +15,8 @@ import { SharedWork } from './shared-work.ts';
 export class Inside {
   readonly #root: string;
   readonly #syncs = new SharedWork(syncDirectory);
+  /** Files are looked for many at a time: one look at their directory does for all that wait for it. */
+  readonly #looks = new SharedWork((relative: string) => this.#look(relative));
   /** Whether there was ever anything in it. */
   #used = false;
 
@@ -51,7 +53,11 @@ export class Inside {
    * A directory at a path that is ours, not the world's: null if it is not there or lies elsewhere.
    * Throws unable: `no-depot` if nothing is there any more, `disk`.
    */
-  async directory(relative: string): Promise<string | null> {
+  directory(relative: string): Promise<string | null> {
+    return this.#looks.run(relative);
+  }
+
+  async #look(relative: string): Promise<string | null> {
     const place = join(this.#root, relative);
     if ((await orNull(realpath(place), `find ${place}`)) !== place) {
       await this.#requireRoot();

@@ -2,22 +2,22 @@
  * Work on a key, shared by all who ask for it at the same time: who comes while it is under way waits for the next run,
  * which does for all of them.
  */
-export class SharedWork<Key extends string> {
-  readonly #work: (key: Key) => Promise<void>;
-  readonly #running = new Map<Key, Promise<void>>();
-  readonly #next = new Map<Key, Promise<void>>();
+export class SharedWork<Key extends string, Result = void> {
+  readonly #work: (key: Key) => Promise<Result>;
+  readonly #running = new Map<Key, Promise<Result>>();
+  readonly #next = new Map<Key, Promise<Result>>();
 
-  constructor(work: (key: Key) => Promise<void>) {
+  constructor(work: (key: Key) => Promise<Result>) {
     this.#work = work;
   }
 
-  /** Returns when a run that began after this call has ended; throws what it threw. */
-  async run(key: Key): Promise<void> {
-    await (this.#next.get(key) ?? this.#schedule(key));
+  /** What a run gives that began after this call; throws what it threw. */
+  run(key: Key): Promise<Result> {
+    return this.#next.get(key) ?? this.#schedule(key);
   }
 
-  #schedule(key: Key): Promise<void> {
-    const before = this.#running.get(key) ?? Promise.resolve();
+  #schedule(key: Key): Promise<Result> {
+    const before: Promise<unknown> = this.#running.get(key) ?? Promise.resolve();
     const next = before
       .catch(() => {}) // whoever asked for that one is told
       .then(() => {

@@ -4,13 +4,14 @@
  * passed: so a depot that lost some gets them back, and a copy of a depot can be made.
  */
 import { Failure } from '../../failure.ts';
-import type { Manifest } from '../../records/manifest.ts';
 import { timestampDate } from '../../records/names.ts';
 import type { BuildId, Sha256, Slot } from '../../records/names.ts';
 import { logEntryFile, manifestFile, refusalFile, refusalProofFile } from '../../records/paths.ts';
-import { releaseFile, releaseProofFile } from '../../records/paths.ts';
+import { releaseFile, releaseProofFile, signaturesListFile } from '../../records/paths.ts';
+import type { Release } from '../../records/release.ts';
 import { attempt } from '../attempt.ts';
-import { verifyManifest, verifyRefusal, verifyRelease, verifyReleaseEntry } from '../release-chain.ts';
+import { verifyManifest, verifyRefusal, verifyRelease } from '../release-chain.ts';
+import { verifyReleaseEntry, verifySignaturesList } from '../release-chain.ts';
 import type { Verified } from '../verified.ts';
 import type { View } from '../view.ts';
 import type { GateRules } from './rules.ts';
@@ -22,6 +23,8 @@ export interface Decided {
   readonly statements: Readonly<Partial<Record<Slot, Sha256>>>;
   /** What was released, by digest, with sizes. */
   readonly artifacts: ReadonlyMap<Sha256, number>;
+  /** Of the signature files that were released, `<name>.asc`; null where their list is not known. */
+  readonly signatures: ReadonlyMap<string, Sha256> | null;
   /** When: keys are judged as they were then. */
   readonly at: Date;
 }
@@ -50,16 +53,23 @@ async function released(
     [logEntryFile, releaseFile, manifestFile].map((file) => directory.read(file)),
   );
   if (!entry || !release || !manifest) return null;
-  const verified = attempt(() =>
-    verifyManifest(verifyRelease(verifyReleaseEntry(proof, entry, { ...log, quorum: 0 }), release), manifest),
+  const named = attempt(() =>
+    verifyRelease(verifyReleaseEntry(proof, entry, { ...log, quorum: 0 }), release),
   );
+  if (named instanceof Failure) return null;
+  const verified = attempt(() => verifyManifest(named, manifest));
   if (verified instanceof Failure || verified.build !== build || verified.project !== name) return null;
-  return decidedBy(verified);
+  const { approval, statements, subjects, signedAt } = verified;
+  return {
+    ...{ approval, statements, at: timestampDate(signedAt) },
+    artifacts: new Map(subjects.map(({ sha256, size }) => [sha256, size])),
+    signatures: listed(named, await directory.read(signaturesListFile)),
+  };
 }
 
-function decidedBy({ approval, statements, subjects, signedAt }: Verified<Manifest>): Decided {
-  const artifacts = new Map(subjects.map(({ sha256, size }) => [sha256, size]));
-  return { approval, statements, artifacts, at: timestampDate(signedAt) };
+function listed(release: Verified<Release>, list: Buffer | null): Decided['signatures'] {
+  const signatures = list && attempt(() => verifySignaturesList(release, list));
+  return signatures instanceof Failure ? null : signatures;
 }
 
 async function refusedByLog(
@@ -73,5 +83,5 @@ async function refusedByLog(
   const verified = attempt(() => verifyRefusal(proof, bytes, log));
   if (verified instanceof Failure || verified.refusal.build !== build) return null;
   const { approval, time } = verified.refusal;
-  return { approval, statements: {}, artifacts: new Map(), at: timestampDate(time) };
+  return { approval, statements: {}, artifacts: new Map(), signatures: null, at: timestampDate(time) };
 }

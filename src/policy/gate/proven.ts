@@ -13,6 +13,8 @@ import {
   signaturesListFile,
 } from '../../records/paths.ts';
 import type { BuildEntry } from '../../records/log-entry.ts';
+import type { Sha256 } from '../../records/names.ts';
+import type { Release } from '../../records/release.ts';
 import { sha256Hex } from '../../records/sha256.ts';
 import { formatProof, parseProof, withoutStrangers } from '../../tlog/proof.ts';
 import type { LogTrust } from '../../tlog/proof.ts';
@@ -24,6 +26,7 @@ import {
   verifyReleaseEntry,
   verifySignaturesList,
 } from '../release-chain.ts';
+import type { Verified } from '../verified.ts';
 import { CARRIER } from './token.ts';
 import { allowed, denied, deniedBy } from './verdict.ts';
 import type { Denied, GateVerdict } from './verdict.ts';
@@ -91,10 +94,8 @@ export async function judgeReleaseWrite(write: Write): Promise<GateVerdict> {
   // 5. signatures.list likewise, and each signature by its digest in the list.
   const signatures = [...files].filter(([name]) => name.startsWith('signatures/'));
   if (signatures.length === 0 && !files.has(signaturesListFile)) return inOrder(files, log);
-  const listBytes = await after.read(signaturesListFile);
-  if (listBytes === null) return tooEarly(signaturesListFile);
-  const list = attempt(() => verifySignaturesList(release, listBytes));
-  if (list instanceof Failure) return deniedBy(list, 403);
+  const list = await listedSignatures(write, release);
+  if ('allow' in list) return list;
   for (const [path, bytes] of signatures) {
     const listed = list.get(path.slice('signatures/'.length));
     if (listed === undefined)
@@ -107,6 +108,18 @@ export async function judgeReleaseWrite(write: Write): Promise<GateVerdict> {
       );
   }
   return inOrder(files, log);
+}
+
+/** The build's list, as it was read with the log's decision, if it was: of a large release it comes with each batch. */
+async function listedSignatures(
+  { after, files, decided }: Write,
+  release: Verified<Release>,
+): Promise<ReadonlyMap<string, Sha256> | Denied> {
+  if (decided?.signatures && !files.has(signaturesListFile)) return decided.signatures;
+  const bytes = await after.read(signaturesListFile);
+  if (bytes === null) return tooEarly(signaturesListFile);
+  const list = attempt(() => verifySignaturesList(release, bytes));
+  return list instanceof Failure ? deniedBy(list, 403) : list;
 }
 
 /**

@@ -34,9 +34,34 @@ export async function otherBytes(
   write: Write,
   files: Iterable<readonly [string, Buffer]>,
 ): Promise<Denied | null> {
-  for (const [name, bytes] of files) {
-    if ((await compare(write.before, name, bytes)) === 'other')
-      return deniedBy(conflict(buildPath(write.build, name)), 409);
+  const other = await findFile(
+    files,
+    async ([name, bytes]) => (await compare(write.before, name, bytes)) === 'other',
+  );
+  return other === null ? null : deniedBy(conflict(buildPath(write.build, other[0])), 409);
+}
+
+/** Whether all of them are there with their bytes. */
+export async function isThere(before: View, files: ReadonlyMap<string, Buffer>): Promise<boolean> {
+  const lacking = async ([name, bytes]: readonly [string, Buffer]): Promise<boolean> =>
+    (await compare(before, name, bytes)) !== 'same';
+  return (await findFile(files, lacking)) === null;
+}
+
+/** How many files are looked at together. */
+const LOOKS = 128;
+
+/** The first for which it is true. */
+async function findFile<File>(
+  files: Iterable<File>,
+  is: (file: File) => Promise<boolean>,
+): Promise<File | null> {
+  const all = [...files];
+  // most often the first says it
+  for (let at = 0, count = 1; at < all.length; at += count, count = LOOKS) {
+    const some = all.slice(at, at + count);
+    const found = (await Promise.all(some.map(is))).indexOf(true);
+    if (found >= 0) return some[found] ?? null;
   }
   return null;
 }
