@@ -102,10 +102,16 @@ module.exports = {
       { path: 'node_modules/(hono|@hono)/' },
     ),
     forbid(
+      'packages-of-the-builder',
+      'hash states are made by the builder, and finished by code that can be read',
+      { path: '^src/', pathNot: '^src/builder/' },
+      { path: 'node_modules/hash-wasm/' },
+    ),
+    forbid(
       'packages-of-all',
       'smol-toml is the one package that everything may use',
       { path: '^src/' },
-      { path: 'node_modules/', pathNot: 'node_modules/(smol-toml|hono|@hono|@types/node)/' },
+      { path: 'node_modules/', pathNot: 'node_modules/(smol-toml|hono|@hono|hash-wasm|@types/node)/' },
     ),
     forbid(
       'openpgpjs-for-tests',

@@ -6,7 +6,7 @@ import { macOf } from '../records/mac.ts';
 import { decodeBase64Strict, decodeBase64Url, timestamp } from '../records/names.ts';
 import { PAYLOAD_TYPE, encodeEnvelope, paeBytes } from '../records/dsse.ts';
 import { encodeStatement } from '../records/statement.ts';
-import type { Statement, Subject } from '../records/statement.ts';
+import type { StatedSubject, Statement } from '../records/statement.ts';
 import type { Ticket } from '../records/ticket.ts';
 
 /** A statement with its authenticators, ready to be sent as it is. */
@@ -36,7 +36,11 @@ export type Authenticators =
  */
 export function seal(
   ticket: Ticket,
-  build: { readonly subjects: readonly Subject[]; readonly command: string | null; readonly startedOn: Date },
+  build: {
+    readonly subjects: readonly StatedSubject[];
+    readonly command: string | null;
+    readonly startedOn: Date;
+  },
   now: Date,
 ): Sealed {
   const statement: Statement = {

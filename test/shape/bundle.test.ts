@@ -44,7 +44,7 @@ describe('the signer’s program', () => {
 describe('the whole program', () => {
   test('holds the packages that docs/dependencies.md gives reasons for, with their licences beside it', () => {
     const packages = packagesOf(inputsOf('countersign'));
-    expect(packages).toEqual(['@hono/node-server', 'hono', 'smol-toml']);
+    expect(packages).toEqual(['@hono/node-server', 'hash-wasm', 'hono', 'smol-toml']);
     const licences = readFileSync(at('dist/THIRD-PARTY.txt'), 'utf8');
     for (const name of packages) expect(licences).toMatch(new RegExp(`^${name} \\d+\\.\\d+\\.\\d+`, 'm'));
   });

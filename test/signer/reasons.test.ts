@@ -170,7 +170,10 @@ const REACHED: Readonly<Record<ReasonCode, () => Promise<Build>>> = {
   'statement-mode': () => stated(withState('hello')),
   'state-mismatch': () => {
     change({ digestMode: true });
-    return stated(withState('hullo'), approved(() => ({ mode: 'digest' })));
+    return stated(
+      withState('hullo'),
+      approved(() => ({ mode: 'digest' })),
+    );
   },
   'name-not-allowed': () => stated(subjects(['evil.exe']), allowing({ patterns: ['*.txt'] })),
   'pattern-missing': () => stated(subjects(['b.txt']), allowing({ patterns: ['a.txt', '*.txt'] })),
