@@ -4,20 +4,20 @@
  */
 import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
-import { Failure, refused, usage } from '../failure.ts';
+import { refused, usage } from '../failure.ts';
 import type { TicketRules } from '../policy/gate/rules.ts';
 import { DEFAULT_POLICY } from '../policy/project.ts';
-import { RECORD_MAX } from '../records/canonical.ts';
-import { decodeBase64Url, timestampDate } from '../records/names.ts';
-import { approvalFile, buildPath } from '../records/paths.ts';
+import { decodeBase64Url } from '../records/names.ts';
 import { sha256Hex } from '../records/sha256.ts';
-import type { Subject } from '../records/statement.ts';
+import type { StatedSubject } from '../records/statement.ts';
 import type { Ticket } from '../records/ticket.ts';
 import { parseVerifierKey } from '../tlog/note.ts';
 import { unwitnessed } from '../tlog/proof.ts';
 import type { Depot } from '../tree/tree.ts';
 import { dropKey, ownKey, withOwnKey } from './enrolment.ts';
-import { hashAll } from './hash.ts';
+import { EarlyUpload } from './early.ts';
+import { hashAll } from './hash-all.ts';
+import type { Hashed } from './hash-all.ts';
 import { dropPending, readPending, savePending } from './pending.ts';
 import { requireOutOfReach } from './reach.ts';
 import { introduce } from './receipt.ts';
@@ -26,11 +26,15 @@ import type { User } from './run-command.ts';
 import { seal } from './seal.ts';
 import type { Sealed } from './seal.ts';
 import type { AttestEvent, AttestResult, Report } from './events.ts';
+import { checkApproval, checkTime, requireSecret } from './ticket-checks.ts';
 import { findTicket } from './ticket-source.ts';
 import type { TicketFile, TicketSource } from './ticket-source.ts';
 import { compareWithSigned } from './repeat.ts';
 import { send, sentBefore, sentResult } from './send.ts';
+import type { Begun } from './upload.ts';
+import type { Uploader } from './uploader.ts';
 import { findArtifacts, requireBelow } from './walk.ts';
+import type { Found } from './walk.ts';
 
 export interface AttestOptions {
   /** `--ticket`: a file, `-` for standard input, null to look in the environment. */
@@ -65,9 +69,6 @@ export interface TicketDepot {
 
 export type { AttestEvent, AttestResult };
 
-/** H allows a signature's own time ten minutes outside the approval's (protocol §6). */
-const CLOCK_SKEW_MS = 10 * 60 * 1000;
-
 /**
  * Attests. Returns once the depot holds artifacts, statement and signatures, and the key and the ticket are gone.
  * Throws usage (no ticket, bad paths), refused (bad names, expired ticket, another statement was there first),
@@ -93,6 +94,7 @@ export async function attest(options: AttestOptions, report: Report): Promise<At
   const token = decodeBase64Url(ticket.uploadToken, 'ticket: uploadToken');
   const { depot: url, insecureHttp } = ticket;
   const depot = await options.connect({ url, insecureHttp, token, rules: rulesOf(ticket) });
+  let early: Uploader | null = null;
   try {
     const pending = await readPending(source.pending, await withOwnKey(source));
     if (pending.kind === 'sent') {
@@ -105,41 +107,59 @@ export async function attest(options: AttestOptions, report: Report): Promise<At
       return sentResult(source, statement, pending.statement);
     }
     const resumed = pending.kind === 'ready';
-    const sealed = resumed ? pending.sealed : await buildAndSeal(options, source, user, depot, report);
+    const { sealed, ...way } = resumed
+      ? { sealed: pending.sealed, early: null }
+      : await buildAndSeal(options, source, user, depot, report);
+    early = way.early;
     // also after a crash between the two: the secret has done its act, so it goes
     await source.file?.blank(source.pending);
     if (ticket.secret.scheme === 'enrol') await dropKey(source);
+    let begun: Begun = { resumed: false, early };
     if (resumed) {
       const { finishedOn } = sealed.statement;
       report({ kind: 'resuming', statement: sha256Hex(sealed.bytes), signedOn: finishedOn });
-      await compareWithSigned(options, source, sealed.statement, report);
+      const gone = await compareWithSigned(options, source, sealed.statement, report);
+      begun = { resumed: true, gone: new Set(gone) };
     }
-    return await send(depot, source, sealed, options.base, resumed, report);
+    return await send(depot, source, sealed, options.base, begun, report);
   } finally {
     depot.close();
+    await early?.stop();
     token.fill(0);
   }
 }
 
-/** From the files to the pending statement. Until that is on disk the secret stays good, also if the build fails. */
+interface SealedHere {
+  readonly sealed: Sealed;
+  /** Its artifacts, on their way to the depot. */
+  readonly early: Uploader | null;
+}
+
+/**
+ * From the files to the pending statement. Until that is on disk the secret stays good, also if the build fails. The
+ * artifacts may be on their way to the depot then.
+ */
 async function buildAndSeal(
   options: AttestOptions,
   source: TicketSource,
   user: User | null,
   depot: Depot,
   report: Report,
-): Promise<Sealed> {
+): Promise<SealedHere> {
   const { ticket } = source;
   checkTime(ticket, options.now());
   if (ticket.secret.scheme !== 'enrol') requireSecret(source, ticket);
-  await checkApproval(depot, ticket, report);
+  const reached = await checkApproval(depot, ticket, report);
   const enrolled = await enrol(options, source, depot, report);
   const startedOn = options.now();
 
-  const work = async (signal: AbortSignal): Promise<Sealed> => {
+  const work = async (signal: AbortSignal): Promise<SealedHere> => {
+    let early: EarlyUpload | null = null;
     try {
       await runBuild(options, source, enrolled, user, signal, report);
-      const subjects = await hashFound(options, source, signal, report);
+      const found = await findOwn(options, source);
+      if (reached) early = new EarlyUpload(depot, ticket, found, report);
+      const subjects = await subjectsOf(found, ticket, early, signal, report);
       const now = options.now();
       checkTime(ticket, now);
       const sealed = seal(enrolled?.ticket ?? ticket, { subjects, command: options.run, startedOn }, now);
@@ -147,23 +167,16 @@ async function buildAndSeal(
       await requireUnused(source, enrolled);
       const { scheme } = ticket.secret;
       report({ kind: 'signed', statement: sha256Hex(sealed.bytes), artifacts: subjects.length, scheme });
-      return sealed;
+      return { sealed, early: early?.uploader ?? null };
     } catch (error) {
+      depot.close();
+      await early?.uploader.stop();
       await source.file?.restore();
       await enrolled?.restore();
       throw error;
     }
   };
   return options.run === null ? work(new AbortController().signal) : interruptible(work);
-}
-
-function requireSecret({ pending }: TicketSource, { build, secret }: Ticket): void {
-  if ((secret.scheme === 'keypair' ? secret.secretKey : secret.nonce) !== null) return;
-  throw refused(
-    'ticket-used',
-    `the ticket for ${build} has signed already, and its statement is not in ${pending}`,
-    'ask for a new approval',
-  );
 }
 
 /** The key of a builder that enrols, once the signer has taken it; null for builders of other schemes. */
@@ -240,12 +253,34 @@ async function runBuild(
   await runCommand(run, user, environment, signal);
 }
 
-async function hashFound(
-  options: AttestOptions,
-  source: TicketSource,
+/**
+ * The subjects of these files, each on its way to the depot as soon as its digest is known; with their hash states where
+ * the ticket asks for them.
+ */
+async function subjectsOf(
+  found: readonly Found[],
+  { mode }: Ticket,
+  early: EarlyUpload | null,
   signal: AbortSignal,
   report: Report,
-): Promise<Subject[]> {
+): Promise<readonly StatedSubject[]> {
+  // one that is another by now, as its upload finds, ends all of it
+  const stop = early === null ? signal : AbortSignal.any([signal, early.changed]);
+  const states = mode === 'digest' ? await (await import('./state.ts')).HashStates.make(found, stop) : null;
+  try {
+    const hashed: Hashed = (...each) => {
+      early?.add(...each);
+      states?.add(...each);
+    };
+    const subjects = await hashAll(found, report, hashed, stop);
+    early?.close();
+    return (await states?.stated(subjects)) ?? subjects;
+  } finally {
+    await states?.close();
+  }
+}
+
+async function findOwn(options: AttestOptions, source: TicketSource): Promise<readonly Found[]> {
   const found = await findArtifacts(options, source.ticket.artifacts);
   const own = found.find(({ path }) => path === source.file?.path || path.startsWith(`${source.enrolment}/`));
   if (own !== undefined)
@@ -254,44 +289,5 @@ async function hashFound(
       `${own.name} is the ticket itself`,
       'keep it elsewhere, or leave it out with --exclude',
     );
-  return hashAll(found, report, signal);
-}
-
-function checkTime(ticket: Ticket, now: Date): void {
-  const { build, notBefore, expires } = ticket;
-  if (now >= timestampDate(expires))
-    throw refused(
-      'ticket-expired',
-      `the ticket for build ${build} expired at ${expires}`,
-      'ask for a new approval',
-    );
-  if (now.getTime() + CLOCK_SKEW_MS < timestampDate(notBefore).getTime())
-    throw refused(
-      'ticket-not-yet-valid',
-      `the ticket for build ${build} starts at ${notBefore}`,
-      "check this host's clock",
-    );
-}
-
-/** Finds a wrong ticket before the work and not after it. A depot that can't be reached now may be there later. */
-async function checkApproval(depot: Depot, ticket: Ticket, report: Report): Promise<void> {
-  try {
-    const approval = await depot.read(buildPath(ticket.build, approvalFile), RECORD_MAX);
-    if (approval === null)
-      throw refused(
-        'approval-unknown',
-        `the depot has no approval for build ${ticket.build}`,
-        'is it the right depot?',
-      );
-    if (sha256Hex(approval) !== ticket.approval)
-      throw refused(
-        'approval-mismatch',
-        `the approval of build ${ticket.build} on the depot is not the one of this ticket`,
-      );
-  } catch (error) {
-    if (!(error instanceof Failure) || error.kind !== 'unable') throw error;
-    // who enrols gets no further without it
-    if (ticket.secret.scheme === 'enrol') throw error;
-    report({ kind: 'warning', text: `${error.message}; the work goes on, and is sent at the end` });
-  }
+  return found;
 }

@@ -1,6 +1,6 @@
 /** Reads an artifact once, front to back, and notices when it is not the same file at the end. */
 import { createHash } from 'node:crypto';
-import { constants } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync, readSync } from 'node:fs';
 import { lstat, open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { Readable } from 'node:stream';
@@ -9,11 +9,13 @@ import type { Failure } from '../failure.ts';
 import { diskFailure, errorCode } from '../host/files.ts';
 import { toSha256 } from '../records/names.ts';
 import type { Sha256 } from '../records/names.ts';
+import { sha256Hex } from '../records/sha256.ts';
 import type { Subject } from '../records/statement.ts';
-import type { Report } from './events.ts';
 import type { Found } from './walk.ts';
 
 const CHUNK = 1024 * 1024;
+/** No symlink is followed, and no writer of a FIFO is waited for. */
+const ARTIFACT = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** What must not change while a file is read. */
 interface Identity {
@@ -22,6 +24,13 @@ interface Identity {
   readonly ino: bigint;
   readonly dev: bigint;
 }
+
+/** Up to here a file travels with others in one request. */
+export const SMALL = 64 * 1024;
+/** Up to here a file is read at once: less work than asking the system for each step and waiting. */
+export const SHORT = CHUNK;
+/** Nobody waits between filling and using it; one byte more than a short file may have. */
+const scratch = Buffer.alloc(SHORT + 1);
 
 /**
  * The file's subject: name, digest and size of the very bytes that were read.
@@ -58,44 +67,53 @@ export async function hashArtifact(
   }
 }
 
-/** The subjects of all of these files, in their order. Throws as `hashArtifact`. */
-export async function hashAll(
-  found: readonly Found[],
-  report: Report,
-  signal?: AbortSignal,
-): Promise<Subject[]> {
-  const bytes = found.reduce((sum, { size }) => sum + size, 0);
-  report({ kind: 'found', artifacts: found.length, bytes });
-  const subjects: Subject[] = [];
-  let done = 0;
-  for (const file of found) {
-    const before = done;
-    const progress = (read: number): void =>
-      report({ kind: 'hashing', name: file.name, done: before + read, bytes });
-    const subject = await hashArtifact(file, progress, signal);
-    subjects.push(subject);
-    done += subject.size;
+/** A short file's subject, and its bytes, good until the next call. Throws as `hashArtifact`. */
+export function hashShort({ name, path }: Pick<Found, 'name' | 'path'>): { subject: Subject; bytes: Buffer } {
+  const file = openShort(path, name);
+  try {
+    const before = fstatSync(file, { bigint: true });
+    if (!before.isFile() || before.size > SHORT) throw changed(name);
+    let size = 0;
+    for (let read = -1; read !== 0 && size <= Number(before.size); size += read)
+      read = readSync(file, scratch, size, scratch.length - size, null);
+    const after = fstatSync(file, { bigint: true });
+    const named = lstatSync(path, { bigint: true });
+    if (size !== Number(before.size) || !same(before, after) || !same(before, named)) throw changed(name);
+    const bytes = scratch.subarray(0, size);
+    return { subject: { name, sha256: sha256Hex(bytes), size }, bytes };
+  } catch (error) {
+    throw errorCode(error) === 'ENOENT' ? changed(name) : diskFailure(error, `read ${name}`);
+  } finally {
+    closeSync(file);
   }
-  return subjects;
+}
+
+/** The bytes of a short file that was hashed before, a copy. Throws as `hashShort`, also if they are others now. */
+export function readShort(path: string, { name, sha256 }: Subject): Buffer {
+  const { subject, bytes } = hashShort({ name, path });
+  if (subject.sha256 !== sha256) throw changed(name);
+  return Buffer.from(bytes);
 }
 
 /**
  * The bytes of a file that was hashed before, as a stream that ends well only if they are still those: the last
  * chunk is held back until the digest is known, so a changed file never arrives whole. Fails with refused
- * `artifact-changed`.
+ * `artifact-changed`, and with what `signal` was aborted with.
  */
 export function readSubject(
   path: string,
   subject: Subject,
   progress: (done: number) => void = () => {},
+  signal?: AbortSignal,
 ): Readable {
-  return Readable.from(checkedChunks(path, subject, progress), { objectMode: false });
+  return Readable.from(checkedChunks(path, subject, progress, signal), { objectMode: false });
 }
 
 async function* checkedChunks(
   path: string,
   subject: Subject,
   progress: (done: number) => void,
+  signal: AbortSignal | undefined,
 ): AsyncGenerator<Buffer> {
   const file = await openArtifact(path, subject.name);
   try {
@@ -103,6 +121,7 @@ async function* checkedChunks(
     let done = 0;
     let held: Buffer | null = null;
     for await (const chunk of chunks(file)) {
+      signal?.throwIfAborted();
       if (held !== null) yield held;
       hash.update(chunk);
       done += chunk.length;
@@ -118,13 +137,10 @@ async function* checkedChunks(
   }
 }
 
-/** Opens without following a symlink and without waiting for the writer of a FIFO; only a regular file will do. */
-async function openArtifact(path: string, name: string): Promise<FileHandle> {
-  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-  const file = await open(path, flags).catch((error: unknown) => {
-    throw ['ELOOP', 'ENOENT', 'ENXIO'].includes(errorCode(error))
-      ? changed(name)
-      : diskFailure(error, `open ${name}`);
+/** Only a regular file will do. */
+export async function openArtifact(path: string, name: string): Promise<FileHandle> {
+  const file = await open(path, ARTIFACT).catch((error: unknown) => {
+    throw notOpened(error, name);
   });
   const status = await file.stat();
   if (status.isFile()) return file;
@@ -132,8 +148,21 @@ async function openArtifact(path: string, name: string): Promise<FileHandle> {
   throw changed(name);
 }
 
+function openShort(path: string, name: string): number {
+  try {
+    return openSync(path, ARTIFACT);
+  } catch (error) {
+    throw notOpened(error, name);
+  }
+}
+
+const notOpened = (error: unknown, name: string): unknown =>
+  ['ELOOP', 'ENOENT', 'ENXIO'].includes(errorCode(error))
+    ? changed(name)
+    : diskFailure(error, `open ${name}`);
+
 /** The rest of the file. With a buffer every chunk lies in it, and is good until the next. */
-async function* chunks(file: FileHandle, reused?: Buffer): AsyncGenerator<Buffer> {
+export async function* chunks(file: FileHandle, reused?: Buffer): AsyncGenerator<Buffer> {
   for (;;) {
     const buffer = reused ?? Buffer.allocUnsafe(CHUNK);
     const { bytesRead } = await file.read(buffer, 0, buffer.length);

@@ -9,7 +9,7 @@ import type { Failure } from '../failure.ts';
 import { orNull } from '../host/files.ts';
 import type { Statement } from '../records/statement.ts';
 import type { Report } from './events.ts';
-import { hashAll } from './hash.ts';
+import { hashAll } from './hash-all.ts';
 import type { TicketSource } from './ticket-source.ts';
 import { walkPaths } from './walk.ts';
 import type { Places } from './walk.ts';

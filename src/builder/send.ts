@@ -23,6 +23,7 @@ import { dropPending } from './pending.ts';
 import type { Sealed } from './seal.ts';
 import type { TicketSource } from './ticket-source.ts';
 import { uploadArtifacts } from './upload.ts';
+import type { Begun } from './upload.ts';
 
 /**
  * Artifacts from below `base`, then the statement; then the ticket goes. Returns once the depot has it all.
@@ -33,23 +34,28 @@ export async function send(
   source: TicketSource,
   sealed: Sealed,
   base: string,
-  resumed: boolean,
+  begun: Begun,
   report: Report,
 ): Promise<AttestResult> {
   const { build, slot } = source.ticket;
   const statement = sha256Hex(sealed.bytes);
-  const bytes = totalSize(sealed.statement);
   const first = await firstStatement(depot, source.ticket);
+  const upload = (all: boolean): Promise<number> =>
+    uploadArtifacts(depot, sealed.statement, { base, begun, all }, report);
   let uploaded = 0;
-  if (first === null) {
-    uploaded = await uploadArtifacts(depot, sealed, base, resumed, {
-      progress: (name, done) => report({ kind: 'uploading', name, done, bytes }),
-      warn: (text) => report({ kind: 'warning', text }),
-    });
-  }
-  if (first === null || !first.equals(sealed.bytes)) {
+  if (first !== null) {
+    if (!begun.resumed) await begun.early?.stop();
     // where another was first, the depot keeps ours as a variant, for H to judge
-    await depot.submit(build, filesOf(sealed));
+    if (!first.equals(sealed.bytes)) await depot.submit(build, filesOf(sealed));
+  } else {
+    uploaded = await upload(false);
+    try {
+      await depot.submit(build, filesOf(sealed));
+    } catch (error) {
+      if (!(error instanceof Failure) || error.code !== 'blobs-missing') throw error;
+      uploaded += await upload(true);
+      await depot.submit(build, filesOf(sealed));
+    }
   }
   // a proxy that says yes to everything has not taken it: what only we have is not thrown away for a status
   const shown = await shownAs(depot, source.ticket, sealed.bytes);
@@ -66,7 +72,7 @@ export async function send(
     throw notFirst(source.ticket, isSame(other, sealed.statement));
   }
   report({ kind: 'sealed', statement });
-  return result(source, sealed.statement, statement, uploaded, resumed);
+  return result(source, sealed.statement, statement, uploaded, begun.resumed);
 }
 
 /** The statement and its authenticators, as the depot has them. */

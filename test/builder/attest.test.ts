@@ -72,7 +72,10 @@ describe('attest seals a build', () => {
     site.put({ app: 'x' });
     await site.attest();
     const kinds = site.events.map(({ kind }) => kind);
-    expect([...new Set(kinds)]).toEqual(['ticket', 'found', 'hashing', 'signed', 'uploading', 'sealed']);
+    // what is hashed leaves while the statement is made
+    expect(new Set(kinds)).toContain('uploading');
+    const others = kinds.filter((kind) => kind !== 'uploading');
+    expect([...new Set(others)]).toEqual(['ticket', 'found', 'hashing', 'signed', 'sealed']);
   });
 
   test('many small files', async () => {

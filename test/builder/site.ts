@@ -146,7 +146,10 @@ export class Site {
   }
 
   /** `attest --ticket b1.ticket --base out out`, but for `more`. */
-  attest(more: Partial<AttestOptions> = {}): Promise<AttestResult> {
+  attest(
+    more: Partial<AttestOptions> = {},
+    report = (event: AttestEvent): void => void this.events.push(event),
+  ): Promise<AttestResult> {
     const options: AttestOptions = {
       ticket: this.ticketFile,
       paths: [this.base],
@@ -161,7 +164,7 @@ export class Site {
       connect: ({ token }) => this.connect(token),
       ...more,
     };
-    return attest(options, (event) => this.events.push(event));
+    return attest(options, report);
   }
 
   /** What `attest` warned of. */
