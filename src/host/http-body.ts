@@ -19,16 +19,22 @@ export interface BodyTiming {
  * Throws unable('bad-answer') for anything but plain bytes of a stated length.
  */
 export function bodySize(response: IncomingMessage, method: string): number | null {
+  const size = statedSize(response.rawHeaders);
+  if (size === null && method !== 'HEAD') throw badAnswer('it does not say its length');
+  return size;
+}
+
+/** What headers (name, value, name, value) say of it; null if they don't. Throws unable('bad-answer') as `bodySize`. */
+export function statedSize(headers: readonly string[]): number | null {
   const values = (name: string): string[] =>
-    response.rawHeaders.filter((_, at, all) => at % 2 === 1 && all[at - 1]?.toLowerCase() === name);
+    headers.filter((_, at, all) => at % 2 === 1 && all[at - 1]?.toLowerCase() === name);
   // asked for identity: anything else could be a bomb
   if (values('content-encoding').length > 0) throw badAnswer('it has a content encoding');
   if (values('transfer-encoding').length > 0) throw badAnswer('it does not say its length first');
-  const lengths = values('content-length');
-  const size = Number(/^[0-9]{1,15}$/.exec(lengths[0] ?? '')?.[0]);
-  if (lengths.length === 1 && !Number.isNaN(size)) return size;
-  if (lengths.length === 0 && method === 'HEAD') return null;
-  throw badAnswer(lengths.length === 0 ? 'it does not say its length' : 'its length is said twice or wrong');
+  const [length, ...more] = values('content-length');
+  if (length === undefined) return null;
+  if (more.length > 0 || !/^[0-9]{1,15}$/.test(length)) throw badAnswer('its length is said twice or wrong');
+  return Number(length);
 }
 
 /**
@@ -76,4 +82,4 @@ export async function collect(
   return Buffer.concat(chunks);
 }
 
-const tooSlow = (): Error => unable('network', 'the server sends too slowly', 'try again');
+export const tooSlow = (): Error => unable('network', 'the server sends too slowly', 'try again');

@@ -7,9 +7,9 @@ import { request as requestHttps } from 'node:https';
 import { TLSSocket } from 'node:tls';
 import { Failure, unable } from '../failure.ts';
 
-const MAX_HEADER_BYTES = 16 * 1024;
+export const MAX_HEADER_BYTES = 16 * 1024;
 /** 100 Continue, 103 Early Hints: one or two of them are a proxy's way to keep a connection. */
-const INTERIM_MAX = 16;
+export const INTERIM_MAX = 16;
 
 /** A body of known length. `source` is called once for each attempt. */
 export interface HttpBody {
@@ -35,6 +35,12 @@ export class BrokenConnection extends Failure {
     super('unable', 'network', message, 'check the network and that server, then try again', cause);
   }
 }
+
+export const noConnection = (server: string): Failure =>
+  new BrokenConnection(`cannot connect to ${server}: no answer`);
+
+export const noAnswer = (server: string): Failure =>
+  unable('network', `${server} does not answer`, 'try again');
 
 /** What no depot and no witness answers: trying again gives the same. */
 export const badAnswer = (problem: string, cause?: unknown): Failure =>
@@ -64,14 +70,13 @@ export function exchange(
       clearTimeout(timer);
       if (waiting) timer = setTimeout(() => request.destroy(otherwise()), milliseconds);
     };
-    const answerSoon = (): void =>
-      within(timing.answerMs, () => unable('network', `${server} does not answer`, 'try again'));
+    const answerSoon = (): void => within(timing.answerMs, () => noAnswer(server));
     const settle = (): void => {
       waiting = false;
       clearTimeout(timer);
     };
 
-    within(timing.connectMs, () => new BrokenConnection(`cannot connect to ${server}: no answer`));
+    within(timing.connectMs, () => noConnection(server));
     request.on('socket', (socket) => {
       if (!socket.connecting) return answerSoon();
       socket.once(socket instanceof TLSSocket ? 'secureConnect' : 'connect', answerSoon);

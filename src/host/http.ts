@@ -7,11 +7,13 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { usage } from '../failure.ts';
+import { unable, usage } from '../failure.ts';
 import { bodySize, collect, receive } from './http-body.ts';
 import type { BodyTiming } from './http-body.ts';
 import { BrokenConnection, badAnswer, exchange } from './http-exchange.ts';
 import type { ExchangeTiming, HttpBody } from './http-exchange.ts';
+import type { AnswerHead } from './http-head.ts';
+import { scan } from './http-scan.ts';
 
 export type { HttpBody } from './http-exchange.ts';
 
@@ -66,6 +68,7 @@ export class HttpClient {
   readonly #insecureHttp: boolean;
   readonly #timing: HttpTiming;
   readonly #agent: HttpAgent;
+  readonly #closed = new AbortController();
 
   /** `base`: an http or https URL without user, query and fragment; else throws usage('depot-url'). */
   constructor(
@@ -101,8 +104,38 @@ export class HttpClient {
     });
   }
 
-  /** Ends every connection, also those in use. */
+  /**
+   * The body of an answer to GET, if it is 200 and `size` bytes long: pushed to `update`, each chunk good only until that
+   * returns. Returns the answer's status and size; a connection that broke before the first byte is tried again.
+   * Throws as `open`, and what `update` throws.
+   */
+  async scan(request: HttpRequest, size: number, update: (chunk: Buffer) => void): Promise<AnswerHead> {
+    const target = {
+      url: this.#base,
+      path: `${this.#base.pathname}${request.path}`,
+      headers: this.#headers(request),
+    };
+    let began = false;
+    const push = (chunk: Buffer): void => {
+      began = true;
+      update(chunk);
+    };
+    return this.#retrying(async () => {
+      try {
+        return await scan(target, size, push, this.#timing);
+      } catch (error) {
+        // what was pushed can't be taken back
+        if (began && error instanceof BrokenConnection)
+          throw unable(error.code, error.message, error.hint, error);
+        throw error;
+      }
+    });
+  }
+
+  /** Ends every connection, but those of `scan`, also those in use. */
   close(): void {
+    // nobody waits for another attempt
+    this.#closed.abort();
     this.#agent.destroy();
   }
 
@@ -112,8 +145,9 @@ export class HttpClient {
         return await attempt(false);
       } catch (error) {
         if (!(error instanceof BrokenConnection)) throw error;
+        await sleep(pause, undefined, { signal: this.#closed.signal }).catch(() => {});
+        if (this.#closed.signal.aborted) throw error;
       }
-      await sleep(pause);
     }
     return attempt(true);
   }

@@ -88,6 +88,8 @@ describe('tokens', () => {
     'http://128.0.0.1',
   ])('never to %s', async (url) => {
     await expect(client(url).read(asked, 10)).rejects.toMatchObject({ kind: 'usage', code: 'insecure-http' });
+    const scan = client(url).scan(asked, 0, () => {});
+    await expect(scan).rejects.toMatchObject({ kind: 'usage', code: 'insecure-http' });
   });
 
   test('unless the project says so', async () => {
@@ -135,17 +137,20 @@ describe('https', () => {
     const address = server.address();
     const port = typeof address === 'object' && address ? address.port : 0;
     vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
-    const asked = client(`https://127.0.0.1:${port}`).read({ ...GET, authorization: 'Bearer x' }, 10);
-    await expect(asked).rejects.toMatchObject({
-      kind: 'unable',
-      code: 'network',
-      hint: expect.stringContaining('NODE_EXTRA_CA_CERTS'),
-    });
+    const depot = client(`https://127.0.0.1:${port}`);
+    const request = { ...GET, authorization: 'Bearer x' };
+    for (const asked of [depot.read(request, 10), depot.scan(request, 0, () => {})])
+      await expect(asked).rejects.toMatchObject({
+        kind: 'unable',
+        code: 'network',
+        hint: expect.stringContaining('NODE_EXTRA_CA_CERTS'),
+      });
   });
 
   test('a server that never ends its handshake is left', async () => {
     const server = await raw(() => {});
-    const asked = client(server.url.replace('http:', 'https:')).read(GET, 10);
-    await expect(asked).rejects.toMatchObject({ kind: 'unable', code: 'network' });
+    const depot = client(server.url.replace('http:', 'https:'));
+    for (const asked of [depot.read(GET, 10), depot.scan(GET, 0, () => {})])
+      await expect(asked).rejects.toMatchObject({ kind: 'unable', code: 'network' });
   });
 });
