@@ -9,6 +9,8 @@
  *     POST       /builds/<build>/signatures   many signatures, as a tar
  *     POST       /builds/<build>/fetch        a JSON list of digests in, a tar of those blobs out
  *     POST       /builds/<build>/publish
+ *     POST       /releases/<project>/<version>/fetch   a JSON list of names in, a tar of those files out
+ *     POST       /releases/<project>/<version>/sizes   a JSON list of names in, a JSON list of their sizes out
  *     POST       /log                         a checkpoint and the entries up to it, as a tar
  */
 import type { RequestListener, ServerResponse } from 'node:http';
@@ -31,6 +33,7 @@ import { notFound, sendBytes, sendFailure, sendFile, sendJson } from './answer.t
 import { Bodies, SMALL_WRITE_MAX } from './bodies.ts';
 import type { Exchange, Served } from './exchange.ts';
 import { parsePush, sendCheckpoint } from './log.ts';
+import { sendReleased, sendSizes } from './released.ts';
 import { bearerOf, contentLength, isTarget } from './request.ts';
 import { showBuild, showBuilds, showFront, showLog, showRelease, showReleases } from './show.ts';
 
@@ -141,6 +144,15 @@ function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
     await depot.publish(build).finally(() => request.socket.setTimeout(idle));
     sendJson(response, { build, state: 'published' });
   });
+
+  handle('POST', '/releases/:project/:version/:what{fetch|sizes}', (exchange, name) =>
+    (name('what') === 'fetch' ? sendReleased : sendSizes)(
+      bodies,
+      exchange,
+      toProjectName(name('project'), 'the project in the path'),
+      toVersion(name('version'), 'the version in the path'),
+    ),
+  );
 
   handle('POST', '/log', async ({ request, response, token, depot }) => {
     sendWritten(response, await depot.pushLog(parsePush(await bodies.log(request, token))));

@@ -9,8 +9,8 @@ import { isProject } from '../policy/gate/rules.ts';
 import type { GateRules } from '../policy/gate/rules.ts';
 import { CARRIER } from '../policy/gate/token.ts';
 import type { Bearer, ReadAuthority } from '../policy/gate/token.ts';
-import type { BuildId, Sha256 } from '../records/names.ts';
-import { VARIANTS, blobFile, buildPath, parseBuildFile } from '../records/paths.ts';
+import type { BuildId, ProjectName, Sha256, Version } from '../records/names.ts';
+import { VARIANTS, blobFile, buildPath, parseBuildFile, releaseDir } from '../records/paths.ts';
 import { Blobs } from './blobs.ts';
 import { Decisions } from './decisions.ts';
 import { DeniedFailure } from './denied.ts';
@@ -18,9 +18,12 @@ import { extendLog } from './log/extend.ts';
 import { KeyedMutex } from './mutex.ts';
 import { publish } from './publish.ts';
 import { mismatch } from './receive.ts';
+import { missing, readReleased, releasedSizes } from './released.ts';
 import { SharedWork } from './shared-work.ts';
+import type { TarEntry } from './tar.ts';
 import { BATCH } from './tree.ts';
-import type { Blob, BlobRef, ByteRange, Depot, LogPush, OpenFile, Tree, Written } from './tree.ts';
+import type { Blob, BlobRef, ByteRange, Depot, FileRef, LogPush } from './tree.ts';
+import type { OpenFile, Tree, Written } from './tree.ts';
 
 export interface GatedDepotOptions {
   readonly tree: Tree;
@@ -177,7 +180,37 @@ export class GatedDepot implements Depot {
     await this.#shared.publishing.run(build);
   }
 
+  async fetchReleased(project: ProjectName, version: Version, files: readonly FileRef[]): Promise<Buffer[]> {
+    const found: Buffer[] = [];
+    for await (const { bytes } of this.readReleased(project, version, files)) found.push(bytes);
+    return found;
+  }
+
+  /** As `fetchReleased`, few of them in memory at a time. */
+  async *readReleased(
+    project: ProjectName,
+    version: Version,
+    files: readonly FileRef[],
+  ): AsyncGenerator<TarEntry, void, undefined> {
+    yield* readReleased(this.#shared.tree, await this.#releaseDirectory(project, version), files);
+  }
+
+  async releasedSizes(
+    project: ProjectName,
+    version: Version,
+    names: readonly string[],
+  ): Promise<(number | null)[]> {
+    return releasedSizes(this.#shared.tree, await this.#releaseDirectory(project, version), names);
+  }
+
   close(): void {}
+
+  /** One verdict for all in it. Throws the gate's denial, refused('not-found'). */
+  async #releaseDirectory(project: ProjectName, version: Version): Promise<string> {
+    const directory = releaseDir(project, version);
+    if (await this.#readable(directory, false)) return directory;
+    throw missing(directory);
+  }
 
   /** False if the gate says that there is no such file. Throws its other denials. */
   async #readable(path: string, head: boolean): Promise<boolean> {

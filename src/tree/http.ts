@@ -13,17 +13,20 @@ import { collect } from '../host/http-body.ts';
 import { badAnswer } from '../host/http-exchange.ts';
 import { closedObject, listOf, nullOr } from '../records/fields.ts';
 import { toBuildId } from '../records/names.ts';
-import type { BuildId, Sha256 } from '../records/names.ts';
-import { blobFile, buildPath, isTreePath } from '../records/paths.ts';
+import type { BuildId, ProjectName, Sha256, Version } from '../records/names.ts';
+import { blobFile, buildPath, isTreePath, releaseDir } from '../records/paths.ts';
 import { encodeBundle } from '../tlog/tile.ts';
-import { packTar, tarEntries } from './tar.ts';
+import { inParallel } from './parallel.ts';
+import { packTar, tarEntries, tarLength } from './tar.ts';
 import type { TarEntry } from './tar.ts';
 import type { ReadAuthority } from '../policy/gate/token.ts';
 import { BATCH } from './tree.ts';
-import type { Blob, BlobRef, Depot, LogPush, OpenFile, Page, Written } from './tree.ts';
+import type { Blob, BlobRef, Depot, FileRef, LogPush, OpenFile, Page, Written } from './tree.ts';
 import { BYTES_TYPE, JSON_TYPE, LOG_PUSH_MAX, SMALL_BODY_MAX, TAR_TYPE } from './wire.ts';
-import { batches, formatAuthorization, formatDigests, parseError, parseJson } from './wire.ts';
+import { batches, formatAuthorization, formatNames, parseError, parseJson, parseSizes } from './wire.ts';
 
+/** How many bodies of many files are on their way at a time. */
+const BATCHES = 3;
 const LISTING_MAX = 1024 * 1024;
 const LISTED_MAX = 20_000;
 // a depot verifies all of a release before it answers; 280 MB a second is what it may be expected to do
@@ -132,24 +135,50 @@ export class HttpDepot implements Depot {
 
   async *fetchBlobs(build: BuildId, blobs: readonly BlobRef[]): AsyncGenerator<Blob, void, undefined> {
     for (const batch of batches(blobs, ({ size }) => size)) {
-      const body = bytesBody(JSON_TYPE, formatDigests(batch.map(({ sha256 }) => sha256)));
-      const bytes = batch.reduce((sum, { size }) => sum + size, 0);
-      // a header, padding to the next block, and the end of a tar
-      const { bytes: tar } = await this.#done(
-        { method: 'POST', path: `${buildPath(build)}/fetch`, body, accept: TAR_TYPE },
-        bytes + batch.length * 1024 + 10_240,
-      );
-      const limits = { files: batch.length, fileBytes: BATCH.fileBytes, bytes };
+      const files = batch.map(({ sha256, size }) => ({ name: sha256, size }));
       let at = 0;
-      for await (const entry of tarEntries([tar], limits)) yield expected(entry, batch[at++]);
-      if (at < batch.length) throw badAnswer(`it has ${at} of ${batch.length} blobs`);
+      for await (const bytes of this.#fetch(`${buildPath(build)}/fetch`, files)) {
+        const blob = batch[at++];
+        if (blob) yield { sha256: blob.sha256, bytes };
+      }
     }
   }
 
+  async fetchReleased(project: ProjectName, version: Version, files: readonly FileRef[]): Promise<Buffer[]> {
+    const found: Buffer[] = [];
+    for await (const bytes of this.#fetch(`${releaseDir(project, version)}/fetch`, files)) found.push(bytes);
+    return found;
+  }
+
+  async releasedSizes(
+    project: ProjectName,
+    version: Version,
+    names: readonly string[],
+  ): Promise<(number | null)[]> {
+    const body = bytesBody(JSON_TYPE, formatNames(names));
+    const path = `${releaseDir(project, version)}/sizes`;
+    return parseSizes((await this.#done({ method: 'POST', path, body })).bytes, names.length);
+  }
+
+  /** Each of these files, in their order, out of one answer. */
+  async *#fetch(path: string, files: readonly FileRef[]): AsyncGenerator<Buffer, void, undefined> {
+    const body = bytesBody(JSON_TYPE, formatNames(files.map(({ name }) => name)));
+    const bytes = files.reduce((sum, { size }) => sum + size, 0);
+    // tar programs make the end longer than it need be
+    const most = tarLength(files) + 10_240;
+    const { bytes: tar } = await this.#done({ method: 'POST', path, body, accept: TAR_TYPE }, most);
+    const limits = { files: files.length, fileBytes: BATCH.fileBytes, bytes };
+    let at = 0;
+    for await (const entry of tarEntries([tar], limits)) yield expected(entry, files[at++]);
+    if (at < files.length) throw badAnswer(`it has ${at} of ${files.length} files`);
+  }
+
   async putSignatures(build: BuildId, files: Iterable<TarEntry>): Promise<void> {
-    for (const batch of batches(files, ({ bytes }) => bytes.length)) {
-      await this.#postTar(`${buildPath(build)}/signatures`, batch);
-    }
+    await inParallel(
+      batches(files, ({ bytes }) => bytes.length),
+      BATCHES,
+      async (batch) => void (await this.#postTar(`${buildPath(build)}/signatures`, batch)),
+    );
   }
 
   async pushLog({ checkpoint, from, entries }: LogPush): Promise<Written> {
@@ -207,11 +236,11 @@ export class HttpDepot implements Depot {
 
 const asked = ({ method, path }: HttpRequest): string => `${method} ${path}`;
 
-/** The entry as the blob that was asked for. Throws refused('blob-mismatch'). */
-function expected({ name, bytes }: TarEntry, blob: BlobRef | undefined): Blob {
-  if (blob && name === blob.sha256 && bytes.length === blob.size) return { sha256: blob.sha256, bytes };
+/** The bytes of the entry, if it is the file that was asked for. Throws refused('blob-mismatch'). */
+function expected({ name, bytes }: TarEntry, file: FileRef | undefined): Buffer {
+  if (file && name === file.name && bytes.length === file.size) return bytes;
   throw refused(
     'blob-mismatch',
-    `the depot sent ${name} (${bytes.length} bytes) for ${blob?.sha256 ?? 'nothing'}`,
+    `the depot sent ${name} (${bytes.length} bytes) for ${file?.name ?? 'nothing'}`,
   );
 }

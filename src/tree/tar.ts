@@ -6,6 +6,7 @@ import { refused } from '../failure.ts';
 import type { Failure } from '../failure.ts';
 
 const BLOCK = 512;
+const PIECE = 64 * 1024;
 const SHORT_NAME = 100;
 // a long name, and the times that tar programs like to add
 const EXTENSION_MAX = 4096;
@@ -28,15 +29,45 @@ export interface TarLimits {
 /** A tar of these files, in their order. The same files make the same bytes. */
 export function packTar(files: Iterable<TarEntry>): Buffer {
   const parts: Buffer[] = [];
-  for (const { name, bytes } of files) {
-    if (Buffer.byteLength(name) > SHORT_NAME) {
-      const record = paxRecord('path', name);
-      parts.push(header('pax', record.length, 'x'), record, padding(record.length));
-    }
-    parts.push(header(name, bytes.length, '0'), bytes, padding(bytes.length));
-  }
+  for (const { name, bytes } of files) parts.push(headOf(name, bytes.length), bytes, padding(bytes.length));
   parts.push(Buffer.alloc(2 * BLOCK));
   return Buffer.concat(parts);
+}
+
+/** The same as the files come, in pieces that are worth sending. */
+export async function* streamTar(files: AsyncIterable<TarEntry>): AsyncGenerator<Buffer, void, undefined> {
+  let [parts, length]: [Buffer[], number] = [[], 0];
+  for await (const { name, bytes } of files) {
+    const entry = [headOf(name, bytes.length), bytes, padding(bytes.length)];
+    parts.push(...entry);
+    length += entry.reduce((sum, part) => sum + part.length, 0);
+    if (length < PIECE) continue;
+    yield Buffer.concat(parts);
+    [parts, length] = [[], 0];
+  }
+  yield Buffer.concat([...parts, Buffer.alloc(2 * BLOCK)]);
+}
+
+/** How long the tar of files with these names and sizes is. */
+export function tarLength(files: Iterable<{ readonly name: string; readonly size: number }>): number {
+  let length = 2 * BLOCK;
+  for (const { name, size } of files)
+    length += (isShort(name) ? BLOCK : headOf(name, size).length) + size + padding(size).length;
+  return length;
+}
+
+const isShort = (name: string): boolean => Buffer.byteLength(name) <= SHORT_NAME;
+
+/** What stands before the bytes of a file. */
+function headOf(name: string, size: number): Buffer {
+  if (isShort(name)) return header(name, size, '0');
+  const record = paxRecord('path', name);
+  return Buffer.concat([
+    header('pax', record.length, 'x'),
+    record,
+    padding(record.length),
+    header(name, size, '0'),
+  ]);
 }
 
 /**

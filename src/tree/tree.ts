@@ -6,7 +6,7 @@
  */
 import type { Readable } from 'node:stream';
 import type { View } from '../policy/view.ts';
-import type { BuildId, Sha256 } from '../records/names.ts';
+import type { BuildId, ProjectName, Sha256, Version } from '../records/names.ts';
 
 /** `new`: written now. `same`: these very bytes were there. Other bytes throw refused('conflict'). */
 export type Written = 'new' | 'same';
@@ -97,6 +97,12 @@ export interface Blob {
   readonly bytes: Buffer;
 }
 
+/** A file of a release as it should be. */
+export interface FileRef {
+  readonly name: string;
+  readonly size: number;
+}
+
 /** What travels together in one request: small files, many at a time. */
 export const BATCH = { fileBytes: 256 * 1024, bytes: 4 * 1024 * 1024, files: 1000 } as const;
 
@@ -146,5 +152,12 @@ export interface Depot {
   pushLog(push: LogPush): Promise<Written>;
   /** Returns once the release is visible. */
   publish(build: BuildId): Promise<void>;
+  /**
+   * Small files of a published release, at most a `BATCH`, in the order asked for, with the size asked for; what is in
+   * them is the caller's to check. Throws refused if one is not there so.
+   */
+  fetchReleased(project: ProjectName, version: Version, files: readonly FileRef[]): Promise<Buffer[]>;
+  /** The size of each of these files of a published release, at most a `BATCH`; null where there is none. */
+  releasedSizes(project: ProjectName, version: Version, names: readonly string[]): Promise<(number | null)[]>;
   close(): void;
 }

@@ -1,7 +1,7 @@
 /** What client and server of a depot agree on beside paths (protocol §4): bodies of many files, and errors. */
 import { Failure, refused, unable } from '../failure.ts';
 import type { ReadAuthority } from '../policy/gate/token.ts';
-import { closedObject, listOf, text } from '../records/fields.ts';
+import { closedObject, integer, listOf, nullOr, text } from '../records/fields.ts';
 import { toSha256 } from '../records/names.ts';
 import type { Sha256 } from '../records/names.ts';
 import { printable } from '../records/printable.ts';
@@ -13,6 +13,11 @@ export const BYTES_TYPE = 'application/octet-stream';
 
 /** An error, or a list of digests. */
 export const SMALL_BODY_MAX = 128 * 1024;
+
+/** Below a release's directory: a signature of the longest name. */
+const NAME_MAX = 300;
+/** A list of names, each with its quotes and comma. */
+export const NAMES_MAX = BATCH.files * (NAME_MAX + 3) + 2;
 
 /** The entries of a push of the log, from whoever has the signer's token: some 200,000. */
 export const LOG_PUSH_MAX = 64 * 1024 * 1024;
@@ -42,12 +47,24 @@ export const formatAuthorization = (bearer: Buffer | ReadAuthority): string =>
     ? `Bearer ${bearer.toString('base64url')}`
     : `Countersign-Read ${bearer.bytes.toString('base64url')}.${bearer.signature.toString('base64url')}`;
 
-/** The body of `POST /builds/<build>/fetch`, a JSON array of digests; a tar of those blobs in that order answers it. */
-export const formatDigests = (digests: readonly Sha256[]): Buffer => Buffer.from(JSON.stringify(digests));
+/** The body of `POST …/fetch`, a JSON array of digests or names; a tar of those files in that order answers it. */
+export const formatNames = (names: readonly string[]): Buffer => Buffer.from(JSON.stringify(names));
 
 /** Throws refused('record-malformed') for anything else, or for none or more than a batch of them. */
 export const parseDigests = (bytes: Buffer): Sha256[] =>
   listOf(parseJson(bytes), 'the list of digests', { min: 1, max: BATCH.files }, toSha256);
+
+/** As `parseDigests`, of names below a release's directory. */
+export const parseNames = (bytes: Buffer): string[] =>
+  listOf(parseJson(bytes), 'the list of names', { min: 1, max: BATCH.files }, (name, where) =>
+    text(name, where, NAME_MAX),
+  );
+
+/** The answer to `POST /releases/<project>/<version>/sizes`; throws refused('record-malformed') if it is not so many. */
+export const parseSizes = (bytes: Buffer, count: number): (number | null)[] =>
+  listOf(parseJson(bytes), 'the list of sizes', { min: count, max: count }, (size, where) =>
+    nullOr(size, where, integer),
+  );
 
 /** The body of an answer that is no success. Who asked may print it, and it may quote what a stranger sent. */
 export const formatError = ({ code, message, hint }: Pick<Failure, 'code' | 'message' | 'hint'>): Buffer =>

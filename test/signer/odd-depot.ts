@@ -15,6 +15,8 @@ export const oddDepot = (depot: Depot, changes: Partial<Depot>): Depot => ({
   putSignatures: (build, files) => depot.putSignatures(build, files),
   pushLog: (push) => depot.pushLog(push),
   publish: (build) => depot.publish(build),
+  fetchReleased: (project, version, files) => depot.fetchReleased(project, version, files),
+  releasedSizes: (project, version, names) => depot.releasedSizes(project, version, names),
   close: () => depot.close(),
   ...changes,
 });
