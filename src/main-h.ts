@@ -3,7 +3,9 @@ import { runProgram } from './cli/program.ts';
 import { serveJobs } from './host/workers.ts';
 
 // What worker threads do, by kind: each loads only that.
-await serveJobs(import.meta.url, {});
+await serveJobs(import.meta.url, {
+  publish: () => import('./tree/publish/artifacts.ts'),
+});
 
 process.exitCode = await runProgram(
   [

@@ -5,6 +5,7 @@ import { serveJobs } from './host/workers.ts';
 // What worker threads do, by kind: each loads only that.
 await serveJobs(import.meta.url, {
   state: () => import('./builder/state.ts'),
+  publish: () => import('./tree/publish/artifacts.ts'),
 });
 
 process.exitCode = await runProgram(

@@ -1,7 +1,7 @@
 /**
  * A directory that becomes visible whole: made under `.tmp/`, given its name by one rename(2).
  */
-import { link, lstat, mkdir, rename } from 'node:fs/promises';
+import { link, lstat, mkdir, opendir, rename } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { refused, unable } from '../failure.ts';
 import { errorCode, orNull, syncDirectory, writeSynced } from '../host/files.ts';
@@ -9,7 +9,11 @@ import { isTreePath } from '../records/paths.ts';
 import { copyDurably } from './copy.ts';
 import type { Inside } from './inside.ts';
 import { removeOwn } from './own.ts';
+import { inParallel } from './parallel.ts';
 import type { Assembly } from './tree.ts';
+
+/** How many of its directories are made to last at a time. */
+const SYNCS = 4;
 
 export class DirectoryAssembly implements Assembly {
   readonly #inside: Inside;
@@ -17,8 +21,8 @@ export class DirectoryAssembly implements Assembly {
   readonly #path: string;
   /** Made, or being made: several files may go into one at the same time. */
   readonly #directories = new Map<string, Promise<void>>();
-  /** Directories that were found where they should be. */
-  readonly #sources = new Map<string, string>();
+  /** Directories of what is linked, as they are looked for; null for what is not there. */
+  readonly #sources = new Map<string, Promise<string | null>>();
 
   private constructor(inside: Inside, temporary: string, path: string) {
     this.#inside = inside;
@@ -38,6 +42,8 @@ export class DirectoryAssembly implements Assembly {
     try {
       await link(source, place);
     } catch (error) {
+      if (errorCode(error) === 'ENOENT' && (await orNull(lstat(source), `look at ${source}`)) === null)
+        throw unable('missing', `${from} is not there`);
       // too many links (thousands of empty files are one blob), or a file system without them
       if (!['EMLINK', 'EXDEV', 'EPERM', 'ENOTSUP'].includes(errorCode(error))) {
         throw await this.#inside.failure(error, `link ${place}`);
@@ -57,7 +63,10 @@ export class DirectoryAssembly implements Assembly {
 
   async commit(): Promise<boolean> {
     try {
-      for (const directory of this.#directories.keys()) await syncDirectory(directory);
+      await inParallel(this.#directories.keys(), SYNCS, async (directory) => {
+        await this.#requirePlain(directory);
+        await syncDirectory(directory);
+      });
       const place = await this.#inside.makeRoom(this.#path);
       await rename(this.#temporary, place);
       await this.#inside.sync(dirname(place));
@@ -83,16 +92,22 @@ export class DirectoryAssembly implements Assembly {
     return place;
   }
 
-  /** A regular file of the tree. Throws unable('missing'). */
+  /** Where a file of the tree is. Throws unable('missing') without its directory. */
   async #source(from: string): Promise<string> {
     const directory = dirname(from);
-    const known = this.#sources.get(directory);
-    const place = known === undefined ? await this.#inside.locate(from) : join(known, basename(from));
-    const status = place === null ? null : await orNull(lstat(place), `look at ${place}`);
-    // link(2) would give a second name to a symbolic link, too
-    if (place === null || !status?.isFile()) throw unable('missing', `${from} is not there`);
-    this.#sources.set(directory, dirname(place));
-    return place;
+    const known =
+      this.#sources.get(directory) ?? this.#inside.locate(from).then((place) => place && dirname(place));
+    this.#sources.set(directory, known);
+    const place = await known;
+    if (place === null) throw unable('missing', `${from} is not there`);
+    return join(place, basename(from));
+  }
+
+  /** link(2) gives a second name to a symbolic link, or to whatever else lies in the place of a file, too. */
+  async #requirePlain(directory: string): Promise<void> {
+    for await (const entry of await opendir(directory, { bufferSize: 1024 }))
+      if (!entry.isFile() && !entry.isDirectory())
+        throw unable('missing', `what was to be ${join(directory, entry.name)} is no regular file`);
   }
 
   #directory(place: string): Promise<void> {

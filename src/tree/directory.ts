@@ -52,6 +52,11 @@ export class DirectoryTree implements Tree {
     this.#inside = inside;
   }
 
+    this.pieces = new DirectoryPieces(inside, this.#naming, async () => dirname(await this.#temporaryFile()));
+  }
+
+  get directory(): string {
+    return this.#inside.root;
   /** Opens the directory; writes nothing. Throws unable: `no-depot` if it is not there, `disk`. */
   static async open(directory: string): Promise<DirectoryTree> {
     const status = await orNull(stat(directory), `look at ${directory}`);

@@ -13,7 +13,8 @@ import { isTreePath } from '../records/paths.ts';
 import { SharedWork } from './shared-work.ts';
 
 export class Inside {
-  readonly #root: string;
+  /** Where it really is. */
+  readonly root: string;
   readonly #syncs = new SharedWork(syncDirectory);
   /** Files are looked for many at a time: one look at their directory does for all that wait for it. */
   readonly #looks = new SharedWork((relative: string) => this.#look(relative));
@@ -21,7 +22,7 @@ export class Inside {
   #used = false;
 
   private constructor(root: string) {
-    this.#root = root;
+    this.root = root;
   }
 
   /** The directory itself may be reached through links. Throws unable('disk'). */
@@ -39,14 +40,14 @@ export class Inside {
    */
   async locate(path: string): Promise<string | null> {
     if (!isTreePath(path)) throw refused('path-malformed', `not a path of a depot: ${path}`);
-    return (await this.directory(dirname(path))) && join(this.#root, path);
+    return (await this.directory(dirname(path))) && join(this.root, path);
   }
 
   /** As `locate`, and makes the directory. Throws unable('disk') also if something else is in its place. */
   async makeRoom(path: string): Promise<string> {
     if (!isTreePath(path)) throw refused('path-malformed', `not a path of a depot: ${path}`);
     await this.makeDirectory(dirname(path));
-    return join(this.#root, path);
+    return join(this.root, path);
   }
 
   /**
@@ -58,7 +59,7 @@ export class Inside {
   }
 
   async #look(relative: string): Promise<string | null> {
-    const place = join(this.#root, relative);
+    const place = join(this.root, relative);
     if ((await orNull(realpath(place), `find ${place}`)) !== place) {
       await this.#requireRoot();
       return null;
@@ -69,7 +70,7 @@ export class Inside {
 
   /** As `directory`, and makes it and those above it so that they last. */
   async makeDirectory(relative: string): Promise<string> {
-    const place = join(this.#root, relative);
+    const place = join(this.root, relative);
     if (relative === '.' || (await this.directory(relative))) return place;
     const parent = await this.makeDirectory(dirname(relative));
     try {
@@ -95,9 +96,9 @@ export class Inside {
 
   /** A stick that is pulled out leaves no directory, or the empty one that it was mounted on. */
   async #requireRoot(): Promise<void> {
-    const names = await orNull(readdir(this.#root), `list ${this.#root}`);
+    const names = await orNull(readdir(this.root), `list ${this.root}`);
     if (names === null || (this.#used && names.length === 0))
-      throw unable('no-depot', `${this.#root} is gone`, 'is it mounted? put it back and run this again');
+      throw unable('no-depot', `${this.root} is gone`, 'is it mounted? put it back and run this again');
   }
 
   /** Makes the names in a directory last. */

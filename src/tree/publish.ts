@@ -14,7 +14,7 @@ import { CHECKSUMS_FILE } from '../records/signatures-list.ts';
 import { inParallel } from './parallel.ts';
 import { BuildFiles, readRecords } from './publish/records.ts';
 import type { Records } from './publish/records.ts';
-import { checkArtifact, checkChecksums, requireArtifact } from './publish/signatures.ts';
+import { checkArtifacts, checkChecksums, requireArtifacts } from './publish/signatures.ts';
 import type { Assembly, Tree, Written } from './tree.ts';
 
 export interface Publication {
@@ -24,7 +24,8 @@ export interface Publication {
   readonly now: Date;
 }
 
-const READERS = 4;
+/** How many files are linked at a time. */
+const LINKS = 16;
 
 /**
  * Makes the build's release visible: `new`, or `same` if it was already. Any number may do it at once.
@@ -59,8 +60,8 @@ export async function publish({ tree, project, build, now }: Publication): Promi
   // 4. Every artifact, once; then the checksums, which cover them all, also by gpgv. Anybody may ask for it while some
   //    are missing: then nothing is read.
   const check = { tree, files, verified, certificate, now };
-  await inParallel(manifest.subjects, READERS, (subject) => requireArtifact(check, subject));
-  await inParallel(manifest.subjects, READERS, (subject) => checkArtifact(check, subject));
+  await requireArtifacts(check);
+  await checkArtifacts(check);
   const checksums = await checkChecksums(check);
 
   // 5. Visible at once, the proof written last.
@@ -107,7 +108,7 @@ async function isPublished(tree: Tree, target: string, release: Buffer): Promise
 
 async function linkArtifacts(assembly: Assembly, { manifest }: VerifiedRelease): Promise<void> {
   const { build, subjects } = manifest;
-  await inParallel(subjects, READERS, async ({ name, sha256 }) => {
+  await inParallel(subjects, LINKS, async ({ name, sha256 }) => {
     await assembly.link(buildPath(build, blobFile(sha256)), name);
     await assembly.link(buildPath(build, signatureFile(name)), `${name}.asc`);
   });

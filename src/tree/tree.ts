@@ -29,6 +29,8 @@ export interface OpenFile {
  * plain directory is not there. Durable when a write returns. Throws unable('disk', …) on faults.
  */
 export interface Tree extends View {
+  /** Where it is: another thread opens it by that. */
+  readonly directory: string;
   /** The names directly in the directory; empty where there is none. */
   list(directory: string): Promise<string[]>;
   /** Null if it is not there; unable('too-large') over `maxBytes`, which is any record's unless said. */

@@ -288,12 +288,24 @@ describe('a directory becomes visible whole', () => {
     const release = await tree.assemble('releases/p/1.0');
     await expect(release.write('../x', text('x'))).rejects.toMatchObject({ code: 'path-malformed' });
     await expect(release.link('builds/x/missing', 'x')).rejects.toMatchObject({ code: 'missing' });
-    await symlink('/etc/passwd', data('builds'));
-    await expect(release.link('builds', 'x')).rejects.toMatchObject({ code: 'missing' });
     await release.discard();
     expect(await readdir(data('.tmp'))).toEqual([]);
     expect(await tree.list('releases')).toEqual([]);
   });
+});
+
+test.each([
+  ['a symbolic link', (place: string): Promise<void> => symlink('/etc/passwd', place)],
+  ['a FIFO', (place: string): unknown => execFileSync('mkfifo', [place])],
+])('%s in the place of a file gets no second name: then nothing becomes visible', async (_what, make) => {
+  await tree.write('builds/x/b', text('b'));
+  await make(data('builds/x/odd'));
+  const release = await tree.assemble('releases/p/1.0');
+  await release.link('builds/x/b', 'dist/b');
+  await release.link('builds/x/odd', 'dist/odd');
+  await expect(release.commit()).rejects.toMatchObject({ kind: 'unable', code: 'missing' });
+  expect(await readdir(data('.tmp'))).toEqual([]);
+  expect(await tree.list('releases')).toEqual([]);
 });
 
 test('what a crash left half-written is dropped after a day', async () => {
