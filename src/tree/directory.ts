@@ -52,7 +52,6 @@ export class DirectoryTree implements Tree {
     this.#inside = inside;
   }
 
-    this.pieces = new DirectoryPieces(inside, this.#naming, async () => dirname(await this.#temporaryFile()));
   }
 
   get directory(): string {
