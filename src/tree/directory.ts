@@ -52,10 +52,10 @@ export class DirectoryTree implements Tree {
     this.#inside = inside;
   }
 
-  }
-
   get directory(): string {
     return this.#inside.root;
+  }
+
   /** Opens the directory; writes nothing. Throws unable: `no-depot` if it is not there, `disk`. */
   static async open(directory: string): Promise<DirectoryTree> {
     const status = await orNull(stat(directory), `look at ${directory}`);
