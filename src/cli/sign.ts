@@ -104,7 +104,7 @@ async function ask(question: SigningQuestion, yes: boolean, terminal: Terminal):
 
 function summaryRows(question: SigningQuestion): Part[][] {
   const { artifacts, builders } = question;
-  const rows = [
+  const rows: Part[][] = [
     ['build', question.build],
     sourceRow(question.source),
     ...question.approvers.flatMap((key) => keyRows('allowed by', key)),
@@ -117,6 +117,7 @@ function summaryRows(question: SigningQuestion): Part[][] {
     ...artifacts.slice(0, LISTED).map(({ name, size }) => ['', `${name}  ${formatSize(size)}`]),
   ];
   if (artifacts.length > LISTED) rows.push(['', `… and ${artifacts.length - LISTED} more`]);
+  if (question.mode === 'digest') rows.push(['mode', yellow('digest: signed without being fetched')]);
   return linesToSign(rows);
 }
 

@@ -2,25 +2,37 @@
  * One pass over a document: its SHA-256 and size, and the digest under a signature of it.
  *
  * The digest that is compared with a statement and the digest that is signed or verified come from the
- * same bytes, read once: nothing can be swapped in between (protocol §5.5).
+ * same bytes, read once, or from one state of their hash: nothing can be swapped in between (protocol §5.5).
  */
 import { constants, createHash, createVerify, publicDecrypt, verify } from 'node:crypto';
 import type { Hash, KeyObject, Verify } from 'node:crypto';
 import { toSha256 } from '../records/names.ts';
 import type { Sha256 } from '../records/names.ts';
+import type { HashState } from '../records/subject.ts';
+import { sha256From } from './hash-state.ts';
 import { leftPad } from './packet.ts';
 import type { PublicKey } from './public-key.ts';
-import { trailerOf } from './signature-packet.ts';
+import { BINARY_DOCUMENT, HASH_ID, trailerOf } from './signature-packet.ts';
 import type { HashName } from './signature-packet.ts';
 
 export interface Passed {
   sha256: Sha256;
   size: number;
-  /** What a signature over these bytes signs: the digest over data, hashed part and trailer. */
-  signatureDigest: Buffer;
+  /** What a signature over these bytes signs. */
+  signatureDigest: SignedDigest;
   /** Whether these numbers are the key's signature over that digest. With an ECDSA key it can be asked once. */
   check: (mpis: readonly Buffer[]) => boolean;
 }
+
+/**
+ * A digest over data, hashed part and trailer, the last two put there by us. Made in this file and nowhere else, and
+ * what the release key signs is of this type: a final digest that came from somebody else would be an oracle for
+ * certifications and subkey bindings.
+ */
+export type SignedDigest = Buffer & { readonly [ours]: true };
+declare const ours: unique symbol;
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the one place where there are such digests
+const signedDigest = (digest: Buffer): SignedDigest => digest as SignedDigest;
 
 /** DigestInfo (RFC 8017 §9.2) up to the digest itself. */
 const DIGEST_INFO: Readonly<Record<HashName, Buffer>> = {
@@ -69,38 +81,71 @@ export class SignaturePass {
   finish(): Passed {
     const trailer = trailerOf(this.#hashedPart);
     const signed = this.#other ?? this.#sha256.copy();
-    const signatureDigest = signed.update(this.#hashedPart).update(trailer).digest();
+    const signatureDigest = signedDigest(signed.update(this.#hashedPart).update(trailer).digest());
     this.#ecdsa?.update(this.#hashedPart).update(trailer);
+    const claim = { key: this.#key, hash: this.#hash, digest: signatureDigest, ecdsa: this.#ecdsa };
     return {
       sha256: toSha256(this.#sha256.digest('hex'), 'a document'),
       size: this.#size,
       signatureDigest,
-      check: (mpis) => this.#check(signatureDigest, mpis),
+      check: (mpis) => isSignature(claim, mpis),
     };
   }
+}
 
-  #check(digest: Buffer, mpis: readonly Buffer[]): boolean {
-    const { algorithm, size, keyObject: key } = this.#key;
-    const numbers = mpis.map((mpi) => leftPad(mpi, size));
-    if (key === null || !isLongEnough(this.#hash, this.#key)) return false;
-    const [first, second] = numbers;
-    if (algorithm === 'rsa') return !!first && numbers.length === 1 && this.#checkRsa(key, digest, first);
-    if (!first || !second || numbers.length !== 2) return false;
-    const pair = Buffer.concat([first, second]);
-    if (algorithm === 'eddsa') return verify(null, digest, key, pair);
-    return this.#ecdsa?.verify({ key, dsaEncoding: 'ieee-p1363' }, pair) ?? false;
-  }
+const NOTHING = Buffer.alloc(0);
 
-  /** EMSA-PKCS1-v1_5 by comparison with the one right encoding, so that there is nothing to parse. */
-  #checkRsa(key: KeyObject, digest: Buffer, number: Buffer): boolean {
-    const info = DIGEST_INFO[this.#hash];
-    const padding = Buffer.alloc(number.length - info.length - digest.length - 3, 0xff);
-    const expected = Buffer.concat([Buffer.from([0, 1]), padding, Buffer.from([0]), info, digest]);
-    try {
-      return publicDecrypt({ key, padding: constants.RSA_NO_PADDING }, number).equals(expected);
-    } catch {
-      // OpenSSL refuses a number above the modulus.
-      return false;
-    }
+/**
+ * The same from the state of the document's SHA-256 after `size` bytes, by whoever has them (digest mode). `hashedPart`:
+ * of the document signature that is about to be made with `key`. Throws RangeError for a key, a type or a hash with which
+ * that cannot be done.
+ */
+export function passState(key: PublicKey, hashedPart: Buffer, state: HashState, size: number): Passed {
+  // Node cannot verify ECDSA over a digest, and another type would make something else of the signature than its document's
+  if (key.algorithm === 'ecdsa' || hashedPart[1] !== BINARY_DOCUMENT || hashedPart[3] !== HASH_ID.sha256)
+    throw new RangeError('not a document signature with SHA-256 that can be checked');
+  const own = Buffer.concat([hashedPart, trailerOf(hashedPart)]);
+  const digest = signedDigest(sha256From(state, size, own));
+  const claim = { key, hash: 'sha256', digest, ecdsa: null } as const;
+  return {
+    sha256: toSha256(sha256From(state, size, NOTHING).toString('hex'), 'a document'),
+    size,
+    signatureDigest: digest,
+    check: (mpis) => isSignature(claim, mpis),
+  };
+}
+
+interface Claim {
+  readonly key: PublicKey;
+  readonly hash: HashName;
+  readonly digest: SignedDigest;
+  /** For ECDSA: what OpenSSL has hashed. */
+  readonly ecdsa: Verify | null;
+}
+
+/** Whether these numbers are the key's signature over the digest. */
+function isSignature({ key, hash, digest, ecdsa }: Claim, mpis: readonly Buffer[]): boolean {
+  const { algorithm, size, keyObject } = key;
+  const numbers = mpis.map((mpi) => leftPad(mpi, size));
+  if (keyObject === null || !isLongEnough(hash, key)) return false;
+  const [first, second] = numbers;
+  if (algorithm === 'rsa')
+    return !!first && numbers.length === 1 && isRsaSignature(keyObject, hash, digest, first);
+  if (!first || !second || numbers.length !== 2) return false;
+  const pair = Buffer.concat([first, second]);
+  if (algorithm === 'eddsa') return verify(null, digest, keyObject, pair);
+  return ecdsa?.verify({ key: keyObject, dsaEncoding: 'ieee-p1363' }, pair) ?? false;
+}
+
+/** EMSA-PKCS1-v1_5 by comparison with the one right encoding, so that there is nothing to parse. */
+function isRsaSignature(key: KeyObject, hash: HashName, digest: Buffer, number: Buffer): boolean {
+  const info = DIGEST_INFO[hash];
+  const padding = Buffer.alloc(number.length - info.length - digest.length - 3, 0xff);
+  const expected = Buffer.concat([Buffer.from([0, 1]), padding, Buffer.from([0]), info, digest]);
+  try {
+    return publicDecrypt({ key, padding: constants.RSA_NO_PADDING }, number).equals(expected);
+  } catch {
+    // OpenSSL refuses a number above the modulus.
+    return false;
   }
 }

@@ -11,6 +11,9 @@ export type HashName = 'sha256' | 'sha384' | 'sha512';
 
 export const HASH_ID: Readonly<Record<HashName, number>> = { sha256: 8, sha384: 9, sha512: 10 };
 
+/** Type 0x00: over a binary document, byte for byte. */
+export const BINARY_DOCUMENT = 0x00;
+
 export interface SignaturePacket {
   /** 0x00 is a signature over a binary document; the rest are certifications, bindings, revocations. */
   type: number;

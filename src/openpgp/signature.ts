@@ -12,7 +12,7 @@ import { decodeArmor } from './armor.ts';
 import { isCanonicalScalar } from './ed25519.ts';
 import { TAG, encodeMpi, encodePacket, leftPad, parsePackets } from './packet.ts';
 import type { Fail } from './packet.ts';
-import { HASH_ID, parseSignaturePacket, trailerOf } from './signature-packet.ts';
+import { BINARY_DOCUMENT, HASH_ID, parseSignaturePacket, trailerOf } from './signature-packet.ts';
 import type { HashName, SignaturePacket } from './signature-packet.ts';
 import type { Algorithm } from './public-key.ts';
 import { SUBPACKET, dataOf, encodeSubpacket, onlyUint32, parseSubpackets, uint32 } from './subpacket.ts';
@@ -23,9 +23,6 @@ export type { HashName };
 
 /** A larger file is no signature: gpgv takes minutes over 20,000 of them in one. */
 export const MAX_SIGNATURE_BYTES = 4096;
-
-/** Type 0x00: over a binary document, byte for byte. */
-const BINARY_DOCUMENT = 0x00;
 
 /** What may be marked critical in a signature over a document: all that we read or can safely pass over. */
 const UNDERSTOOD: ReadonlySet<number> = new Set([

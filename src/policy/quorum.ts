@@ -6,7 +6,7 @@ import type { Approval } from '../records/approval.ts';
 import { isSha256 } from '../records/names.ts';
 import type { ArtifactName, Sha256, Slot } from '../records/names.ts';
 import type { Reason } from '../records/refusal.ts';
-import type { Statement, Subject } from '../records/statement.ts';
+import type { StatedSubject, Statement, Subject } from '../records/statement.ts';
 import type { Verified } from './verified.ts';
 
 /** A statement, and how a person names it: its slot, or its file where a slot has two. */
@@ -18,7 +18,7 @@ export interface Vote {
 
 export type QuorumVerdict =
   /** All that is there agrees, and it is enough. */
-  | { readonly verdict: 'agreed'; readonly subjects: readonly Subject[] }
+  | { readonly verdict: 'agreed'; readonly subjects: readonly StatedSubject[] }
   | { readonly verdict: 'wait'; readonly have: number; readonly need: number }
   /** Two vote for other bytes: it ends the build, whatever the rest say. */
   | { readonly verdict: 'conflict'; readonly reasons: readonly Reason[] };

@@ -2,8 +2,10 @@
 import { Failure } from '../failure.ts';
 import { diskFailure } from '../host/files.ts';
 import { isExpired } from '../policy/approval-policy.ts';
+import type { Approval } from '../records/approval.ts';
 import type { BuildId } from '../records/names.ts';
 import type { Manifest } from '../records/manifest.ts';
+import type { StatedSubject } from '../records/statement.ts';
 import { bindApproval, countAgain } from './approval.ts';
 import { conflictsText, logConflicts, reportConflicts } from './conflict.ts';
 import { deliverRelease, takeReceipt } from './deliver.ts';
@@ -27,6 +29,7 @@ import { settleRevocation, endIfRevoked, withdrawal } from './revocation.ts';
 import type { Round } from './signer.ts';
 import { TRIED_AGAIN, expired, hasEndedUnsealed, spoilt } from './spoilt.ts';
 import { stateOf } from './stage.ts';
+import { passStates, statedSubjects, unfitForMode } from './states.ts';
 import { disallowed, unvouched } from './vouched.ts';
 
 const NOTHING: Tally = { artifacts: 0, bytes: 0, signSeconds: 0, publishSeconds: 0 };
@@ -145,6 +148,8 @@ async function decide(round: Round, build: BuildId, tally: Counting): Promise<St
 
   const planned = await newPlan(round, approved, sealed);
   countArtifacts(tally, planned.manifest);
+  const unfit = unfitForMode(approved.approval, planned);
+  if (unfit) return spoilt(round, approved, unfit);
   round.session.agent.requireUsable(planned.keygrip);
   const counted = await countAgain(round, round.project, approved);
   if (counted.missing !== null) return new Stop('waiting', 'built', 'approval-waits', counted.missing);
@@ -153,7 +158,7 @@ async function decide(round: Round, build: BuildId, tally: Counting): Promise<St
 
   // 5. Every artifact, all of them before any is signed (§1 rule 5).
   const seconds = stopwatch();
-  const { passed, problems } = await readArtifacts(round, planned);
+  const { passed, problems } = await passArtifacts(round, approved.approval, planned, sealed.subjects);
   const problem = firstProblem(problems);
   if (problem) return spoilt(round, approved, problem);
   // 6. and 7.
@@ -174,10 +179,14 @@ async function resume(round: Round, logged: BuildHistory, tally: Counting): Prom
   const stop = await unvouched(round, logged, plan.manifest);
   if (stop) return stop;
   await logConflicts(round, logged);
+  const approval = await round.state.approval(plan.manifest.build, logged.approval.sha256);
+  const unfit = unfitForMode(approval, plan);
+  if (unfit) return new Stop('bad', 'verified', unfit.code, `${unfit.where}: ${unfit.text}`, unfit.hint);
   round.session.agent.requireUsable(plan.keygrip);
   round.report({ kind: 'continuing', decided: await decidedQuestion(round, logged, plan) });
   const seconds = stopwatch();
-  const { passed, problems } = await readArtifacts(round, plan);
+  const stated = await statedSubjects(round, plan.manifest);
+  const { passed, problems } = await passArtifacts(round, approval, plan, stated);
   const problem = firstProblem(problems);
   if (problem)
     return new Stop('bad', 'verified', problem.code, `${problem.where}: ${problem.text}`, TRIED_AGAIN);
@@ -186,11 +195,21 @@ async function resume(round: Round, logged: BuildHistory, tally: Counting): Prom
   return unsigned;
 }
 
-/** Every artifact, once; those whose signing was broken off in a round before are verified already. */
-async function readArtifacts(round: Round, { manifest, newPass }: Plan): Promise<Fetched> {
+/**
+ * Every artifact, once, by its bytes or by the state that its builder stated; those whose signing was broken off in a round
+ * before are verified already.
+ */
+async function passArtifacts(
+  round: Round,
+  { mode }: Approval,
+  plan: Plan,
+  stated: readonly StatedSubject[],
+): Promise<Fetched> {
+  const { newPass, manifest } = plan;
   const { build, subjects } = manifest;
   const { verified } = round.session;
   if (verified?.build === build) return { passed: verified.passed, problems: [] };
+  if (mode === 'digest') return { passed: passStates(plan, stated), problems: [] };
   const bytes = totalSize(subjects);
   let done = 0;
   return fetchArtifacts({ depot: round.depot, build }, subjects, newPass, (more) => {

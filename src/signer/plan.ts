@@ -56,7 +56,8 @@ export async function loggedPlan(round: Round, { build, intent }: BuildHistory):
   return planOf(await findReleaseKey(round.project, round.now(), manifest.signingKey), manifest);
 }
 
-function planOf({ key, keygrip }: ReleaseKey, manifest: Manifest): Plan {
+function planOf(releaseKey: ReleaseKey, manifest: Manifest): Plan {
+  const { key } = releaseKey;
   if (key.algorithm === 'unsupported') throw new RangeError('a release key of an unsupported algorithm');
   const part = hashedPart({
     algorithmId: ALGORITHM_ID[key.algorithm],
@@ -65,8 +66,7 @@ function planOf({ key, keygrip }: ReleaseKey, manifest: Manifest): Plan {
     issuer: key.fingerprint,
   });
   return {
-    key,
-    keygrip,
+    ...releaseKey,
     manifest,
     hashedPart: part,
     newPass: () => new SignaturePass(key, manifest.hash, part),

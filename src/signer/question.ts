@@ -33,6 +33,7 @@ export function signingQuestion(
     source: approval.source,
     artifacts: manifest.subjects.map(({ name, size }) => ({ name, size })),
     bytes: totalSize(manifest.subjects),
+    mode: approval.mode,
     builders: statements.map(({ slot, statement, sha256 }) => ({
       ...{ slot, scheme: builderOf(approval, slot).scheme, statement: sha256 },
       ...{ id: statement.builderId, command: statement.command },

@@ -8,7 +8,7 @@ import type { Approval } from '../records/approval.ts';
 import { buildPath, statementFile, VARIANTS } from '../records/paths.ts';
 import type { Slot } from '../records/names.ts';
 import type { Reason } from '../records/refusal.ts';
-import type { Subject } from '../records/statement.ts';
+import type { StatedSubject } from '../records/statement.ts';
 import type { Approved } from './approval.ts';
 import { refuse } from './refuse.ts';
 import { Stop } from './result.ts';
@@ -22,7 +22,7 @@ import { stageOf } from './stage.ts';
 export interface Sealed {
   /** All that agree, a slot each, ascending. */
   readonly statements: readonly SealedSlot[];
-  readonly subjects: readonly Subject[];
+  readonly subjects: readonly StatedSubject[];
   /** The depot's statement files that this rests on. */
   readonly files: ReadonlySet<string>;
 }

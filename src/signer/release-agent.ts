@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '../failure.ts';
 import type { PinentryMode } from '../openpgp/agent.ts';
+import type { SignedDigest } from '../openpgp/pass.ts';
 
 /** The part of gpg-agent that signing needs; `Agent` of openpgp/agent.ts is one. */
 export interface SigningAgent {
@@ -12,12 +13,12 @@ export interface SigningAgent {
   sign(
     keygrip: string,
     hash: 'sha256' | 'sha512',
-    digest: Buffer,
+    digest: SignedDigest,
     what: string,
     pinentry: PinentryMode,
   ): Promise<Buffer[]>;
   /** As `sign`, many at a time, once the key has signed; null where `sign` must do it. See `Agent.signAlong`. */
-  signAlong(keygrip: string, hash: 'sha256' | 'sha512', digest: Buffer): Promise<Buffer[] | null>;
+  signAlong(keygrip: string, hash: 'sha256' | 'sha512', digest: SignedDigest): Promise<Buffer[] | null>;
   close(): void;
 }
 
@@ -25,7 +26,7 @@ export interface SigningAgent {
 interface SigningRequest {
   readonly keygrip: string;
   readonly hash: 'sha256' | 'sha512';
-  readonly digest: Buffer;
+  readonly digest: SignedDigest;
   readonly what: string;
 }
 

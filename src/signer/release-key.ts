@@ -12,6 +12,8 @@ export interface ReleaseKey {
   readonly key: PublicKey;
   /** By what gpg-agent knows it. */
   readonly keygrip: string;
+  /** A key of its certificate that can certify, and whose secret half is here too: itself, or the primary. */
+  readonly certifying: Fingerprint | null;
 }
 
 /**
@@ -45,6 +47,9 @@ export function chooseReleaseKey(
 ): ReleaseKey {
   const { certificate } = release;
   const primary = certificate.primary.fingerprint;
+  const certifying = secret.find(
+    (each) => !each.secretElsewhere && (each.fingerprint === primary || each.capabilities.includes('c')),
+  );
   const here = new Map(secret.map((listed) => [listed.fingerprint, listed]));
   const candidates = certificate.keys
     .map(({ key }) => key)
@@ -58,7 +63,8 @@ export function chooseReleaseKey(
       keyProblem(certificate, key, now)?.reason ??
       (isLongEnough(release.hash, key) ? null : `${key.curve} needs hash = "sha512" in the project file`) ??
       (listed ? listed.problem : 'gpg has no secret half of it here');
-    if (listed && problem === null) return { key, keygrip: listed.keygrip };
+    if (listed && problem === null)
+      return { key, keygrip: listed.keygrip, certifying: certifying?.fingerprint ?? null };
     problems.push(`${key.fingerprint}: ${problem}`);
   }
   if (problems.length === 0) problems.push(`it has no key ${wanted}`);

@@ -38,6 +38,9 @@ export const STOP_CODES = [
   'artifact-wrong',
   'proof-insufficient',
   'release-differs',
+  // of digest mode, on this host: tried again
+  'release-key-certifies',
+  'release-key-ecdsa',
   // the log, or a state that was lost
   'intent-invalid',
   'closed',

@@ -25,6 +25,8 @@ import { endIfRevoked } from './revocation.ts';
 import { endIfStolen } from './second-key.ts';
 import { Signatures } from './signatures.ts';
 import type { Round } from './signer.ts';
+import { spoilt } from './spoilt.ts';
+import { unfitForMode } from './states.ts';
 import { disallowed } from './vouched.ts';
 
 /** Signatures under way: enough that the agent never waits for us, who check and keep what it has made. */
@@ -49,7 +51,9 @@ export async function declareIntent(
   const not = await disallowed(round, current, approved);
   if (not) return not;
   // Hours may have passed over the question and the artifacts: the key must still be one that may sign.
-  await findReleaseKey(current, round.now(), plan.manifest.signingKey);
+  const releaseKey = await findReleaseKey(current, round.now(), plan.manifest.signingKey);
+  const unfit = unfitForMode(approved.approval, releaseKey);
+  if (unfit) return spoilt(round, approved, unfit);
   const counted = await countAgain(round, current, approved);
   if (counted.missing !== null) return new Stop('waiting', 'built', 'approval-waits', counted.missing);
   // A build that had expired has lost its version to another, though the clock may say by now that it has not.

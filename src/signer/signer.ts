@@ -1,5 +1,5 @@
 /** What a signer works with, and what it says while it works. */
-import type { Scheme, Source } from '../records/approval.ts';
+import type { Mode, Scheme, Source } from '../records/approval.ts';
 import type { Assurance } from '../records/assurance.ts';
 import type {
   ArtifactName,
@@ -75,6 +75,7 @@ export interface SigningQuestion {
   readonly source: Source | null;
   readonly artifacts: readonly { readonly name: ArtifactName; readonly size: number }[];
   readonly bytes: number;
+  readonly mode: Mode;
   /** Those that agree, ascending by slot. */
   readonly builders: readonly AskedBuilder[];
   /** How many builders there are in all, and how many have to agree. */

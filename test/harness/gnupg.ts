@@ -70,6 +70,14 @@ export class GnupgHome {
     return toFingerprint([...listing.matchAll(/^fpr:+([0-9A-F]{40}):/gm)].at(-1)?.[1], 'a new subkey');
   }
 
+  /** Leaves the subkeys alone here, as on a host whose primary key is offline. */
+  takeOffline(primary: Fingerprint): void {
+    const agent = ['gpg-connect-agent', `DELETE_KEY --force ${this.keygrip(primary)}`, '/bye'] as const;
+    const [program, ...args] = agent;
+    const said = execFileSync(program, args, { env: this.env }).toString();
+    if (said !== 'OK\n') throw new Error(`gpg-agent: ${said}`);
+  }
+
   /** Imports the revocation that gpg made with the key; a colon keeps it from being used by mistake. */
   revoke(key: Fingerprint): void {
     const file = readFileSync(join(this.directory, 'openpgp-revocs.d', `${key}.rev`), 'utf8');

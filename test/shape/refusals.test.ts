@@ -22,6 +22,8 @@ const SHOWN: Readonly<Record<(typeof STOP_CODES)[number], string>> = {
   'artifact-wrong': 'lying-depot',
   'proof-insufficient': 'foreign-proof',
   'release-differs': 'sign',
+  'release-key-certifies': 'digest',
+  'release-key-ecdsa': 'digest',
   'intent-invalid': 'vouched',
   closed: 'recover',
   revoked: 'revocation',

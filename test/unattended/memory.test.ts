@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Agent } from '../../src/openpgp/agent.ts';
+import type { SignedDigest } from '../../src/openpgp/pass.ts';
 import { ReleaseAgent } from '../../src/signer/release-agent.ts';
 import { LockedKey } from './locked-key.ts';
 
@@ -20,7 +21,7 @@ afterAll(() => release.home.close());
 
 test('many at once lose signatures, with the cure; ours are tried again, one at a time', async () => {
   const { keygrip, home } = release;
-  const digest = (): Buffer => createHash('sha256').update(randomBytes(8)).digest();
+  const digest = () => createHash('sha256').update(randomBytes(8)).digest() as SignedDigest;
   const crowd = await Promise.all(Array.from({ length: AT_ONCE }, () => Agent.connect(home.env)));
   const ends = await Promise.allSettled(
     crowd.map((agent) => agent.sign(keygrip, 'sha256', digest(), 'hello 1.0', 'error')),

@@ -1,18 +1,20 @@
 /** A release key that can certify, on the host that signs with it. */
-import type { Certificate } from '../../openpgp/certificate.ts';
+import type { Project } from '../../policy/project.ts';
 import { warning } from './finding.ts';
 import type { Finding, Host } from './finding.ts';
 import type { HeldKey } from './gnupg.ts';
 import { keyFile } from './project-file.ts';
 
 /** Says that it is here, and how to keep a subkey alone. */
-export function certifying(host: Host, certificate: Certificate, held: readonly HeldKey[]): Finding[] {
+export function certifying(host: Host, project: Project, held: readonly HeldKey[]): Finding[] {
+  const { certificate } = project.release;
   const primary = held.find(({ listed }) => listed.capabilities.includes('c'));
   if (primary === undefined) return [];
   const { fingerprint } = primary.listed;
   const text =
     `release key ${fingerprint} can certify, and its secret is on this host: whoever takes the host can make ` +
-    'new keys that everybody believes. Keep the primary key offline, and only a subkey that signs here';
+    'new keys that everybody believes. Keep the primary key offline, and only a subkey that signs here' +
+    (project.policy.digestMode ? ': digest mode, which the project allows, signs nothing before' : '');
   if (primary.secret.onCard)
     return [warning('release-key-certifies', text, 'give this host a card with a subkey that can only sign')];
 

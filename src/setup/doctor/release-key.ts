@@ -57,7 +57,7 @@ async function keyFindings(
   const halves = held.map(({ secret }) => secret);
   return [
     ...signing(host, project, held, places, options),
-    ...certifying(host, project.release.certificate, held),
+    ...certifying(host, project, held),
     ...checkAgentOptions(places, options, {
       card: halves.some(({ onCard }) => onCard),
       // unknown while no agent runs
