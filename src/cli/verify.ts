@@ -149,6 +149,7 @@ function speakRelease(release: ReleaseFacts, head: HeadFacts | null, terminal: T
   const rows: Part[][] = [
     ...keyRows('signed by', release.releaseKey),
     ['at', release.signedAt],
+    ...(release.mode === 'digest' ? [['', 'without fetching it: from the hash states of its builders']] : []),
     ...release.approvers.flatMap((key) => keyRows('approved by', key)),
     ['', `${plural(release.approvers.length, 'approver')}, ${release.threshold} needed`],
     ['built by', buildersText(release)],

@@ -34,6 +34,7 @@ export function factsOf(
     buildersNeeded: approval.quorum,
     buildersApproved: Object.keys(approval.builders).length,
     assurance: release.assurance,
+    mode: approval.mode,
     source: source && { uri: source.uri, commit: source.digest.gitCommit },
     command: statements[0]?.command ?? null,
     log: { origin: project.log.origin, index, size: checkpoint.size, time: entry.time },

@@ -1,5 +1,6 @@
 /** What `verify` found, as data: everything that the spoken verdict says. */
 import type { KeyFact } from '../openpgp/key-fact.ts';
+import type { Mode } from '../records/approval.ts';
 import type { Assurance } from '../records/assurance.ts';
 import type { Fingerprint, Timestamp } from '../records/names.ts';
 
@@ -41,6 +42,8 @@ export interface ReleaseFacts {
   readonly buildersNeeded: number;
   readonly buildersApproved: number;
   readonly assurance: Assurance;
+  /** Whether the signer had read the artifacts, or only the states of their hashes. */
+  readonly mode: Mode;
   readonly source: { readonly uri: string; readonly commit: string } | null;
   readonly command: string | null;
   readonly log: {
