@@ -20,11 +20,13 @@ const UNREAD_MAX = 1024 * 1024;
 
 const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   'path-malformed': 400,
+  'upload-malformed': 400,
   'read-request-malformed': 401,
   'not-found': 404,
   'blob-missing': 404,
   'method-not-allowed': 405,
   conflict: 409,
+  'upload-offset': 409,
   'version-taken': 409,
   'length-required': 411,
   'too-large': 413,

@@ -22,7 +22,7 @@ import { conflict, refused } from '../failure.ts';
 import { inTurn } from '../host/turns.ts';
 import { tokenOf } from '../policy/gate/token.ts';
 import { toBuildId, toProjectName, toSha256, toVersion } from '../records/names.ts';
-import type { BuildId } from '../records/names.ts';
+import type { BuildId, Sha256 } from '../records/names.ts';
 import { buildPath, isTreePath, parseBuildFile } from '../records/paths.ts';
 import { packTar } from '../tree/tar.ts';
 import type { TarEntry } from '../tree/tar.ts';
@@ -34,8 +34,9 @@ import { Bodies, SMALL_WRITE_MAX } from './bodies.ts';
 import type { Exchange, Served } from './exchange.ts';
 import { parsePush, sendCheckpoint } from './log.ts';
 import { sendReleased, sendSizes } from './released.ts';
-import { bearerOf, contentLength, isTarget } from './request.ts';
+import { bearerOf, isTarget } from './request.ts';
 import { showBuild, showBuilds, showFront, showLog, showRelease, showReleases } from './show.ts';
+import { receiveBlob, sendBlob } from './upload.ts';
 
 type Handler = (exchange: Exchange, name: (parameter: string) => string) => Promise<void>;
 
@@ -93,22 +94,16 @@ function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
   handle('GET', '/log/checkpoint', async ({ response, path, depot }) => {
     if (!(await sendCheckpoint(response, depot))) throw notFound(path);
   });
+  handle('GET', '/builds/:build/blobs/:sha256', (exchange, name) =>
+    sendBlob(exchange, name('build'), name('sha256')),
+  );
   handle('GET', '*', ({ request, response, path, depot }) =>
     sendFile(request, response, depot, path.slice(1), () => notFound(path)),
   );
 
-  handle('PUT', '/builds/:build/blobs/:sha256', async ({ request, response, depot }, name) => {
-    const sha256 = toSha256(name('sha256'), 'the name of a blob');
-    sendWritten(
-      response,
-      await depot.putBlob(
-        pathBuild(name),
-        sha256,
-        contentLength(request, Number.MAX_SAFE_INTEGER),
-        () => request,
-      ),
-    );
-  });
+  handle('PUT', '/builds/:build/blobs/:sha256', async (exchange, name) =>
+    sendWritten(exchange.response, await receiveBlob(exchange, pathBuild(name), pathBlob(name))),
+  );
   handle('PUT', '*', (exchange) => putRecord(bodies, exchange));
 
   handle('POST', '/builds/:build', async (exchange, name) => {
@@ -169,6 +164,9 @@ function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
   });
   return app;
 }
+
+const pathBlob = (name: (parameter: string) => string): Sha256 =>
+  toSha256(name('sha256'), 'the name of a blob');
 
 const pathBuild = (name: (parameter: string) => string): BuildId =>
   toBuildId(name('build'), 'the build in the path');

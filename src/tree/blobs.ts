@@ -2,23 +2,29 @@
  * Blobs on their way into a tree: each is what its name says, and all of a build stay within its limits, however many
  * come at the same time.
  */
-import { refused } from '../failure.ts';
-import type { Failure } from '../failure.ts';
+import { Failure, refused } from '../failure.ts';
 import { judgeBlob } from '../policy/gate.ts';
-import type { Upload } from '../policy/gate/blob.ts';
+import type { BlobTotals, Upload } from '../policy/gate/blob.ts';
+import type { Denied } from '../policy/gate/verdict.ts';
 import type { BuildId, Sha256 } from '../records/names.ts';
 import { blobFile, buildPath } from '../records/paths.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import { DeniedFailure } from './denied.ts';
 import type { KeyedMutex } from './mutex.ts';
 import { inParallel } from './parallel.ts';
+import { pieceName } from './pieces.ts';
 import { Quotas } from './quota.ts';
 import type { Quota } from './quota.ts';
 import { mismatch, receive } from './receive.ts';
-import type { Blob, BlobRef, Tree, Written } from './tree.ts';
+import type { Blob, BlobRef, PieceKey, PieceStatus, Tree, Written } from './tree.ts';
 
 /** How many are looked for at a time. */
 const LOOKS = 64;
+
+/** The right to send blobs, and whose pieces are the sender's. */
+export interface Uploader extends Upload {
+  readonly holder: string | null;
+}
 
 export class Blobs {
   readonly #tree: Tree;
@@ -32,26 +38,36 @@ export class Blobs {
     this.#quotas = new Quotas(tree);
   }
 
-  /** One that is there already is not received again. Throws refused('blob-mismatch' | what `judgeBlob` finds). */
+  /**
+   * One that is there already is not received again. With `offset` what is there of it stays when it is cut, and what comes
+   * goes behind that. Throws refused('blob-mismatch' | 'upload-offset' | what `judgeBlob` finds).
+   */
   async put(
-    upload: Upload,
+    upload: Uploader,
     build: BuildId,
     blob: BlobRef,
     source: () => AsyncIterable<Buffer>,
+    offset: number | null = null,
   ): Promise<Written> {
-    const begun = await this.#begin(upload, build, [blob]);
-    if (begun.lacking.length === 0) return 'same';
+    const { holder } = upload;
+    const key = offset === null || holder === null ? null : { build, holder, sha256: blob.sha256 };
+    const { quota, lacking } = await this.#begin(upload, build, [blob], key);
     let written: Written = 'same';
-    try {
-      written = await this.#receive(build, blob, source());
-      return written;
-    } finally {
-      begun.quota.end(blob.size, written);
+    if (lacking.length > 0) {
+      try {
+        written = key
+          ? await this.#continue(key, blob, source, offset ?? 0, quota)
+          : await this.#receive(build, blob, source());
+      } finally {
+        quota.end(blob.size, written);
+      }
     }
+    await this.#dropOf(build, quota, new Set([blob.sha256]));
+    return written;
   }
 
   /** Small ones: all that are not there yet, or none where one of them is refused. Throws as `put`. */
-  async putAll(upload: Upload, build: BuildId, blobs: readonly Blob[]): Promise<void> {
+  async putAll(upload: Uploader, build: BuildId, blobs: readonly Blob[]): Promise<void> {
     const distinct = new Map<Sha256, Blob & BlobRef>();
     for (const { sha256, bytes } of blobs) {
       if (sha256Hex(bytes) !== sha256) throw mismatch(sha256, 'another digest');
@@ -70,13 +86,26 @@ export class Blobs {
     } finally {
       for (const [at, { size }] of lacking.entries()) quota.end(size, written[at] ?? 'same');
     }
+    await this.#dropOf(build, quota, distinct);
+  }
+
+  /** Drops the pieces that nobody will go on with. */
+  async sweep(isOver: (piece: PieceStatus) => Promise<boolean>): Promise<void> {
+    for (const piece of await this.#tree.pieces.list(null)) {
+      if (!(await isOver(piece))) continue;
+      await this.#locks.run(piece.build, async () => {
+        const quota = await this.#quotas.of(piece.build);
+        await this.#dropPieces(quota, (counted) => pieceName(counted) === pieceName(piece));
+      });
+    }
   }
 
   /** Counts those that are not there yet against the build's limits, before their first byte is written. */
   #begin<B extends BlobRef>(
-    upload: Upload,
+    upload: Uploader,
     build: BuildId,
     blobs: readonly B[],
+    key: PieceKey | null = null,
   ): Promise<{ quota: Quota; lacking: readonly B[] }> {
     return this.#locks.run(build, async () => {
       const present = await this.#sizes(build, blobs);
@@ -86,16 +115,33 @@ export class Blobs {
         return size === undefined;
       });
       const quota = await this.#quotas.of(build);
-      let { count, bytes } = quota.totals;
-      for (const blob of lacking) {
-        const denied = judgeBlob(upload, blob, { count, bytes });
-        if (denied) throw new DeniedFailure(denied);
-        count += 1;
-        bytes += blob.size;
-      }
+      const isOwn = (piece: PieceKey): boolean => key !== null && pieceName(piece) === pieceName(key);
+      let denied = judgeAll(upload, lacking, quota.totalsWithout(isOwn));
+      // what it has left of other blobs must not be in its way
+      if (denied && (await this.#dropPieces(quota, (p) => p.holder === upload.holder && !isOwn(p))))
+        denied = judgeAll(upload, lacking, quota.totalsWithout(isOwn));
+      if (denied) throw new DeniedFailure(denied);
+      if (key && lacking.length > 0) quota.pieces.delete(pieceName(key));
       for (const { size } of lacking) quota.begin(size);
       return { quota, lacking };
     });
+  }
+
+  /** Drops the pieces of blobs that are there. */
+  async #dropOf(build: BuildId, quota: Quota, arrived: Pick<Set<Sha256>, 'has'>): Promise<void> {
+    const isOf = ({ sha256 }: PieceKey): boolean => arrived.has(sha256);
+    if ([...quota.pieces.values()].some(isOf))
+      await this.#locks.run(build, () => this.#dropPieces(quota, isOf));
+  }
+
+  /** Returns whether there were any; none of them is just being sent. To be called under the build's lock. */
+  async #dropPieces(quota: Quota, which: (piece: PieceKey) => boolean): Promise<boolean> {
+    const dropped = [...quota.pieces.values()].filter(which);
+    for (const piece of dropped) {
+      await this.#tree.pieces.drop(piece);
+      quota.pieces.delete(pieceName(piece));
+    }
+    return dropped.length > 0;
   }
 
   /** Of those that are there. */
@@ -111,13 +157,59 @@ export class Blobs {
   async #receive(build: BuildId, blob: BlobRef, source: AsyncIterable<Buffer>): Promise<Written> {
     const stage = await this.#tree.stage();
     try {
-      await receive(stage, blob, { coming: () => source });
+      await receive(stage, blob, source);
       return await stage.commit(buildPath(build, blobFile(blob.sha256)));
     } finally {
       await stage.discard();
     }
   }
+
+  /** As `#receive`, behind what is there of it, which stays where it is cut again. */
+  async #continue(
+    key: PieceKey,
+    blob: BlobRef,
+    source: () => AsyncIterable<Buffer>,
+    offset: number,
+    quota: Quota,
+  ): Promise<Written> {
+    const piece = await this.#tree.pieces.open(key, offset === 0);
+    try {
+      if (piece.size !== offset) throw otherOffset(key.sha256, piece.size);
+      await receive(piece, blob, source(), offset === 0 ? null : piece);
+      return await piece.commit(buildPath(key.build, blobFile(blob.sha256)));
+    } catch (error) {
+      // what can't become the blob goes; and a full disk gets its room back
+      if (error instanceof Failure && error.code !== OTHER_OFFSET) await piece.discard();
+      throw error;
+    } finally {
+      const left = await piece.leave();
+      if (left === 0) await this.#tree.pieces.drop(key);
+      else if (left !== null) quota.pieces.set(pieceName(key), { ...key, size: left });
+    }
+  }
 }
+
+/** Null if all of them fit. */
+function judgeAll(upload: Upload, blobs: readonly BlobRef[], present: BlobTotals): Denied | null {
+  let { count, bytes } = present;
+  for (const blob of blobs) {
+    const denied = judgeBlob(upload, blob, { count, bytes });
+    if (denied) return denied;
+    count += 1;
+    bytes += blob.size;
+  }
+  return null;
+}
+
+const OTHER_OFFSET = 'upload-offset';
+
+/** What came does not begin where the piece ends. */
+export const otherOffset = (sha256: Sha256, size: number | null): Failure =>
+  refused(
+    OTHER_OFFSET,
+    `of blob ${sha256} ${size === null ? 'nothing' : `${size} bytes`} can be gone on from`,
+    'ask with HEAD where to go on, or send it from the start',
+  );
 
 /** A lie, or what a copy past the gate or a failing disk left behind. */
 const otherSize = (build: BuildId, { sha256, size }: BlobRef, present: number): Failure =>

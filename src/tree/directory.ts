@@ -23,8 +23,9 @@ import { Inside } from './inside.ts';
 import { Naming } from './naming.ts';
 import { removeOwn, requireOwn } from './own.ts';
 import { inParallel } from './parallel.ts';
+import { DirectoryPieces } from './pieces.ts';
 import { DirectoryStage } from './stage.ts';
-import type { Assembly, ByteRange, OpenFile, Page, Replace, Stage, Tree, Written } from './tree.ts';
+import type { Assembly, ByteRange, OpenFile, Page, Pieces, Replace, Stage, Tree, Written } from './tree.ts';
 
 const TEMPORARY = '.tmp';
 const ABANDONED_MS = 24 * 3600 * 1000;
@@ -44,12 +45,14 @@ export class DirectoryTree implements Tree {
   readonly #naming = new Naming();
   /** Builds that were looked into before: what has begun stays. */
   readonly #begun = new Set<BuildId>();
+  readonly pieces: Pieces;
   /** How many are open. */
   #streams = 0;
   #temporary: Promise<string> | null = null;
 
   private constructor(inside: Inside) {
     this.#inside = inside;
+    this.pieces = new DirectoryPieces(inside, this.#naming, async () => dirname(await this.#temporaryFile()));
   }
 
   get directory(): string {

@@ -2,20 +2,23 @@
  * A depot over a tree in this process. Protocol §4: judge, write, done. What HTTP serves is this, and whoever
  * writes into a directory goes through it too.
  */
+import type { Readable } from 'node:stream';
 import { Failure, refused } from '../failure.ts';
 import { judgeRead, judgeRecords, judgeUpload } from '../policy/gate.ts';
-import type { Upload } from '../policy/gate/blob.ts';
 import { isProject } from '../policy/gate/rules.ts';
 import type { GateRules } from '../policy/gate/rules.ts';
-import { CARRIER } from '../policy/gate/token.ts';
+import { CARRIER, tokenOf } from '../policy/gate/token.ts';
 import type { Bearer, ReadAuthority } from '../policy/gate/token.ts';
+import type { Denied } from '../policy/gate/verdict.ts';
 import type { BuildId, ProjectName, Sha256, Version } from '../records/names.ts';
 import { VARIANTS, blobFile, buildPath, parseBuildFile, releaseDir } from '../records/paths.ts';
 import { Blobs } from './blobs.ts';
+import type { Uploader } from './blobs.ts';
 import { Decisions } from './decisions.ts';
 import { DeniedFailure } from './denied.ts';
 import { extendLog } from './log/extend.ts';
 import { KeyedMutex } from './mutex.ts';
+import { holderOf } from './pieces.ts';
 import { publish } from './publish.ts';
 import { mismatch } from './receive.ts';
 import { missing, readReleased, releasedSizes } from './released.ts';
@@ -24,6 +27,7 @@ import type { TarEntry } from './tar.ts';
 import { BATCH } from './tree.ts';
 import type { Blob, BlobRef, ByteRange, Depot, FileRef, LogPush } from './tree.ts';
 import type { OpenFile, Tree, Written } from './tree.ts';
+import { Uploads } from './uploads.ts';
 
 export interface GatedDepotOptions {
   readonly tree: Tree;
@@ -37,6 +41,7 @@ export interface GatedDepotOptions {
 interface Shared extends GatedDepotOptions {
   readonly locks: KeyedMutex;
   readonly blobs: Blobs;
+  readonly uploads: Uploads;
   readonly decisions: Decisions;
   /** Verifying takes minutes: however many ask, there is one run, and one that waits. */
   readonly publishing: SharedWork<BuildId>;
@@ -68,10 +73,12 @@ export class GatedDepot implements Depot {
       await publish({ tree, project: rules, build, now: now() });
     });
     const locks = new KeyedMutex();
+    const blobs = new Blobs(tree, locks);
     const shared = {
       ...options,
       locks,
-      blobs: new Blobs(tree, locks),
+      blobs,
+      uploads: new Uploads(tree, blobs, now),
       decisions: new Decisions(rules, tree),
       publishing,
     };
@@ -130,6 +137,30 @@ export class GatedDepot implements Depot {
     source: () => AsyncIterable<Buffer>,
   ): Promise<Written> {
     return this.#shared.blobs.put(await this.#judgeUpload(build), build, { sha256, size }, source);
+  }
+
+  /**
+   * As `putBlob`, of all of a blob but its first `offset` bytes; what came stays when the source breaks off, for whoever
+   * has the same token. Throws refused('upload-offset') if it does not begin where that ends.
+   */
+  async continueBlob(build: BuildId, blob: BlobRef, offset: number, source: Readable): Promise<Written> {
+    const upload = await this.#judgeUpload(build);
+    const { holder } = upload;
+    if (holder === null) return this.#shared.blobs.put(upload, build, blob, () => source);
+    const key = { build, holder, sha256: blob.sha256 };
+    return this.#shared.uploads.put(upload, key, blob, offset, source);
+  }
+
+  /** Where `continueBlob` can go on; null if it can't, or nothing may be sent. Throws unable('busy'). */
+  async uploadOffset(build: BuildId, sha256: Sha256): Promise<number | null> {
+    const upload = await this.#mayUpload(build);
+    if (!upload.allow || upload.holder === null) return null;
+    return this.#shared.uploads.offset({ build, holder: upload.holder, sha256 });
+  }
+
+  /** Drops what is left of uploads that nobody goes on with. */
+  async sweep(): Promise<void> {
+    await this.#shared.uploads.sweep();
   }
 
   async putBlobs(build: BuildId, files: Source<Blob>): Promise<void> {
@@ -267,12 +298,18 @@ export class GatedDepot implements Depot {
     return written;
   }
 
-  async #judgeUpload(build: BuildId): Promise<Upload> {
+  async #judgeUpload(build: BuildId): Promise<Uploader> {
+    const upload = await this.#mayUpload(build);
+    if (!upload.allow) throw new DeniedFailure(upload);
+    return upload;
+  }
+
+  async #mayUpload(build: BuildId): Promise<Uploader | Denied> {
     const { tree: view, rules, now, decisions } = this.#shared;
     const decided = await decisions.of(build);
     const upload = await judgeUpload({ rules, build, bearer: this.#bearer, view, decided, now: now() });
-    if (!upload.allow) throw new DeniedFailure(upload);
-    return upload;
+    const token = tokenOf(this.#bearer);
+    return upload.allow ? { ...upload, holder: token && holderOf(token) } : upload;
   }
 }
 

@@ -7,23 +7,38 @@ import type { BlobTotals } from '../policy/gate/blob.ts';
 import type { BuildId } from '../records/names.ts';
 import { buildPath } from '../records/paths.ts';
 import { inParallel } from './parallel.ts';
-import type { Tree, Written } from './tree.ts';
+import { pieceName } from './pieces.ts';
+import type { PieceKey, Tree, Written } from './tree.ts';
 
 const KEPT = 1000;
+
+export interface CountedPiece extends PieceKey {
+  readonly size: number;
+}
 
 /** The count of one build. */
 export class Quota {
   #count: number;
   #bytes: number;
   #pending = 0;
+  /** What is there of blobs whose upload was cut, by the name of its file; not while it is sent. */
+  readonly pieces: Map<string, CountedPiece>;
 
-  constructor({ count, bytes }: BlobTotals) {
+  constructor({ count, bytes }: BlobTotals, pieces: readonly CountedPiece[]) {
     this.#count = count;
     this.#bytes = bytes;
+    this.pieces = new Map(pieces.map((piece) => [pieceName(piece), piece]));
   }
 
-  get totals(): BlobTotals {
-    return { count: this.#count, bytes: this.#bytes };
+  /** Blobs and pieces, but for one that is about to be counted as what it shall become. */
+  totalsWithout(isOwn: (piece: PieceKey) => boolean): BlobTotals {
+    let [count, bytes] = [this.#count, this.#bytes];
+    for (const piece of this.pieces.values()) {
+      if (isOwn(piece)) continue;
+      count += 1;
+      bytes += piece.size;
+    }
+    return { count, bytes };
   }
 
   get idle(): boolean {
@@ -76,6 +91,6 @@ export class Quotas {
       const size = await this.#tree.size(`${directory}/${name}`);
       bytes += size ?? 0;
     });
-    return new Quota({ count: names.length, bytes });
+    return new Quota({ count: names.length, bytes }, await this.#tree.pieces.list(build));
   }
 }

@@ -17,27 +17,25 @@ const GATHERED_TOGETHER = 16 * 1024 * 1024;
 /** How many are being received, into whatever tree. */
 let receiving = 0;
 
-/** Bytes that are there already, and those that come behind them. */
-interface Source {
-  /** None, unless an upload goes on. */
-  readonly before?: () => AsyncIterable<Buffer>;
-  readonly coming: () => AsyncIterable<Buffer>;
+/** Where an upload goes on: what is there, and, when it is whole, all of it once more. */
+interface Begun {
+  readonly size: number;
+  read(): AsyncIterable<Buffer>;
 }
 
 /**
- * Writes what comes, and returns when the stage has a file of that size and digest.
+ * Writes what comes, and returns when the stage has a file of that size and digest: hashed as it comes, or, behind what was
+ * there before, read again from the disk at the end.
  * Throws refused('blob-mismatch') as soon as it can't become one, what the source throws, unable('disk').
  */
-export async function receive(stage: Stage, { sha256, size }: BlobRef, source: Source): Promise<void> {
+export async function receive(
+  stage: Stage,
+  { sha256, size }: BlobRef,
+  source: AsyncIterable<Buffer>,
+  begun: Begun | null = null,
+): Promise<void> {
   const hash = createHash('sha256');
-  let received = 0;
-  const take = (chunk: Buffer): void => {
-    received += chunk.length;
-    if (received > size) throw mismatch(sha256, 'more bytes than it said');
-    hash.update(chunk);
-  };
-  if (source.before) for await (const chunk of source.before()) take(chunk);
-
+  let received = begun?.size ?? 0;
   let gathered: Buffer[] = [];
   let bytes = 0;
   let writing = Promise.resolve();
@@ -52,8 +50,10 @@ export async function receive(stage: Stage, { sha256, size }: BlobRef, source: S
   };
   receiving += 1;
   try {
-    for await (const chunk of source.coming()) {
-      take(chunk);
+    for await (const chunk of source) {
+      received += chunk.length;
+      if (received > size) throw mismatch(sha256, 'more bytes than it said');
+      if (!begun) hash.update(chunk);
       gathered.push(chunk);
       bytes += chunk.length;
       const enough = Math.min(GATHERED, GATHERED_TOGETHER / (2 * receiving));
@@ -66,6 +66,7 @@ export async function receive(stage: Stage, { sha256, size }: BlobRef, source: S
     await writing;
   }
   if (received !== size) throw mismatch(sha256, 'fewer bytes than it said');
+  if (begun) for await (const chunk of begun.read()) hash.update(chunk);
   if (hash.digest('hex') !== sha256) throw mismatch(sha256, 'another digest');
 }
 

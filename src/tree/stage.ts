@@ -12,13 +12,14 @@ import type { Stage, Written } from './tree.ts';
 export class DirectoryStage implements Stage {
   readonly #inside: Inside;
   readonly #naming: Naming;
-  readonly #temporary: string;
+  /** Where it lies until it is named. */
+  readonly temporary: string;
   #file: FileHandle | null;
 
   constructor(inside: Inside, naming: Naming, temporary: string, file: FileHandle) {
     this.#inside = inside;
     this.#naming = naming;
-    this.#temporary = temporary;
+    this.temporary = temporary;
     this.#file = file;
   }
 
@@ -34,7 +35,7 @@ export class DirectoryStage implements Stage {
     try {
       await writeFully(this.#opened(), ...chunks);
     } catch (error) {
-      throw diskFailure(error, `write ${this.#temporary}`);
+      throw diskFailure(error, `write ${this.temporary}`);
     }
   }
 
@@ -43,7 +44,7 @@ export class DirectoryStage implements Stage {
     try {
       await file.sync();
       const place = await this.#inside.makeRoom(path);
-      const written = await this.#naming.name(this.#temporary, place, path);
+      const written = await this.#naming.name(this.temporary, place, path);
       // also for `same`: whoever wrote it may not have come this far yet
       await this.#inside.sync(dirname(place));
       return written;
@@ -55,7 +56,7 @@ export class DirectoryStage implements Stage {
   }
 
   async discard(): Promise<void> {
-    if (await this.close()) await removeOwn(this.#temporary);
+    if (await this.close()) await removeOwn(this.temporary);
   }
 
   /** Without `commit`, and leaves the file where it is. False if that was done before. */

@@ -45,6 +45,8 @@ export interface Tree extends View {
   writeAll(files: readonly (readonly [path: string, bytes: Buffer])[]): Promise<Written[]>;
   /** A file that is written in pieces and has no name until it is complete. */
   stage(): Promise<Stage>;
+  /** What is there of blobs whose upload was cut. */
+  readonly pieces: Pieces;
   /** A directory that becomes visible whole, as `path`. */
   assemble(path: string): Promise<Assembly>;
   /**
@@ -76,6 +78,40 @@ export interface Stage {
   write(...chunks: Buffer[]): Promise<void>;
   commit(path: string): Promise<Written>;
   discard(): Promise<void>;
+}
+
+/** A piece is what is there of a blob whose upload was cut: of one build, and of whoever began to send it. */
+export interface PieceKey {
+  readonly build: BuildId;
+  readonly holder: string;
+  readonly sha256: Sha256;
+}
+
+export interface PieceStatus extends PieceKey {
+  readonly size: number;
+  /** When it was last written to. */
+  readonly written: Date;
+}
+
+/** Pieces survive a restart, and are in no other list. Throws unable('disk'). */
+export interface Pieces {
+  /** Whether this process keeps them: two that write to one file would name what neither has hashed. */
+  kept(): Promise<boolean>;
+  /** Of one build, or of all. */
+  list(build: BuildId | null): Promise<PieceStatus[]>;
+  /** To go on with what is there, or afresh. Nobody else may have it open. */
+  open(key: PieceKey, fresh: boolean): Promise<Piece>;
+  drop(key: PieceKey): Promise<void>;
+}
+
+/** A stage that goes on behind what is there; `write` appends. Ends with `leave`, too. */
+export interface Piece extends Stage {
+  /** How many bytes were there when it was opened. */
+  readonly size: number;
+  /** All that is there now. Each chunk is good until the next. */
+  read(): AsyncIterable<Buffer>;
+  /** Leaves what is there. Returns how much that is; null, and nothing, after `commit` or `discard`. */
+  leave(): Promise<number | null>;
 }
 
 /** As `Stage`, of a directory. Names are relative to it. */
