@@ -17,7 +17,7 @@ const DEBIAN = [
   { name: 'util-linux', program: 'flock', for: ['demo', 'test', 'bench'] },
   { name: 'git', program: 'git', for: ['test'] },
   { name: 'sqv', program: 'sqv', for: ['test', 'bench'] },
-  { name: 'strace', program: 'strace', for: ['test'] },
+  { name: 'strace', program: 'strace', for: ['test', 'bench'] },
   { name: 'socat', program: 'socat', for: ['test'] },
   { name: 'curl', program: 'curl', for: ['test', 'bench'] },
   { name: 'jq', program: 'jq', for: ['test'] },

@@ -1,0 +1,176 @@
+/** L: bytes in and out against nginx and rsync, memory under parallel uploads, and the list of builds. */
+import { copyFileSync, linkSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { newBuildId } from '../src/records/names.ts';
+import { GIB, MIB, makeLarge, sha256 } from './files.ts';
+import { alternate, settle, timed } from './measure.ts';
+import { Nginx, Ssh } from './peers.ts';
+import type { Bench } from './section.ts';
+import { say } from './section.ts';
+import { World } from './world.ts';
+
+/** Builds on the page that is asked for. */
+const LISTED = 100;
+
+/** `depot` */
+export async function depot(bench: Bench): Promise<void> {
+  await transfer(bench);
+  await uploads(bench);
+  await lists(bench);
+}
+
+/** One large file in, then out. */
+async function transfer({ quick, directory, notebook }: Bench): Promise<void> {
+  const file = makeLarge(join(directory, 'files'), 'artifact.bin', quick ? 64 * MIB : 2 * GIB);
+  const digest = sha256(file);
+  const www = join(directory, 'www');
+  const world = await World.make(join(directory, 'world'));
+  const nginx = await Nginx.start(join(directory, 'nginx'), www);
+  const ours = await Nginx.start(join(directory, 'nginx-ours'), world.data);
+  const ssh = await Ssh.start(join(directory, 'ssh'));
+  const taken = async (name: string, command: readonly string[]): Promise<void> => {
+    await settle();
+    notebook.note(`depot.${name}`, 's', (await timed(command)).seconds);
+  };
+  const put = ['curl', '-sSf', '-o', '/dev/null', '-T', file];
+  try {
+    say('depot: upload');
+    await alternate(quick ? 2 : 5, [
+      async () => {
+        const { build, token } = await world.approve();
+        const before = world.serverUsage.cpu;
+        world.peakFromNow();
+        const url = `${world.depot}/builds/${build}/blobs/${digest}`;
+        await taken('upload', [...put, '-H', `Authorization: Bearer ${token}`, url]);
+        notebook.note('depot.upload cpu', 's', world.serverUsage.cpu - before);
+        notebook.note('depot.upload memory', 'MiB', world.serverUsage.peakMiB);
+        await timed(['rm', join(world.data, 'builds', build, 'blobs', digest)]);
+      },
+      async () => {
+        await taken('upload to nginx', [...put, `${nginx.url}/put.bin`]);
+        await timed(['rm', join(www, 'put.bin')]);
+      },
+      async () => {
+        const copy = join(directory, 'rsync.bin');
+        await taken('upload by rsync', [
+          'rsync',
+          '--whole-file',
+          '--rsh',
+          ssh.command.join(' '),
+          file,
+          `127.0.0.1:${copy}`,
+        ]);
+        await timed(['rm', copy]);
+      },
+    ]);
+    say('depot: download');
+    await world.attest(join(directory, 'files'));
+    await world.sign();
+    const released = `releases/bench/1.${quick ? 2 : 5}/artifact.bin`;
+    copyFileSync(file, join(www, 'artifact.bin'));
+    const get = ['curl', '-sSf', '-o', '/dev/null'];
+    await alternate(quick ? 2 : 5, [
+      () => taken('download', [...get, `${world.depot}/${released}`]),
+      () => taken('download from nginx', [...get, `${nginx.url}/artifact.bin`]),
+      () => taken('download of our directory from nginx', [...get, `${ours.url}/${released}`]),
+    ]);
+    await timed(['rm', file]);
+  } finally {
+    for (const peer of [nginx, ours, ssh]) await peer.close();
+    await world.close();
+  }
+}
+
+/** The same bytes as one upload, and as many at the same time. */
+async function uploads({ quick, directory, notebook }: Bench): Promise<void> {
+  const total = (quick ? 64 : 1024) * MIB;
+  const world = await World.make(join(directory, 'world-uploads'));
+  try {
+    for (const count of [1, 8, 64]) {
+      say(`depot: ${count} at the same time`);
+      const base = join(directory, `uploads-${count}`);
+      const files = Array.from({ length: count }, (_, each) => makeLarge(base, `${each}.bin`, total / count));
+      const { build, token } = await world.approve();
+      await world.stop();
+      await world.start();
+      await settle();
+      const start = performance.now();
+      await Promise.all(
+        files.map((file) => {
+          const url = `${world.depot}/builds/${build}/blobs/${sha256(file)}`;
+          return timed([
+            'curl',
+            '-sSf',
+            '-o',
+            '/dev/null',
+            '-T',
+            file,
+            '-H',
+            `Authorization: Bearer ${token}`,
+            url,
+          ]);
+        }),
+      );
+      notebook.note(`depot.uploads.${count}`, 's', (performance.now() - start) / 1000);
+      notebook.note(`depot.uploads.${count} memory`, 'MiB', world.serverUsage.peakMiB);
+      await world.forget();
+      await timed(['rm', '-r', base]);
+    }
+  } finally {
+    await world.close();
+  }
+}
+
+/** The last page of the list of builds, a hundred of them, when there are no others and when there are very many. */
+async function lists({ quick, directory, notebook }: Bench): Promise<void> {
+  const sizes = { few: LISTED, many: quick ? 3_000 : 100_000 };
+  const worlds: World[] = [];
+  try {
+    const asks: (() => Promise<void>)[] = [];
+    for (const [name, size] of Object.entries(sizes)) {
+      say(`depot: a list of ${size}`);
+      const world = await World.make(join(directory, `world-${name}`));
+      worlds.push(world);
+      const after = await manyBuilds(world, size);
+      await world.stop();
+      await world.start();
+      const pages = { json: 'application/json', html: 'text/html' };
+      for (const [kind, accept] of Object.entries(pages)) {
+        const ask = async (figure: string): Promise<void> => {
+          const start = performance.now();
+          const answer = await fetch(`${world.depot}/builds/?after=${after}`, { headers: { accept } });
+          const body = await answer.text();
+          if (body.match(/[0-9A-Z]{26}(?=["/])/gi)?.length !== LISTED)
+            throw new Error(`not ${LISTED} builds: ${body}`);
+          notebook.note(`depot.list.${figure}`, 'ms', performance.now() - start);
+        };
+        await ask(`${kind}.${name}.first`);
+        asks.push(() => ask(`${kind}.${name}`));
+      }
+    }
+    await alternate(quick ? 5 : 31, asks);
+  } finally {
+    for (const world of worlds) await world.close();
+  }
+}
+
+/** One build is real; the others have its approval, and names of their own. Returns the last but `LISTED`. */
+async function manyBuilds(world: World, count: number): Promise<string> {
+  const { build } = await world.approve();
+  const builds = join(world.data, 'builds');
+  let real = join(builds, build, 'approval.json');
+  const ids = Array.from({ length: count }, (_, each) =>
+    newBuildId(new Date(Date.UTC(2026, 0, 1) + each * 1000), Buffer.alloc(10)),
+  );
+  for (const [each, id] of ids.entries()) {
+    const path = join(builds, id, 'approval.json');
+    mkdirSync(join(builds, id));
+    // file systems limit the names of a file: ext4 to 65,000
+    if (each % 50_000 === 0) {
+      copyFileSync(real, path);
+      real = path;
+    } else linkSync(real, path);
+  }
+  // the real one is younger
+  return ids.at(-LISTED) ?? '';
+}

@@ -1,0 +1,24 @@
+/** What each section of the benchmark is handed. */
+import { writeSync } from 'node:fs';
+import type { Notebook } from './measure.ts';
+
+export interface Bench {
+  /** Small sizes and few rounds: whether everything works, not how fast it is. */
+  readonly quick: boolean;
+  /** For whatever the section makes; removed when it ends. */
+  readonly directory: string;
+  readonly notebook: Notebook;
+}
+
+/** Measures, and notes what it finds. Throws if it could not. */
+export type Section = (bench: Bench) => Promise<void>;
+
+/** Tells whoever waits what is going on: standard error. */
+export function say(line: string): void {
+  writeSync(2, `${line}\n`);
+}
+
+/** Prints results: standard output. */
+export function print(text: string): void {
+  writeSync(1, `${text}\n`);
+}
