@@ -116,24 +116,17 @@ class Fetch {
   }
 
   async #read(subject: Subject): Promise<Omit<Problem, 'where'> | null> {
-    const file = await this.#depot.open(buildPath(this.#build, blobFile(subject.sha256)));
-    if (file === null) return { code: 'artifact-missing', text: `the depot has no blob ${subject.sha256}` };
-    if (file.size !== subject.size) {
-      file.stream.destroy();
-      return { code: 'artifact-wrong', text: `it has ${file.size} bytes, not ${subject.size}` };
-    }
     const pass = this.#newPass();
-    let size = 0;
-    for await (const chunk of file.stream as AsyncIterable<Buffer>) {
-      size += chunk.length;
-      // Leaving the loop ends the stream: a depot that never ends costs no more than the artifact.
-      if (size > subject.size)
-        return { code: 'artifact-wrong', text: `it has more than ${subject.size} bytes` };
+    const path = buildPath(this.#build, blobFile(subject.sha256));
+    const size = await this.#depot.scan(path, subject.size, (chunk) => {
       pass.update(chunk);
       this.#progress(chunk.length);
-    }
+    });
+    if (size === null) return { code: 'artifact-missing', text: `the depot has no blob ${subject.sha256}` };
+    if (size !== subject.size)
+      return { code: 'artifact-wrong', text: `it has ${size} bytes, not ${subject.size}` };
     if (this.#take(subject, pass)) return null;
-    return { code: 'artifact-wrong', text: `these are not the ${subject.size} bytes of ${subject.sha256}` };
+    return { code: 'artifact-wrong', text: `these are not the ${size} bytes of ${subject.sha256}` };
   }
 
   #take(subject: Subject, pass: SignaturePass): boolean {

@@ -10,6 +10,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { refused, unable } from '../failure.ts';
 import { now } from '../host/clock.ts';
+import { scanHandle } from '../host/file-scan.ts';
 import { errorCode, isTemporaryName, makeDirectory, orNull } from '../host/files.ts';
 import { readHandle, temporaryName, writeFileDurably } from '../host/files.ts';
 import { takeLock } from '../host/lock.ts';
@@ -25,7 +26,8 @@ import { removeOwn, requireOwn } from './own.ts';
 import { inParallel } from './parallel.ts';
 import { DirectoryPieces } from './pieces.ts';
 import { DirectoryStage } from './stage.ts';
-import type { Assembly, ByteRange, OpenFile, Page, Pieces, Replace, Stage, Tree, Written } from './tree.ts';
+import type { Assembly, ByteRange, OpenFile, Page, Pieces, Replace } from './tree.ts';
+import type { Stage, Tree, Update, Written } from './tree.ts';
 
 const TEMPORARY = '.tmp';
 const ABANDONED_MS = 24 * 3600 * 1000;
@@ -101,6 +103,14 @@ export class DirectoryTree implements Tree {
       this.#streams -= 1;
     });
     return { size: file.size, stream };
+  }
+
+  async scan(path: string, size: number, update: Update): Promise<number | null> {
+    const file = await this.#open(path);
+    if (!file) return null;
+    if (file.size === size) return scanHandle(file.handle, size, update);
+    await file.handle.close();
+    return file.size;
   }
 
   async size(path: string): Promise<number | null> {

@@ -26,7 +26,7 @@ import { SharedWork } from './shared-work.ts';
 import type { TarEntry } from './tar.ts';
 import { BATCH } from './tree.ts';
 import type { Blob, BlobRef, ByteRange, Depot, FileRef, LogPush } from './tree.ts';
-import type { OpenFile, Tree, Written } from './tree.ts';
+import type { OpenFile, Place, Tree, Update, Written } from './tree.ts';
 import { Uploads } from './uploads.ts';
 
 export interface GatedDepotOptions {
@@ -101,6 +101,15 @@ export class GatedDepot implements Depot {
 
   async open(path: string, range?: ByteRange): Promise<OpenFile | null> {
     return (await this.#readable(path, false)) ? this.#shared.tree.open(path, range) : null;
+  }
+
+  async scan(path: string, size: number, update: Update): Promise<number | null> {
+    return (await this.#readable(path, false)) ? this.#shared.tree.scan(path, size, update) : null;
+  }
+
+  async place(path: string): Promise<Place | null> {
+    const { directory } = this.#shared.tree;
+    return (await this.#readable(path, false)) ? { directory, path } : null;
   }
 
   /** What HEAD tells: a builder may ask it of blobs that it may not read. Null if it is not there. */

@@ -21,7 +21,18 @@ import { packTar, tarEntries, tarLength } from './tar.ts';
 import type { TarEntry } from './tar.ts';
 import type { ReadAuthority } from '../policy/gate/token.ts';
 import { BATCH } from './tree.ts';
-import type { Blob, BlobRef, Depot, FileRef, LogPush, OpenFile, Page, Written } from './tree.ts';
+import type {
+  Blob,
+  BlobRef,
+  Depot,
+  FileRef,
+  LogPush,
+  OpenFile,
+  Page,
+  Place,
+  Update,
+  Written,
+} from './tree.ts';
 import { BYTES_TYPE, JSON_TYPE, LOG_PUSH_MAX, SMALL_BODY_MAX, TAR_TYPE } from './wire.ts';
 import { batches, formatAuthorization, formatNames, parseError, parseJson, parseSizes } from './wire.ts';
 
@@ -43,11 +54,15 @@ export interface HttpDepotOptions {
 export class HttpDepot implements Depot {
   readonly #http: HttpClient;
   readonly #url: string;
+  readonly #insecureHttp: boolean;
+  readonly #timing: Partial<HttpTiming>;
   readonly #authorization: string | null;
 
   /** Throws usage('depot-url'). */
   constructor({ url, token, insecureHttp, timing = {} }: HttpDepotOptions) {
     this.#url = url;
+    this.#insecureHttp = insecureHttp;
+    this.#timing = timing;
     this.#http = new HttpClient(url, { insecureHttp, timing });
     this.#authorization = token && formatAuthorization(token);
   }
@@ -69,6 +84,26 @@ export class HttpDepot implements Depot {
     const body = await collect(stream, size ?? 0, SMALL_BODY_MAX, path).finally(() => stream.destroy());
     if (status === 404) return null;
     throw this.#failure(status, body, request);
+  }
+
+  async scan(path: string, size: number, update: Update): Promise<number | null> {
+    const head = await this.#http.scan(this.#get(path), size, update);
+    if (head.status === 200) return head.size;
+    // what it says instead is heard the ordinary way; a depot that was busy may have it by then
+    const file = await this.open(path);
+    if (file === null) return null;
+    if (file.size !== size) file.stream.destroy();
+    else for await (const chunk of file.stream as AsyncIterable<Buffer>) update(chunk);
+    return file.size;
+  }
+
+  async place(path: string): Promise<Place> {
+    return {
+      url: this.#url,
+      insecureHttp: this.#insecureHttp,
+      timing: this.#timing,
+      request: this.#get(path),
+    };
   }
 
   async size(path: string): Promise<number | null> {

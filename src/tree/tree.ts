@@ -5,6 +5,7 @@
  * tree behind the gate, in this process (`GatedDepot`) or behind HTTP (`HttpDepot`).
  */
 import type { Readable } from 'node:stream';
+import type { HttpRequest, HttpTiming } from '../host/http.ts';
 import type { View } from '../policy/view.ts';
 import type { BuildId, ProjectName, Sha256, Version } from '../records/names.ts';
 
@@ -24,6 +25,20 @@ export interface OpenFile {
   readonly stream: Readable;
 }
 
+/** Takes bytes that are good only until it returns. */
+export type Update = (chunk: Buffer) => void;
+
+/** Where a file lies, as plain data: for another thread of this program (place.ts). */
+export type Place = { readonly directory: string; readonly path: string } | RemotePlace;
+
+/** As `HttpClient.scan` has it. */
+export interface RemotePlace {
+  readonly url: string;
+  readonly insecureHttp: boolean;
+  readonly timing: Partial<HttpTiming>;
+  readonly request: HttpRequest;
+}
+
 /**
  * Write-once files. Paths are tree paths (refused('path-malformed') otherwise); what is not a regular file in a
  * plain directory is not there. Durable when a write returns. Throws unable('disk', …) on faults.
@@ -37,6 +52,8 @@ export interface Tree extends View {
   read(path: string, maxBytes?: number): Promise<Buffer | null>;
   /** Null if it is not there. */
   open(path: string, range?: ByteRange): Promise<OpenFile | null>;
+  /** As `Depot.scan`. */
+  scan(path: string, size: number, update: Update): Promise<number | null>;
   write(path: string, bytes: Buffer): Promise<Written>;
   /**
    * Many small files, each as by `write`, in no order among them; durable together when it returns. Throws what one of
@@ -167,6 +184,14 @@ export interface Depot {
   /** Null if it is not there; unable('too-large') if it is over `maxBytes`. */
   read(path: string, maxBytes: number): Promise<Buffer | null>;
   open(path: string): Promise<OpenFile | null>;
+  /**
+   * Pushes the bytes of a file of `size` to `update`, faster than a stream. Returns how many bytes it has, or had by its
+   * end: for any other number than `size` it is not what was asked for, and what was pushed is nothing. Null if it is not
+   * there.
+   */
+  scan(path: string, size: number, update: Update): Promise<number | null>;
+  /** Where another thread can scan it; null if it is not there. */
+  place(path: string): Promise<Place | null>;
   /** Without the bytes; null if it is not there. */
   size(path: string): Promise<number | null>;
   builds(after: BuildId | null): Promise<Page>;

@@ -4,6 +4,8 @@ import type { Depot } from '../../src/tree/tree.ts';
 export const oddDepot = (depot: Depot, changes: Partial<Depot>): Depot => ({
   read: (path, maxBytes) => depot.read(path, maxBytes),
   open: (path) => depot.open(path),
+  scan: (path, size, update) => depot.scan(path, size, update),
+  place: (path) => depot.place(path),
   size: (path) => depot.size(path),
   builds: (after) => depot.builds(after),
   revoked: (after) => depot.revoked(after),
