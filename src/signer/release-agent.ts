@@ -46,8 +46,8 @@ export class ReleaseAgent {
   readonly #failures = new Map<string, Failure>();
   /** What came of asking a person to unlock a key, by keygrip, while it is still locked. */
   readonly #askedInVain = new Map<string, Failure>();
-  /** Ends when every call before that needs more than an answer has it. */
-  #turn: Promise<unknown> = Promise.resolve();
+  /** What is asked for by itself, for as long as it is. */
+  #alone: Promise<Buffer[]> | null = null;
 
   constructor(connect: () => Promise<SigningAgent>) {
     this.#connect = connect;
@@ -66,11 +66,16 @@ export class ReleaseAgent {
    * (`agent-…`).
    */
   async sign(request: SigningRequest): Promise<Buffer[]> {
-    const along = await this.#along(request);
-    if (along !== null) return along;
-    const signature = this.#turn.then(async () => (await this.#along(request)) ?? this.#alone(request));
-    this.#turn = signature.catch(() => {});
-    return signature;
+    for (;;) {
+      const along = await this.#along(request);
+      if (along !== null) return along;
+      if (this.#alone === null) {
+        this.#alone = this.#byItself(request).finally(() => (this.#alone = null));
+        return this.#alone;
+      }
+      // perhaps all go along behind that one
+      await this.#alone.catch(() => {});
+    }
   }
 
   /** Ends a round: hangs up, and the next one may try again. */
@@ -90,7 +95,7 @@ export class ReleaseAgent {
     }
   }
 
-  async #alone(request: SigningRequest): Promise<Buffer[]> {
+  async #byItself(request: SigningRequest): Promise<Buffer[]> {
     const { keygrip } = request;
     try {
       const mpis = await this.#unlocked(request);

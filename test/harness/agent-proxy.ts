@@ -22,6 +22,8 @@ export class AgentProxy {
   signatures = 0;
   /** Digests that were to be signed (SETHASH), lower-case hex, in order. */
   readonly digests: string[] = [];
+  /** How many commands have come that the agent has not got yet. */
+  waiting = 0;
   /** Called with each command before the agent gets it, which waits for it: an agent that is late, or killed. */
   before: (command: string) => Promise<void> | void = () => {};
   readonly #server: Server;
@@ -60,6 +62,7 @@ export class AgentProxy {
     client.on('data', (chunk: Buffer) => {
       const lines = (line + chunk.toString('latin1')).split('\n');
       line = lines.pop() ?? '';
+      this.waiting += lines.length;
       for (const command of lines) passedOn = passedOn.then(() => this.#passOn(command, agent));
     });
     client.on('end', () => void passedOn.then(() => agent.end()));
@@ -79,6 +82,7 @@ export class AgentProxy {
 
   /** Not once the connection has ended: the agent would never have seen it. */
   async #passOn(command: string, agent: Socket): Promise<void> {
+    this.waiting -= 1;
     if (agent.destroyed) return;
     if (/^PKSIGN\b/i.test(command)) this.signatures += 1;
     const digest = /^SETHASH .*?([0-9A-F]{40,})$/i.exec(command)?.[1];
