@@ -76,10 +76,12 @@ A ticket signs once: run again after a failure, it sends the same statement for 
   },
 });
 
-/** Says what happens, and shows progress of what takes long. */
+/** Says what happens, and shows progress of what takes long: of what is hashed and sent at once, the sending. */
 function reporter(terminal: Terminal): (event: AttestEvent) => void {
-  let progress = new Progress(terminal, 'hashing');
-  let sending = false;
+  let hashing = new Progress(terminal, 'hashing');
+  let hashed = '';
+  let sending: Progress | null = null;
+  let sent = 0;
   return (event) => {
     switch (event.kind) {
       case 'ticket':
@@ -101,10 +103,13 @@ function reporter(terminal: Terminal): (event: AttestEvent) => void {
       case 'running':
         return terminal.say('running ', bold(event.command));
       case 'found':
-        progress = new Progress(terminal, 'hashing');
+        hashing = new Progress(terminal, 'hashing');
         return terminal.say(`${plural(event.artifacts, 'artifact')}, ${formatSize(event.bytes)}`);
       case 'hashing':
-        return progress.update(event.done, event.bytes, event.name);
+        hashed = event.done < event.bytes ? `${formatSize(event.done)} hashed` : '';
+        return sending === null
+          ? hashing.update(event.done, event.bytes, event.name)
+          : sending.update(sent, event.bytes, hashed);
       case 'signed':
         terminal.say(`statement ${event.statement} signed: it seals ${plural(event.artifacts, 'artifact')}`);
         if (event.scheme === 'mac')
@@ -115,11 +120,11 @@ function reporter(terminal: Terminal): (event: AttestEvent) => void {
       case 'resuming':
         return terminal.say(`sending statement ${event.statement}, signed at ${event.signedOn}`);
       case 'uploading':
-        if (!sending) progress = new Progress(terminal, 'sending');
-        sending = true;
-        return progress.update(event.done, event.bytes, event.name);
+        sending ??= new Progress(terminal, 'sending');
+        sent = event.done;
+        return sending.update(sent, event.bytes, hashed || event.name);
       case 'sealed':
-        return progress.finish();
+        return (sending ?? hashing).finish();
     }
   };
 }
