@@ -24,7 +24,8 @@ import {
 } from '../records/paths.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import { parseStatement } from '../records/statement.ts';
-import type { Statement } from '../records/statement.ts';
+import type { Statement, Subject } from '../records/statement.ts';
+import { subjectsJson } from '../records/subject.ts';
 import { PROOF_MAX } from '../tlog/proof.ts';
 import type { LogTrust } from '../tlog/proof.ts';
 import { otherRecord, readRecord, requireGood } from './copy.ts';
@@ -54,7 +55,9 @@ export interface Statements {
 export async function checkStatements(resting: Resting): Promise<Statements> {
   const { chain, approval } = resting;
   const schemes = believedBuilders(chain, approval);
-  const subjects = JSON.stringify(chain.manifest.subjects);
+  // a manifest has no hash states
+  const named = (list: readonly Subject[]): string => JSON.stringify(subjectsJson(list));
+  const subjects = named(chain.manifest.subjects);
   const all: Statement[] = [];
   for (const [slot, scheme] of schemes) {
     const name = statementFile(slot);
@@ -63,13 +66,13 @@ export async function checkStatements(resting: Resting): Promise<Statements> {
     const { build, approval: approved } = chain.manifest;
     if (statement.build !== build || statement.approval !== approved || statement.slot !== slot)
       throw refused('statement', `${name} is of another build, approval or slot`);
-    if (JSON.stringify(statement.subjects) !== subjects)
+    if (named(statement.subjects) !== subjects)
       throw refused('statement', `${name} names other artifacts than the manifest`);
     all.push(statement);
   }
-  const named = (scheme: Scheme): string =>
+  const of = (scheme: Scheme): string =>
     [...schemes].flatMap(([slot, own]) => (own === scheme ? [slot] : [])).join(', ');
-  const [keypair, enrol, mac] = [named('keypair'), named('enrol'), named('mac')];
+  const [keypair, enrol, mac] = [of('keypair'), of('enrol'), of('mac')];
   return {
     all,
     checked: [
