@@ -74,6 +74,49 @@ test('one connection signs many times, with several keys, also when asked for al
   }
 });
 
+describe('many at once, behind a first signature', () => {
+  const pass = (issuer: Fingerprint, ago: number) => {
+    const created = Math.floor(Date.now() / 1000) - ago;
+    const part = hashedPart({ algorithmId: ALGORITHM_ID.eddsa, hash: 'sha256', created, issuer });
+    const digest = createHash('sha256').update(DATA).update(part).update(trailerOf(part)).digest();
+    return { part, digest };
+  };
+
+  test('nothing goes along before it, or with another key; each signature is over its own digest', async () => {
+    const at = '20260101T000000';
+    const one = home.generate({ userId: 'along one', at });
+    const two = home.generate({ userId: 'along two', at });
+    const [gripOne, gripTwo] = [home.keygrip(one), home.keygrip(two)];
+    const agent = await Agent.connect(home.env);
+    const along = (grip: string) => agent.signAlong(grip, 'sha256', NO_DIGEST);
+    expect(await along(gripOne)).toBeNull();
+    await agent.sign(gripOne, 'sha256', NO_DIGEST, 'hello 1.0', 'ask');
+    expect(await along(gripOne), 'somebody may be asked').toBeNull();
+    await agent.sign(gripOne, 'sha256', NO_DIGEST, 'hello 1.0', 'error');
+    expect(await along(gripTwo)).toBeNull();
+
+    const passes = Array.from({ length: 20 }, (_, seconds) => pass(one, seconds));
+    const made = passes.map(({ digest }) => agent.signAlong(gripOne, 'sha256', digest));
+    // another key is asked for while those are under way; what comes behind it does not go along any more
+    const other = agent.sign(gripTwo, 'sha256', NO_DIGEST, 'hello 1.0', 'error');
+    await Promise.resolve();
+    expect(await along(gripOne)).toBeNull();
+    expect(await other).toHaveLength(2);
+    const keyring = home.export(one);
+    for (const [at, mpis] of (await Promise.all(made)).entries()) {
+      const { part = Buffer.alloc(0), digest = NO_DIGEST } = passes[at] ?? {};
+      if (at % 5 !== 0) continue;
+      const said = await rawGpgv({
+        signature: encodeSignature(part, digest, mpis ?? []),
+        data: [DATA],
+        keyring,
+      });
+      expect(said).toMatchObject({ code: 0, keywords: 'GOODSIG VALIDSIG' });
+    }
+    agent.close();
+  });
+});
+
 test('a key that is not there is said, and the connection goes on', async () => {
   const key = home.generate({ userId: 'still here' });
   const agent = await Agent.connect(home.env);

@@ -70,6 +70,66 @@ test('a question to us is cancelled', async () => {
   expect(heard).toEqual(['PKSIGN', 'CAN']);
 });
 
+describe('commands that are sent before those in front of them are answered', () => {
+  const ask = (connection: AssuanConnection, lines: readonly string[], timeoutMs = 2_000) =>
+    Promise.allSettled(lines.map((line) => connection.command(line, timeoutMs)));
+
+  test('get their answers in order, also when these come late and in pieces', async () => {
+    const lines = ['A', 'B', 'C', 'D'];
+    const heard: string[] = [];
+    const connection = await serve((line, socket) => {
+      if (heard.push(line) < lines.length) return; // not before it has all of them
+      const answers = 'S for A\nD a\nOK\nERR 67108881 not B\nD c%0A\nD cc\nOK\nS for D\nOK\n';
+      const pieces = answers.split('');
+      const next = (): void => {
+        const piece = pieces.shift();
+        if (piece !== undefined) socket.write(piece, () => setImmediate(next));
+      };
+      next();
+    });
+    const data = (text: string, status: string[]) => ({ ok: true, data: Buffer.from(text), status });
+    expect((await ask(connection, lines)).map((end) => end.status === 'fulfilled' && end.value)).toEqual([
+      data('a', ['for A']),
+      { ok: false, error: 67108881, text: 'not B' },
+      data('c\ncc', []),
+      data('', ['for D']),
+    ]);
+  });
+
+  test('are lost together when one is asked back: what is behind it would be taken for the answer', async () => {
+    const heard: string[] = [];
+    const connection = await serve((line, socket) => {
+      heard.push(line);
+      socket.write(line === 'A' ? 'OK\n' : 'INQUIRE PASSPHRASE\n');
+    });
+    const [a, ...others] = await ask(connection, ['A', 'B', 'C']);
+    expect(a).toMatchObject({ status: 'fulfilled' });
+    for (const end of others) expect(end).toMatchObject({ reason: { code: 'agent-protocol' } });
+    expect(heard).not.toContain('CAN');
+  });
+
+  test('have each its own time, from when those before are answered', async () => {
+    const connection = await serve((_, socket) => {
+      setTimeout(() => socket.write('OK\n'), 200);
+      setTimeout(() => socket.write('OK\n'), 400);
+    });
+    const ends = await ask(connection, ['A', 'B'], 350);
+    expect(ends.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled']);
+    const late = await serve((line, socket) => void (line === 'A' && socket.write('OK\n')));
+    expect(await ask(late, ['A', 'B', 'C'], 100)).toMatchObject([
+      { status: 'fulfilled' },
+      { reason: { code: 'agent-timeout' } },
+      { reason: { code: 'agent-timeout' } },
+    ]);
+  });
+
+  test('are no more than were asked: an answer too many is nonsense', async () => {
+    const connection = await serve((_, socket) => socket.write('OK\nOK\n'));
+    await connection.command('A', 2_000);
+    await expect(connection.command('B', 2_000)).rejects.toMatchObject({ code: 'agent-protocol' });
+  });
+});
+
 test.each([
   ['nonsense', 'what?\n', 'agent-protocol'],
   ['a line without end', 'D '.padEnd(5_000, 'x'), 'agent-protocol'],
