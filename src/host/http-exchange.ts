@@ -22,6 +22,8 @@ export interface ExchangeTiming {
   readonly connectMs: number;
   /** The longest that the head of the answer, or the next piece of our body on its way out, may take. */
   readonly answerMs: number;
+  /** The longest that the head of the answer may take once our body has gone, where that is more. */
+  readonly outcomeMs?: number;
 }
 
 export interface Exchange {
@@ -70,7 +72,15 @@ export function exchange(
       clearTimeout(timer);
       if (waiting) timer = setTimeout(() => request.destroy(otherwise()), milliseconds);
     };
-    const answerSoon = (): void => within(timing.answerMs, () => noAnswer(server));
+    let [connected, gone] = [false, false];
+    const answerSoon = (): void => {
+      const { answerMs, outcomeMs = answerMs } = timing;
+      if (connected) within(gone ? outcomeMs : answerMs, () => noAnswer(server));
+    };
+    const speak = (): void => {
+      connected = true;
+      answerSoon();
+    };
     const settle = (): void => {
       waiting = false;
       clearTimeout(timer);
@@ -78,8 +88,8 @@ export function exchange(
 
     within(timing.connectMs, () => noConnection(server));
     request.on('socket', (socket) => {
-      if (!socket.connecting) return answerSoon();
-      socket.once(socket instanceof TLSSocket ? 'secureConnect' : 'connect', answerSoon);
+      if (!socket.connecting) return speak();
+      socket.once(socket instanceof TLSSocket ? 'secureConnect' : 'connect', speak);
     });
     request.on('error', (error) => {
       settle();
@@ -101,7 +111,12 @@ export function exchange(
       request.on('error', (error) => response.destroy(error));
       resolve({ request, response });
     });
-    send(request, body, { progress: answerSoon, answered: () => !waiting }).catch((error: unknown) => {
+    const sending = { progress: answerSoon, answered: () => !waiting };
+    const sent = send(request, body, sending).then(() => {
+      gone = true;
+      answerSoon();
+    });
+    sent.catch((error: unknown) => {
       settle();
       reject(error instanceof Error ? error : new Error(String(error)));
       request.destroy();
@@ -126,7 +141,6 @@ async function send(request: ClientRequest, body: HttpBody | null, sending: Send
   }
   if (sent !== (body?.size ?? 0)) throw unable('changed', 'a file changed its size while it was sent');
   request.end();
-  sending.progress();
 }
 
 function drained(request: ClientRequest): Promise<void> {

@@ -14,6 +14,7 @@ import { BrokenConnection, badAnswer, exchange } from './http-exchange.ts';
 import type { ExchangeTiming, HttpBody } from './http-exchange.ts';
 import type { AnswerHead } from './http-head.ts';
 import { scan } from './http-scan.ts';
+import { upload } from './http-upload.ts';
 
 export type { HttpBody } from './http-exchange.ts';
 
@@ -34,6 +35,8 @@ const TIMING: HttpTiming = {
 // a server that restarts, or the proxy in front of it
 const BUSY = new Set([502, 503, 504]);
 const SLICE = 256 * 1024;
+/** What a server is expected to check and to make last of a body that has gone, at the least: 50 MB a second. */
+const CHECKED_PER_MS = 50_000;
 
 export interface HttpRequest {
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST';
@@ -43,16 +46,31 @@ export interface HttpRequest {
   /** The header of that name: secret. */
   readonly authorization?: string | null;
   readonly body?: HttpBody;
-  /** Where the answer takes longer than usual. */
-  readonly answerMs?: number;
+  /** Where the answer to a body that has gone takes longer than usual. */
+  readonly outcomeMs?: number;
+  /** Of how much the body is the rest, where the server can go on with what was cut (`http-upload.ts`). */
+  readonly uploadOffset?: number;
 }
 
 export interface HttpAnswer {
   readonly status: number;
   /** What Content-Length says; null only for HEAD. */
   readonly size: number | null;
+  /** What Upload-Offset says; null without one. */
+  readonly uploadOffset: number | null;
   /** Read it to its end or destroy it. */
   readonly stream: Readable;
+}
+
+/** A body, and how to get all of it but its first bytes; `source` is called once for each attempt. */
+export interface Upload extends Pick<HttpRequest, 'path' | 'authorization'> {
+  readonly type: string;
+  readonly size: number;
+  readonly source: (from: number) => AsyncIterable<Buffer>;
+}
+
+export interface HttpBytes extends Omit<HttpAnswer, 'stream'> {
+  readonly bytes: Buffer;
 }
 
 /** Bytes as a body; in slices, so that a slow line shows progress. */
@@ -92,16 +110,30 @@ export class HttpClient {
   }
 
   /** As `open`, with the whole body, which is retried too; unable('too-large') over `maxBytes`. */
-  read(
-    request: HttpRequest,
-    maxBytes: number,
-  ): Promise<{ readonly status: number; readonly size: number | null; readonly bytes: Buffer }> {
-    return this.#retrying(async (last) => {
-      const { status, size, stream } = await this.#attempt(request, last);
-      const expected = request.method === 'HEAD' ? 0 : (size ?? 0);
-      const bytes = await collect(stream, expected, maxBytes, request.path).finally(() => stream.destroy());
-      return { status, size, bytes };
+  read(request: HttpRequest, maxBytes: number): Promise<HttpBytes> {
+    return this.#retrying((last) => this.#readOnce(request, maxBytes, last));
+  }
+
+  /** Sends a large body, which goes on where it was cut if the server can. Throws as `read`, and what `source` throws. */
+  upload({ type, size, source, ...request }: Upload, maxBytes: number): Promise<HttpBytes> {
+    return upload(size, {
+      ask: () => this.read({ ...request, method: 'HEAD' }, 0),
+      send: (from, last, resumable) => {
+        const body = { type, size: size - from, source: () => source(from) };
+        const outcomeMs = this.#timing.answerMs + size / CHECKED_PER_MS;
+        const offset = resumable ? { uploadOffset: from } : {};
+        return this.#readOnce({ ...request, method: 'PUT', body, outcomeMs, ...offset }, maxBytes, last);
+      },
+      pausesMs: this.#timing.backOffMs,
+      pause: (milliseconds) => this.#pause(milliseconds),
     });
+  }
+
+  async #readOnce(request: HttpRequest, maxBytes: number, last: boolean): Promise<HttpBytes> {
+    const { stream, ...head } = await this.#attempt(request, last);
+    const expected = request.method === 'HEAD' ? 0 : (head.size ?? 0);
+    const bytes = await collect(stream, expected, maxBytes, request.path).finally(() => stream.destroy());
+    return { ...head, bytes };
   }
 
   /**
@@ -145,19 +177,22 @@ export class HttpClient {
         return await attempt(false);
       } catch (error) {
         if (!(error instanceof BrokenConnection)) throw error;
-        await sleep(pause, undefined, { signal: this.#closed.signal }).catch(() => {});
-        if (this.#closed.signal.aborted) throw error;
+        if (!(await this.#pause(pause))) throw error;
       }
     }
     return attempt(true);
   }
 
+  /** False once nobody waits any more. */
+  async #pause(milliseconds: number): Promise<boolean> {
+    await sleep(milliseconds, undefined, { signal: this.#closed.signal }).catch(() => {});
+    return !this.#closed.signal.aborted;
+  }
+
   async #attempt(request: HttpRequest, last: boolean): Promise<HttpAnswer> {
     const { method, body = null } = request;
-    const timing = {
-      ...this.#timing,
-      ...(request.answerMs === undefined ? {} : { answerMs: request.answerMs }),
-    };
+    const { outcomeMs = this.#timing.answerMs } = request;
+    const timing = { ...this.#timing, outcomeMs };
     const { protocol, hostname, port, pathname } = this.#base;
     const { request: sent, response } = await exchange(
       {
@@ -182,7 +217,7 @@ export class HttpClient {
       // stores of plain files say in chunks what they don't have: nobody needs that text
       if (status >= 400 && method !== 'HEAD' && response.headers['content-length'] === undefined) {
         response.destroy();
-        return { status, size: 0, stream: Readable.from([]) };
+        return { status, size: 0, uploadOffset: null, stream: Readable.from([]) };
       }
       const size = bodySize(response, method);
       const bytes = receive(response, method === 'HEAD' ? 0 : (size ?? 0), timing);
@@ -192,20 +227,29 @@ export class HttpClient {
         // an answer that came before our body had gone: what is left of it has no reader
         if (!sent.writableFinished) sent.destroy();
       });
-      return { status, size, stream };
+      const { 'upload-offset': offset = '' } = response.headers;
+      const uploadOffset = typeof offset === 'string' && /^\d{1,15}$/.test(offset) ? Number(offset) : null;
+      return { status, size, uploadOffset, stream };
     } catch (error) {
       response.destroy();
       throw error;
     }
   }
 
-  #headers({ accept = 'application/json', authorization = null, body }: HttpRequest): Record<string, string> {
+  #headers({
+    accept = 'application/json',
+    authorization = null,
+    body,
+    uploadOffset,
+  }: HttpRequest): Record<string, string> {
     const headers: Record<string, string> = {
       accept: accept,
       'accept-encoding': 'identity',
       'user-agent': 'countersign',
     };
     if (body) Object.assign(headers, { 'content-type': body.type, 'content-length': String(body.size) });
+    if (uploadOffset !== undefined)
+      Object.assign(headers, { 'upload-complete': '?1', 'upload-offset': String(uploadOffset) });
     if (authorization !== null) headers['authorization'] = this.#show(authorization);
     return headers;
   }

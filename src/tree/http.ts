@@ -38,6 +38,8 @@ import { batches, formatAuthorization, formatNames, parseError, parseJson, parse
 
 /** How many bodies of many files are on their way at a time. */
 const BATCHES = 3;
+/** From this size on an upload goes on where it was cut. */
+const RESUMED = 1024 * 1024;
 const LISTING_MAX = 1024 * 1024;
 const LISTED_MAX = 20_000;
 // a depot verifies all of a release before it answers; 280 MB a second is what it may be expected to do
@@ -154,9 +156,15 @@ export class HttpDepot implements Depot {
     return (await this.#http.read(request, 0)).status === 200;
   }
 
+  /** Asks first what the depot has of a large one, and sends the rest. */
   async putBlob(build: BuildId, sha256: Sha256, size: number, source: () => Readable): Promise<Written> {
-    const body = { type: BYTES_TYPE, size, source };
-    return (await this.#done({ method: 'PUT', path: buildPath(build, blobFile(sha256)), body })).written;
+    const path = buildPath(build, blobFile(sha256));
+    if (size < RESUMED)
+      return (await this.#done({ method: 'PUT', path, body: { type: BYTES_TYPE, size, source } })).written;
+    const authorization = this.#authorization;
+    const body = { type: BYTES_TYPE, size, source: (from: number) => behind(source(), from) };
+    const { status, bytes } = await this.#http.upload({ path, authorization, ...body }, SMALL_BODY_MAX);
+    return this.#written({ method: 'PUT', path }, status, bytes);
   }
 
   async putBlobs(build: BuildId, files: Iterable<Blob>): Promise<void> {
@@ -235,7 +243,7 @@ export class HttpDepot implements Depot {
 
   async publish(build: BuildId): Promise<void> {
     const body = bytesBody(BYTES_TYPE, Buffer.alloc(0));
-    await this.#done({ method: 'POST', path: `${buildPath(build)}/publish`, body, answerMs: PUBLISH_MS });
+    await this.#done({ method: 'POST', path: `${buildPath(build)}/publish`, body, outcomeMs: PUBLISH_MS });
   }
 
   close(): void {
@@ -264,8 +272,23 @@ export class HttpDepot implements Depot {
       { ...request, authorization: this.#authorization },
       Math.max(maxBytes, SMALL_BODY_MAX),
     );
+    return { bytes, written: this.#written(request, status, bytes) };
+  }
+
+  #written(request: HttpRequest, status: number, bytes: Buffer): Written {
     if (status !== 200 && status !== 201) throw this.#failure(status, bytes, request);
-    return { bytes, written: status === 201 ? 'new' : 'same' };
+    return status === 201 ? 'new' : 'same';
+  }
+}
+
+/** All but the first `from` bytes; those are read, too, as whoever reads them checks them. */
+async function* behind(source: Readable, from: number): AsyncGenerator<Buffer, void, undefined> {
+  let at = 0;
+  const chunks: AsyncIterable<Buffer> = source;
+  for await (const chunk of chunks) {
+    const skipped = Math.min(chunk.length, Math.max(0, from - at));
+    at += chunk.length;
+    if (skipped < chunk.length) yield chunk.subarray(skipped);
   }
 }
 
