@@ -6,13 +6,13 @@ import { Failure } from '../failure.ts';
 
 interface Steps<Answer> {
   /** What HEAD answers. */
-  ask(): Promise<Answer & { readonly uploadOffset: number | null }>;
+  readonly ask: () => Promise<Answer & { readonly uploadOffset: number | null }>;
   /** PUTs all but the first `from` bytes, once. A server that is busy counts as a broken connection but for the `last` time. */
-  send(from: number, last: boolean, resumable: boolean): Promise<Answer>;
+  readonly send: (from: number, last: boolean, resumable: boolean) => Promise<Answer>;
   /** Before each further attempt that gets nowhere. */
   readonly pausesMs: readonly number[];
   /** False once nobody waits any more. */
-  pause(milliseconds: number): Promise<boolean>;
+  readonly pause: (milliseconds: number) => Promise<boolean>;
 }
 
 /** What counts as getting on: a server that has a byte more each time would keep us for ever. */
