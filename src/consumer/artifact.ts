@@ -2,7 +2,7 @@
  * One file against a release: read once, its digest looked up in the manifest, its signature checked over the
  * digest of that same pass.
  */
-import { basename, resolve, sep } from 'node:path';
+import { basename } from 'node:path';
 import { SignaturePass } from '../openpgp/pass.ts';
 import type { Passed } from '../openpgp/pass.ts';
 import { hashedPart } from '../openpgp/signature.ts';
@@ -11,12 +11,15 @@ import { timestampDate } from '../records/names.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import { CHECKSUMS_FILE, formatChecksums } from '../records/signatures-list.ts';
 import type { Subject } from '../records/statement.ts';
-import { chunksOf, openFile, readSignature } from './copy.ts';
+import { openFile, readSignature } from './copy.ts';
+import type { OpenFile } from './copy.ts';
 import type { CheckedRelease } from './release.ts';
+import { sameLastPart } from './subjects.ts';
 import { unjudged } from './verdict.ts';
 import type { FileVerdict, Finding } from './verdict.ts';
 
-export type FileProgress = (done: number, bytes: number) => void;
+/** So many bytes more were read. */
+export type FileProgress = (bytes: number) => void;
 
 /**
  * The verdict on a file as a user has it, wherever it lies.
@@ -29,10 +32,9 @@ export async function checkFile(
   release: CheckedRelease,
   progress: FileProgress,
 ): Promise<FileVerdict> {
-  const passed = await passOver(path, await openFile(path), release, progress);
-  const { subjects } = release.chain.manifest;
-  const same = subjects.filter(({ sha256, size }) => sha256 === passed.sha256 && size === passed.size);
-  const claimed = claimedName(path, subjects);
+  const passed = await passOver(await openFile(path), release, progress);
+  const same = release.subjects.withBytes(passed.sha256, passed.size);
+  const claimed = release.subjects.claimedBy(path)?.name ?? null;
   const match =
     same.find(({ name }) => name === claimed) ?? same.find(({ name }) => sameLastPart(path, name));
 
@@ -61,11 +63,11 @@ export async function checkArtifact(
   const file = await openFile(path);
   if (file.size !== subject.size) {
     // a sparse file may have any size, and reading all of it takes hours
-    file.stream.destroy();
+    await file.close();
     const findings = [altered(subject, { size: file.size, sha256: null })];
     return { ...unjudged(subject.name), size: file.size, findings };
   }
-  const passed = await passOver(path, file, release, progress);
+  const passed = await passOver(file, release, progress);
   const findings =
     passed.sha256 === subject.sha256 && passed.size === subject.size
       ? await signatureFindings(passed, subject, release)
@@ -74,23 +76,16 @@ export async function checkArtifact(
 }
 
 /** All signatures of a build share one key and one time, so what is hashed after the data is known beforehand. */
-async function passOver(
-  path: string,
-  { size, stream }: Awaited<ReturnType<typeof openFile>>,
-  release: CheckedRelease,
-  progress: FileProgress,
-): Promise<Passed> {
+async function passOver(file: OpenFile, release: CheckedRelease, progress: FileProgress): Promise<Passed> {
   const { manifest } = release.chain;
   const { algorithmId, fingerprint: issuer } = release.signingKey;
   const created = timestampDate(manifest.signedAt).getTime() / 1000;
   const expected = hashedPart({ algorithmId, hash: manifest.hash, created, issuer });
   const pass = new SignaturePass(release.signingKey, manifest.hash, expected);
-  let done = 0;
-  for await (const chunk of chunksOf(path, stream)) {
+  await file.scan((chunk) => {
     pass.update(chunk);
-    done += chunk.length;
-    progress(done, size);
-  }
+    progress(chunk.length);
+  });
   return pass.finish();
 }
 
@@ -115,19 +110,17 @@ async function signatureFindings(
 }
 
 /** SHA256SUMS, or a signature that the release lists: `verify *` comes across them too. */
-function isOwnFile(path: string, { sha256 }: Passed, { chain }: CheckedRelease): boolean {
+function isOwnFile(path: string, { sha256 }: Passed, { chain, subjects }: CheckedRelease): boolean {
   if (basename(path) === CHECKSUMS_FILE)
     return sha256 === sha256Hex(formatChecksums(chain.manifest.subjects));
-  return [...chain.signatures].some(([name, digest]) => digest === sha256 && sameLastPart(path, name));
+  return subjects.isSignature(path, sha256);
 }
 
 /** Bytes that are nothing of the release: says what they should have been, going by the name. */
-function stranger(path: string, passed: Passed, { chain }: CheckedRelease): Finding {
-  const { subjects, project, version } = chain.manifest;
-  const claimed = claimedName(path, subjects);
-  const meant =
-    subjects.find(({ name }) => name === claimed) ?? subjects.find(({ name }) => sameLastPart(path, name));
-  if (meant !== undefined) return altered(meant, passed);
+function stranger(path: string, passed: Passed, { chain, subjects }: CheckedRelease): Finding {
+  const { project, version } = chain.manifest;
+  const meant = subjects.claimedBy(path) ?? subjects.withLastPart(path);
+  if (meant !== null) return altered(meant, passed);
   return { code: 'not-in-release', text: `${path} is nothing of ${project} ${version}` };
 }
 
@@ -140,19 +133,6 @@ function altered({ name, size, sha256 }: Subject, passed: { size: number; sha256
         : `it has ${passed.size} bytes, the one signed has ${size}`;
   return { code: 'altered', text: `this is not the ${name} that was signed: ${text}` };
 }
-
-/** The longest artifact name that the path ends with; null if it ends with none. */
-function claimedName(path: string, subjects: readonly Subject[]): string | null {
-  const parts = resolve(path).split(sep);
-  const names: ReadonlySet<string> = new Set(subjects.map(({ name }) => name));
-  for (let from = Math.max(0, parts.length - 8); from < parts.length; from++) {
-    const tail = parts.slice(from).join('/');
-    if (names.has(tail)) return tail;
-  }
-  return null;
-}
-
-const sameLastPart = (path: string, name: string): boolean => basename(path) === basename(name);
 
 const verdictOf = (
   file: string,

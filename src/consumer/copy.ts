@@ -2,8 +2,8 @@
 import { constants } from 'node:fs';
 import { lstat, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
 import { Failure, refused, unable, usage } from '../failure.ts';
+import { scanHandle } from '../host/file-scan.ts';
 import { diskFailure, orNull, readFileBounded } from '../host/files.ts';
 import { MAX_SIGNATURE_BYTES } from '../openpgp/signature.ts';
 import type { SignatureVerdict } from '../openpgp/verify.ts';
@@ -82,24 +82,32 @@ export async function holdsRelease(directory: string): Promise<boolean> {
   return false;
 }
 
+/** A file on its way through somebody's hands. */
+export interface OpenFile {
+  readonly size: number;
+  /** Pushes its bytes, each chunk good only until `update` returns, and closes it. Throws unable. */
+  scan(update: (chunk: Buffer) => void): Promise<void>;
+  /** Instead of `scan`. */
+  close(): Promise<void>;
+}
+
 /** The file as it is given, links followed, but never a FIFO waited for. Throws usage `no-such-file`, unable. */
-export async function openFile(path: string): Promise<{ size: number; stream: Readable }> {
+export async function openFile(path: string): Promise<OpenFile> {
   const file = await orNull(open(path, constants.O_RDONLY | constants.O_NONBLOCK), `open ${path}`);
   if (file === null) throw usage('no-such-file', `${path} is not there`);
   const status = await file.stat();
-  if (status.isFile())
-    return { size: status.size, stream: file.createReadStream({ highWaterMark: 1024 * 1024 }) };
-  await file.close();
-  throw usage('not-a-file', `${path} is not a regular file`);
-}
-
-/** All chunks of a file, faults as `unable`. */
-export async function* chunksOf(path: string, stream: Readable): AsyncGenerator<Buffer> {
-  try {
-    for await (const chunk of stream) yield chunk as Buffer;
-  } catch (error) {
-    throw diskFailure(error, `read ${path}`);
+  if (!status.isFile()) {
+    await file.close();
+    throw usage('not-a-file', `${path} is not a regular file`);
   }
+  const { size } = status;
+  const scan = async (update: (chunk: Buffer) => void): Promise<void> => {
+    const read = await scanHandle(file, size, update).catch((error: unknown) => {
+      throw diskFailure(error, `read ${path}`);
+    });
+    if (read > size) throw unable('file-grows', `${path} grew while it was read`, 'verify it again');
+  };
+  return { size, scan, close: () => file.close() };
 }
 
 /** A file that every release has and this copy lacks: no verdict, and never valid. */

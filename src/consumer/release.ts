@@ -36,6 +36,7 @@ import { otherRecord, readRecord, readRequired, readSignature, record, requireGo
 import type { ReleaseCopy } from './copy.ts';
 import { factsOf } from './facts.ts';
 import { checkStatements } from './statements.ts';
+import { Subjects } from './subjects.ts';
 import type { Finding, ReleaseFacts } from './verdict.ts';
 import { timeWarnings } from './witnesses.ts';
 
@@ -43,6 +44,8 @@ import { timeWarnings } from './witnesses.ts';
 export interface CheckedRelease {
   readonly copy: ReleaseCopy;
   readonly chain: VerifiedRelease;
+  /** Its artifacts and signatures, to look files up in. */
+  readonly subjects: Subjects;
   /** The checkpoint of its proof, as it was signed. */
   readonly note: string;
   readonly certificate: Certificate;
@@ -141,7 +144,8 @@ export async function checkRelease(
   const { checkpoint: note } = parseProof(proof);
   const { notChecked } = statements;
   return {
-    ...{ copy, chain, note, certificate, signingKey, signedBy, facts, unwitnessed, warnings },
+    ...{ copy, chain, subjects: new Subjects(manifest.subjects, chain.signatures), note },
+    ...{ certificate, signingKey, signedBy, facts, unwitnessed, warnings },
     ...{ checked, notChecked },
   };
 }

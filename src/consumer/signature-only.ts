@@ -11,7 +11,7 @@ import { keyFact } from '../openpgp/key-fact.ts';
 import { beginVerify } from '../openpgp/verify.ts';
 import type { GoodSignature } from '../openpgp/verify.ts';
 import { timestamp } from '../records/names.ts';
-import { DirectoryCopy, UrlCopy, chunksOf, isUrl, openFile, findingOf } from './copy.ts';
+import { DirectoryCopy, UrlCopy, isUrl, openFile, findingOf } from './copy.ts';
 import { badOutcome, unjudged } from './verdict.ts';
 import type { FileVerdict, Verdict } from './verdict.ts';
 
@@ -75,9 +75,9 @@ async function judgeSignature(
   certificate: Certificate,
   { offline, now, progress = () => {} }: Options,
 ): Promise<Judged> {
-  const { size, stream } = await openFile(path);
-  const bad = (code: string, text: string): Judged => {
-    stream.destroy();
+  const opened = await openFile(path);
+  const bad = async (code: string, text: string): Promise<Judged> => {
+    await opened.close();
     const hint = code === 'key-expired' ? { hint: WITH_THE_LOG } : {};
     return { file: { ...unjudged(path), findings: [{ code, text, ...hint }] }, good: null };
   };
@@ -85,9 +85,11 @@ async function judgeSignature(
   try {
     signature = await findSignature(path, release, offline);
   } catch (error) {
-    stream.destroy();
     const finding = findingOf(error);
-    if (finding === null) throw error;
+    if (finding === null) {
+      await opened.close();
+      throw error;
+    }
     return bad(finding.code, finding.text);
   }
   if (signature === null) return bad('signature-missing', `there is no ${basename(path)}.asc`);
@@ -95,11 +97,11 @@ async function judgeSignature(
   if (!('pass' in begun)) return bad(begun.code, begun.reason);
 
   let done = 0;
-  for await (const chunk of chunksOf(path, stream)) {
+  await opened.scan((chunk) => {
     begun.pass.update(chunk);
     done += chunk.length;
-    progress(path, done, size);
-  }
+    progress(path, done, opened.size);
+  });
   const verdict = begun.conclude();
   const facts = { ...unjudged(path), sha256: verdict.sha256, size: verdict.size };
   if (verdict.ok) return { file: { ...facts, valid: true }, good: verdict };

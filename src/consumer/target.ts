@@ -29,6 +29,7 @@ const MAX_DEPTH = 8;
 /** A path to verify, and the copy of the release to look it up in. */
 export interface Target {
   readonly path: string;
+  readonly size: number;
   /** A directory, itself the copy. */
   readonly whole: boolean;
   readonly copy: DirectoryCopy | UrlCopy;
@@ -48,6 +49,7 @@ interface Place {
 export async function findTargets(options: Where, project: Project): Promise<Target[]> {
   const named = options.release === null ? null : openCopy(options.release, '--release', options);
   const targets: Target[] = [];
+  const looked = new Map<string, DirectoryCopy | null>();
   for (const path of options.paths) {
     const status = await orNull(stat(path), `look at ${path}`);
     if (status === null)
@@ -56,13 +58,14 @@ export async function findTargets(options: Where, project: Project): Promise<Tar
         `${path} is not there`,
         'name a file, or the directory of a whole release; --version V says of which release a file is',
       );
+    const { size } = status;
     if (status.isDirectory()) {
-      targets.push({ path, whole: true, copy: new DirectoryCopy(resolve(path)), place: null });
+      targets.push({ path, size, whole: true, copy: new DirectoryCopy(resolve(path)), place: null });
       continue;
     }
-    const copy = named ?? (await copyBeside(path)) ?? targets[0]?.copy;
+    const copy = named ?? (await copyAbove(dirname(resolve(path)), looked)) ?? targets[0]?.copy;
     const found = copy === undefined ? copyInDepot(options, project) : { copy, place: null };
-    targets.push({ path, whole: false, ...found });
+    targets.push({ path, size, whole: false, ...found });
   }
   return targets;
 }
@@ -78,14 +81,21 @@ function openCopy(where: string, what: string, { offline }: Where): DirectoryCop
   return new UrlCopy(where);
 }
 
-/** The nearest directory at or above the file that holds records of a release. */
-async function copyBeside(path: string): Promise<DirectoryCopy | null> {
-  let directory = dirname(resolve(path));
-  for (let depth = 0; depth < MAX_DEPTH; depth++) {
-    if (await holdsRelease(directory)) return new DirectoryCopy(directory);
-    directory = dirname(directory);
+/** The nearest directory, this or above it, that holds records of a release; `looked`: what was found for others. */
+async function copyAbove(
+  directory: string,
+  looked: Map<string, DirectoryCopy | null>,
+): Promise<DirectoryCopy | null> {
+  const known = looked.get(directory);
+  if (known !== undefined) return known;
+  let found: DirectoryCopy | null = null;
+  let at = directory;
+  for (let depth = 0; depth < MAX_DEPTH && found === null; depth++) {
+    if (await holdsRelease(at)) found = new DirectoryCopy(at);
+    at = dirname(at);
   }
-  return null;
+  looked.set(directory, found);
+  return found;
 }
 
 /** The release of `--version` in the depot. */

@@ -18,7 +18,7 @@ import type { Target, Where } from './target.ts';
 import { badOutcome, unjudged } from './verdict.ts';
 import { sightings } from './witnesses.ts';
 import type { FileVerdict, Finding, Verdict } from './verdict.ts';
-import { checkWholeCopy, withFinding } from './whole-copy.ts';
+import { checkWholeCopy, judgeAll, withFinding } from './whole-copy.ts';
 
 /** What the consumer trusts: a project file, or the release certificate alone. */
 export type Trust =
@@ -30,7 +30,7 @@ export interface VerifyOptions extends Where {
   /** `--signature-only`: a file with no release to look it up in is judged by the `.asc` beside it. */
   readonly signatureOnly: boolean;
   readonly now: Date;
-  /** Bytes read of a file so far; many a second. */
+  /** Bytes read so far, of all files, and the file at hand; many a second. */
   readonly progress?: (file: string, done: number, bytes: number) => void;
   /** Entries read of the log so far. */
   readonly readingLog?: (done: number, entries: number) => void;
@@ -89,7 +89,6 @@ async function judge(
   options: VerifyOptions,
 ): Promise<Verdict> {
   const alone = await checkRelease(copy, project, expected(copy, options), options.now);
-  const report = options.progress ?? (() => {});
   const files: FileVerdict[] = [];
   const findings: Finding[] = [];
   const reading = await readOn(alone, project, options);
@@ -105,22 +104,45 @@ async function judge(
       release,
       reading,
     });
+  const isWhole = ({ whole }: Target): boolean => whole && copy instanceof DirectoryCopy;
+  const report = progressOf(targets, isWhole, release, options);
+  const singles = targets.filter((target) => !isWhole(target));
+  const judged = await judgeAll(singles, ({ path }) =>
+    withFinding(path, checkFile(path, release, report(path))),
+  );
+  const verdicts = new Map(singles.map((target, i) => [target, judged[i]]));
   for (const target of targets) {
-    if (target.whole && copy instanceof DirectoryCopy) {
+    const file = verdicts.get(target);
+    if (file) {
+      files.push(file);
+      if (file.valid) checked.push(`${target.path}: name, size, SHA-256 and signature`);
+    } else if (copy instanceof DirectoryCopy) {
       const all = await checkWholeCopy(copy, release, report);
-      files.push(...all.files);
+      for (const each of all.files) files.push(each);
       findings.push(...all.findings);
       if (all.findings.length === 0 && all.files.every(({ valid }) => valid))
         checked.push(
           `all ${all.files.length} artifacts of ${copy.where}: size, SHA-256 and signature; nothing else lies there`,
         );
-      continue;
     }
-    const progress: FileProgress = (done, bytes) => report(target.path, done, bytes);
-    files.push(await withFinding(target.path, checkFile(target.path, release, progress)));
-    if (files.at(-1)?.valid === true) checked.push(`${target.path}: name, size, SHA-256 and signature`);
   }
   return verdict({ files, findings, checked, release, reading });
+}
+
+/** Of all bytes that are to be read, how many were. */
+function progressOf(
+  targets: readonly Target[],
+  isWhole: (target: Target) => boolean,
+  { chain }: CheckedRelease,
+  { progress = () => {} }: VerifyOptions,
+): (file: string) => FileProgress {
+  const whole = chain.manifest.subjects.reduce((sum, { size }) => sum + size, 0);
+  const total = targets.reduce((sum, target) => sum + (isWhole(target) ? whole : target.size), 0);
+  let done = 0;
+  return (file) => (bytes) => {
+    done += bytes;
+    progress(file, done, total);
+  };
 }
 
 /** A release whose own proof has too few cosignatures is as good as a head of the log that contains it and has enough. */

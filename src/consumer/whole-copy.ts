@@ -3,6 +3,7 @@ import type { Scheme } from '../records/approval.ts';
 import { parseBuildFile } from '../records/paths.ts';
 import type { BuildFile } from '../records/paths.ts';
 import { CHECKSUMS_FILE } from '../records/signatures-list.ts';
+import { inParallel } from '../tree/parallel.ts';
 import { checkArtifact } from './artifact.ts';
 import type { FileProgress } from './artifact.ts';
 import { findingOf, incomplete } from './copy.ts';
@@ -18,7 +19,7 @@ import type { FileVerdict, Finding } from './verdict.ts';
 export async function checkWholeCopy(
   copy: DirectoryCopy,
   release: CheckedRelease,
-  progress: (file: string, ...about: Parameters<FileProgress>) => void,
+  progress: (file: string) => FileProgress,
 ): Promise<{ files: FileVerdict[]; findings: Finding[] }> {
   const { subjects } = release.chain.manifest;
   const present = new Set(await copy.names());
@@ -31,15 +32,27 @@ export async function checkWholeCopy(
     .filter((name) => !expected.has(name) && !isRecord(name, release))
     .sort()
     .map((name): Finding => ({ code: 'extra-file', text: `${name} is no file of this release` }));
-  const files: FileVerdict[] = [];
-  for (const subject of subjects) {
-    const report: FileProgress = (done, bytes) => progress(subject.name, done, bytes);
-    const judged = present.has(subject.name)
-      ? checkArtifact(copy.path(subject.name), subject, release, report)
-      : Promise.reject(incomplete(copy, subject.name));
-    files.push(await withFinding(subject.name, judged));
-  }
+  const files = await judgeAll(subjects, (subject) => {
+    const { name } = subject;
+    if (!present.has(name)) return withFinding(name, Promise.reject(incomplete(copy, name)));
+    return withFinding(name, checkArtifact(copy.path(name), subject, release, progress(name)));
+  });
   return { files, findings };
+}
+
+/** So many files are read while others are hashed. */
+const READERS = 4;
+
+/** A verdict on each, in their order. Throws what `judge` throws. */
+export async function judgeAll<Item>(
+  items: readonly Item[],
+  judge: (item: Item) => Promise<FileVerdict>,
+): Promise<FileVerdict[]> {
+  const verdicts: FileVerdict[] = [];
+  await inParallel(items.entries(), READERS, async ([i, item]) => {
+    verdicts[i] = await judge(item);
+  });
+  return verdicts;
 }
 
 /** The verdict on one file, so that what is wrong with it, or missing, does not hide what is wrong with the next. */

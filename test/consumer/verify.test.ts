@@ -97,6 +97,14 @@ describe('the verdict can be read aloud', () => {
 });
 
 describe('a whole copy', () => {
+  test('its progress is that of all its bytes', async () => {
+    const seen: { done: number; bytes: number }[] = [];
+    await verify([release], { progress: (_file, done, bytes) => seen.push({ done, bytes }) });
+    const bytes = Object.values(artifacts).reduce((sum, each) => sum + each.length, 0);
+    expect(seen.at(-1)).toEqual({ done: bytes, bytes });
+    expect(seen.every((each) => each.bytes === bytes)).toBe(true);
+  });
+
   test('is valid with every artifact, and nothing else', async () => {
     const verdict = await verify([release]);
     expect(verdict).toMatchObject({ outcome: 'valid', findings: [] });
@@ -224,6 +232,11 @@ describe('what cannot be answered is no verdict', () => {
       code: 'offline',
       message: expect.stringMatching(/^the depot is a URL/),
     });
+  });
+
+  test('a file that grows while it is read: what was read is not what lies there', async () => {
+    // the kernel says that this has no bytes, and has some
+    await expect(verify(['/proc/version'], { release })).rejects.toMatchObject({ code: 'file-grows' });
   });
 
   test('files of two copies at once, be they of one release', async () => {
