@@ -23,15 +23,20 @@ import { start } from './start.ts';
 const SECTIONS: ReadonlyMap<string, Section> = new Map(
   Object.entries({ log, start, large, parallel, many, digest, depot, curves }),
 );
-const USAGE = `usage: npm run bench [-- SECTION...] [--quick] [--write]
+const USAGE = `usage: npm run bench [-- SECTION...] [--quick|--once] [--write]
 sections: ${[...SECTIONS.keys()].join(' ')}; report: none, only shows what was measured before
---quick   small sizes: does everything work?
+--quick   small sizes, few runs: does everything work?
+--once    one run of each
 --write   puts the results into docs/performance.md
 `;
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
-  options: { quick: { type: 'boolean', default: false }, write: { type: 'boolean', default: false } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    once: { type: 'boolean', default: false },
+    write: { type: 'boolean', default: false },
+  },
 });
 const asked =
   positionals.length === 0 ? [...SECTIONS.keys()] : positionals.filter((name) => name !== 'report');
@@ -57,6 +62,11 @@ async function main(): Promise<void> {
   if (flags.write) write(path, results);
 }
 
+function rounds(wanted: number): number {
+  if (flags.once) return 1;
+  return flags.quick ? Math.min(2, wanted) : wanted;
+}
+
 /** Runs one section. What it throws is part of the result, so that the others still run. */
 async function measure(name: string): Promise<SectionResult> {
   const directory = mkdtempSync(join(tmpdir(), `${name}-`));
@@ -64,7 +74,7 @@ async function measure(name: string): Promise<SectionResult> {
   const [at, begun] = [new Date().toISOString(), performance.now()];
   let error: string | null = null;
   try {
-    await SECTIONS.get(name)?.({ quick: flags.quick, directory, notebook });
+    await SECTIONS.get(name)?.({ quick: flags.quick, rounds, directory, notebook });
   } catch (cause) {
     error = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
     say(`${name}: ${error}`);

@@ -20,7 +20,7 @@ export async function depot(bench: Bench): Promise<void> {
 }
 
 /** One large file in, then out. */
-async function transfer({ quick, directory, notebook }: Bench): Promise<void> {
+async function transfer({ quick, rounds, directory, notebook }: Bench): Promise<void> {
   const file = makeLarge(join(directory, 'files'), 'artifact.bin', quick ? 64 * MIB : 2 * GIB);
   const digest = sha256(file);
   const www = join(directory, 'www');
@@ -35,7 +35,7 @@ async function transfer({ quick, directory, notebook }: Bench): Promise<void> {
   const put = ['curl', '-sSf', '-o', '/dev/null', '-T', file];
   try {
     say('depot: upload');
-    await alternate(quick ? 2 : 5, [
+    await alternate(rounds(5), [
       async () => {
         const { build, token } = await world.approve();
         const before = world.serverUsage.cpu;
@@ -66,10 +66,10 @@ async function transfer({ quick, directory, notebook }: Bench): Promise<void> {
     say('depot: download');
     await world.attest(join(directory, 'files'));
     await world.sign();
-    const released = `releases/bench/1.${quick ? 2 : 5}/artifact.bin`;
+    const released = `releases/bench/1.${rounds(5)}/artifact.bin`;
     copyFileSync(file, join(www, 'artifact.bin'));
     const get = ['curl', '-sSf', '-o', '/dev/null'];
-    await alternate(quick ? 2 : 5, [
+    await alternate(rounds(5), [
       () => taken('download', [...get, `${world.depot}/${released}`]),
       () => taken('download from nginx', [...get, `${nginx.url}/artifact.bin`]),
       () => taken('download of our directory from nginx', [...get, `${ours.url}/${released}`]),
@@ -122,7 +122,7 @@ async function uploads({ quick, directory, notebook }: Bench): Promise<void> {
 }
 
 /** The last page of the list of builds, a hundred of them, when there are no others and when there are very many. */
-async function lists({ quick, directory, notebook }: Bench): Promise<void> {
+async function lists({ quick, rounds, directory, notebook }: Bench): Promise<void> {
   const sizes = { few: LISTED, many: quick ? 3_000 : 100_000 };
   const worlds: World[] = [];
   try {
@@ -148,7 +148,7 @@ async function lists({ quick, directory, notebook }: Bench): Promise<void> {
         asks.push(() => ask(`${kind}.${name}`));
       }
     }
-    await alternate(quick ? 5 : 31, asks);
+    await alternate(rounds(31), asks);
   } finally {
     for (const world of worlds) await world.close();
   }

@@ -23,7 +23,7 @@ export async function digest(bench: Bench): Promise<void> {
 }
 
 /** One large artifact, from nothing to its signature. */
-async function cold({ quick, directory, notebook }: Bench, base: string): Promise<void> {
+async function cold({ rounds, directory, notebook }: Bench, base: string): Promise<void> {
   const world = await World.make(join(directory, 'world-cold'), { mode: 'digest' });
   const empty = join(directory, 'empty.mjs');
   writeFileSync(empty, '');
@@ -31,7 +31,7 @@ async function cold({ quick, directory, notebook }: Bench, base: string): Promis
     say('digest: one artifact');
     await world.attest(base);
     await world.keep();
-    await alternate(quick ? 2 : 5, [
+    await alternate(rounds(5), [
       async () => notebook.note('digest.bare node', 's', (await timed([process.execPath, empty])).seconds),
       async () => {
         await world.restore();
@@ -51,7 +51,7 @@ async function cold({ quick, directory, notebook }: Bench, base: string): Promis
 }
 
 /** Many artifacts: the rate, and what each of them costs in bytes. */
-async function warm({ quick, directory, notebook }: Bench): Promise<void> {
+async function warm({ quick, rounds, directory, notebook }: Bench): Promise<void> {
   const count = quick ? 100 : 2_000;
   const [one, many] = [join(directory, 'one'), join(directory, 'many')];
   makeSmall(one, 1);
@@ -64,7 +64,7 @@ async function warm({ quick, directory, notebook }: Bench): Promise<void> {
     await world.attest(many);
     await world.keep();
     notebook.note('digest.bytes an artifact', 'B', ((await bytesToSign(world)) - few) / count);
-    await alternate(quick ? 2 : 5, [
+    await alternate(rounds(5), [
       async () => {
         await world.restore();
         await settle();
@@ -78,7 +78,7 @@ async function warm({ quick, directory, notebook }: Bench): Promise<void> {
 }
 
 /** What `attest` takes with states and without, and the state by itself. */
-async function states({ quick, directory, notebook }: Bench, path: string): Promise<void> {
+async function states({ rounds, directory, notebook }: Bench, path: string): Promise<void> {
   const base = join(path, '..');
   const subject = {
     name: toArtifactName('artifact.bin', 'bench'),
@@ -91,7 +91,7 @@ async function states({ quick, directory, notebook }: Bench, path: string): Prom
   };
   try {
     say('digest: attest');
-    await alternate(quick ? 1 : 3, [
+    await alternate(rounds(3), [
       ...Object.entries(worlds).map(([name, world]) => async () => {
         await settle();
         const { seconds, cpu } = await world.attest(base);

@@ -17,9 +17,9 @@ export async function large(bench: Bench): Promise<void> {
   const nginx = await Nginx.start(join(bench.directory, 'nginx'), www);
   const scripter = new Scripter(join(bench.directory, 'scripter'));
   try {
-    await withHash(bench, { file, nginx, scripter, hash: 'sha256', rounds: bench.quick ? 2 : 5 });
-    await others(bench, { file, scripter, rounds: bench.quick ? 2 : 5 });
-    await withHash(bench, { file, nginx, scripter, hash: 'sha512', rounds: bench.quick ? 1 : 3 });
+    await withHash(bench, { file, nginx, scripter, hash: 'sha256', rounds: bench.rounds(5) });
+    await others(bench, { file, scripter, rounds: bench.rounds(5) });
+    await withHash(bench, { file, nginx, scripter, hash: 'sha512', rounds: bench.rounds(3) });
   } finally {
     scripter.close();
     await nginx.close();

@@ -36,7 +36,7 @@ async function seconds(act: () => Promise<void>): Promise<number> {
 }
 
 /** Entries a second that a signer's journal takes. */
-async function appends({ directory, notebook, quick }: Bench): Promise<void> {
+async function appends({ directory, notebook, rounds }: Bench): Promise<void> {
   const key = parseSignerKey(generateNoteKey('countersign/bench/00000000').signer);
   let made = 0;
   const fresh = async (): Promise<Journal> =>
@@ -53,7 +53,7 @@ async function appends({ directory, notebook, quick }: Bench): Promise<void> {
     notebook.note(name, '/s', count / took);
   };
   const lines = [...leaves(entries(2_000))];
-  await alternate(quick ? 1 : 5, [
+  await alternate(rounds(5), [
     async () =>
       notebook.note('log.append.floor', '/s', floor(join(directory, `floor-${(made += 1)}`), lines)),
     () => rate('log.append.each', 2_000, 1),
@@ -80,7 +80,7 @@ function sizeOf(path: string): number {
 }
 
 /** Whole verification of a log in a directory, entries read and judged. */
-async function verification({ directory, notebook, quick }: Bench, size: number): Promise<void> {
+async function verification({ directory, notebook, rounds }: Bench, size: number): Promise<void> {
   const log = new MadeLog(join(directory, `log-${size}`));
   let bytes = 0;
   const counted = function* () {
@@ -91,7 +91,7 @@ async function verification({ directory, notebook, quick }: Bench, size: number)
   };
   log.add(counted());
   let peak = 0;
-  for (let each = 0; each < (quick ? 1 : size > 100_000 ? 3 : 5); each++) {
+  for (let each = 0; each < rounds(size > 100_000 ? 3 : 5); each++) {
     const sampling = setInterval(() => (peak = Math.max(peak, process.memoryUsage().rss)), 20);
     const files = await openLog({ kind: 'directory', directory: log.directory });
     const took = await seconds(async () => {

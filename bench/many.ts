@@ -29,9 +29,9 @@ const ALGORITHMS = { 'nistp256/ecdsa': 1_000, rsa3072: 200, rsa4096: 100 } as co
 /** `many` */
 export async function many(bench: Bench): Promise<void> {
   const count = bench.quick ? 300 : 10_000;
-  await ed25519(bench, { count, scripted: bench.quick ? 20 : 300, rounds: bench.quick ? 2 : 5 });
+  await ed25519(bench, { count, scripted: bench.quick ? 20 : 300, rounds: bench.rounds(5) });
   for (const [algorithm, files] of Object.entries(ALGORITHMS))
-    await withKey(bench, { algorithm, count: bench.quick ? 20 : files, rounds: bench.quick ? 1 : 3 });
+    await withKey(bench, { algorithm, count: bench.quick ? 20 : files, rounds: bench.rounds(3) });
   await processes(bench, bench.quick ? [1, 50] : [1, 1_000]);
 }
 

@@ -10,7 +10,7 @@ import { World } from './world.ts';
 const ARTIFACTS = 4;
 
 /** `parallel` */
-export async function parallel({ quick, directory, notebook }: Bench): Promise<void> {
+export async function parallel({ quick, rounds, directory, notebook }: Bench): Promise<void> {
   const base = join(directory, 'files');
   for (let each = 0; each < ARTIFACTS; each++) makeLarge(base, `${each}.bin`, (quick ? 32 : 512) * MIB);
   const world = await World.make(join(directory, 'world'), { depot: 'directory' });
@@ -28,7 +28,7 @@ export async function parallel({ quick, directory, notebook }: Bench): Promise<v
     await world.attest(base);
     await world.keep();
     say('parallel: rounds');
-    await alternate(quick ? 2 : 5, [
+    await alternate(rounds(5), [
       () => sign('one core', ['taskset', '--cpu-list', '0']),
       () => sign('all cores', []),
     ]);

@@ -5,6 +5,8 @@ import type { Notebook } from './measure.ts';
 export interface Bench {
   /** Small sizes and few rounds: whether everything works, not how fast it is. */
   readonly quick: boolean;
+  /** How often a figure is taken that wants so many runs. */
+  readonly rounds: (wanted: number) => number;
   /** For whatever the section makes; removed when it ends. */
   readonly directory: string;
   readonly notebook: Notebook;

@@ -8,7 +8,7 @@ import { say } from './section.ts';
 import { PROGRAM, World } from './world.ts';
 
 /** `start` */
-export async function start({ quick, directory, notebook }: Bench): Promise<void> {
+export async function start({ rounds, directory, notebook }: Bench): Promise<void> {
   const [base, copy, empty] = [
     join(directory, 'files'),
     join(directory, 'copy'),
@@ -47,7 +47,7 @@ export async function start({ quick, directory, notebook }: Bench): Promise<void
     };
     say('start');
     await alternate(
-      quick ? 5 : 31,
+      rounds(31),
       Object.entries(commands).map(
         ([name, command]) =>
           () =>
