@@ -30,7 +30,7 @@ import { unfitForMode } from './states.ts';
 import { disallowed } from './vouched.ts';
 
 /** Signatures under way: enough that the agent never waits for us, who check and keep what it has made. */
-const AT_ONCE = 16;
+const AT_ONCE = 32;
 
 /**
  * Step 6. Looks for statements and enrolments that came meanwhile, counts the approvers again, keeps the manifest, logs the intent:

@@ -2,6 +2,7 @@
  * The signatures of a build, kept as they are made: a line each, the digest of the artifact and the signature
  * packet in base64. What is there is used: nothing is signed twice (§1 rule 6).
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { unable } from '../failure.ts';
 import type { LineFile } from '../host/line-file.ts';
 import { encodeArmor } from '../openpgp/armor.ts';
@@ -13,6 +14,8 @@ import type { Subject } from '../records/statement.ts';
 import type { SignerState } from './state.ts';
 
 const FILE = 'signatures';
+/** How long one waits for others to be written with: each write costs as much as checking a quarter of a signature. */
+const GATHER_MS = 2;
 
 /** What a release has a signature of, by name, with its digest: every artifact, and SHA256SUMS. */
 export const signedDigests = (subjects: readonly Subject[]): (readonly [string, Sha256])[] => [
@@ -23,7 +26,7 @@ export const signedDigests = (subjects: readonly Subject[]): (readonly [string, 
 export class Signatures {
   readonly #file: LineFile;
   readonly #packets: Map<Sha256, Buffer>;
-  /** What came while others were being written: written together, next. */
+  /** What is written together, next. */
   #lines: Buffer[] = [];
   #written: Promise<void> = Promise.resolve();
 
@@ -57,9 +60,11 @@ export class Signatures {
   }
 
   async #write(): Promise<void> {
+    if (this.#lines.length === 0) return;
+    await sleep(GATHER_MS);
     const lines = this.#lines;
     this.#lines = [];
-    if (lines.length > 0) await this.#file.write(...lines);
+    await this.#file.write(...lines);
   }
 
   /** Returns when the disk has all of them. Throws unable(`disk`). */

@@ -12,13 +12,13 @@ import { Scene } from '../signer/scene.ts';
 import type { Build } from '../signer/scene.ts';
 import { LockedKey, PASSPHRASE } from './locked-key.ts';
 
-const FILES = 60;
+const FILES = 90;
 /** And SHA256SUMS. */
 const SIGNATURES = FILES + 1;
 /** How many the signer has in the agent's hands at a time. */
-const AT_ONCE = 16;
+const AT_ONCE = 32;
 /** Where it happens. */
-const MIDDLE = 30;
+const MIDDLE = 45;
 
 const contents = (version: string, count = FILES): Record<string, string> =>
   Object.fromEntries(

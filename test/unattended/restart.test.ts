@@ -59,11 +59,11 @@ test('killed at any signature of a build, it is connected again and the build is
 test('an agent that goes twice: exit 3, the next build of the round is signed, and the next round finishes with what it has', async () => {
   const [broken, whole] = [await sealed('1.1'), await sealed('1.2')];
   const first = scene.agent.digests.length;
-  const times: string[] = [];
+  let times = 0;
   scene.agent.before = (command) => {
     const second = scene.agent.digests[first + 1];
-    if (command !== 'PKSIGN' || times.length === 2 || second !== scene.agent.digests.at(-1)) return;
-    times.push(second);
+    if (command !== 'PKSIGN' || times === 2 || second !== scene.agent.digests.at(-1)) return;
+    times += 1;
     restartAgent();
   };
   const ran = await scene.sign();
