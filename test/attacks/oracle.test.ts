@@ -3,7 +3,7 @@
  * made then lasts. So H signs what it has read itself, each time with its own trailer behind it.
  */
 import { createHash } from 'node:crypto';
-import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { Agent } from '../../src/openpgp/agent.ts';
 import { parseCertificate } from '../../src/openpgp/certificate.ts';
@@ -22,6 +22,7 @@ import { snapshot } from '../harness/invariants.ts';
 import { isObject, readJson } from '../harness/json.ts';
 import { mustBe, World } from '../harness/world.ts';
 import type { Approved, Files } from '../harness/world.ts';
+import { expectOwnDigests } from './agent-digests.ts';
 import {
   approvalFiles,
   blobs,
@@ -55,32 +56,6 @@ async function stolen(of: World, version: string): Promise<Approved & Held> {
   const ran = await of.approve(version);
   mustBe(0, ran);
   return { ...ran, ...(await steal(of, ran)) };
-}
-
-/** The digest under a signature, computed from the bytes on the wire alone (RFC 4880 §5.2.4), and the signature's type. */
-function signedDigest(artifact: Buffer, armored: string): { type: number; digest: string } {
-  const base64 = armored.split('\n\n')[1]?.replace(/\n[=-][^]*$/, '') ?? '';
-  const packet = Buffer.from(base64, 'base64');
-  const body = packet.subarray(packet.readUInt8(1) < 192 ? 2 : 3);
-  const hashed = body.subarray(0, 6 + body.readUInt16BE(4));
-  const end = Buffer.from([4, 0xff, 0, 0, 0, hashed.length]);
-  const hash = body.readUInt8(3) === 10 ? 'sha512' : 'sha256';
-  const digest = createHash(hash).update(artifact).update(hashed).update(end).digest('hex');
-  return { type: body.readUInt8(1), digest };
-}
-
-/** These are the digests under the document signatures over the published artifacts, each once. */
-async function expectOwnDigests(of: World, digests: readonly string[], version: string): Promise<void> {
-  const directory = of.tree('releases', of.project, version);
-  const own = new Set<string>();
-  for (const name of await readdir(directory, { recursive: true })) {
-    if (!name.endsWith('.asc')) continue;
-    const artifact = await readFile(`${directory}/${name.slice(0, -'.asc'.length)}`);
-    const { type, digest } = signedDigest(artifact, await readFile(`${directory}/${name}`, 'utf8'));
-    expect(type, name).toBe(0x00);
-    own.add(digest);
-  }
-  expect([...digests].sort()).toEqual([...own].sort());
 }
 
 async function release(of: World, version: string, contents: Files, args: string[] = []): Promise<string> {
@@ -274,7 +249,7 @@ describe('a digest, offered', () => {
     await expectUnsigned(world, before, held.build, 'built artifact-wrong');
   });
 
-  test('in an approval that allows it: no such thing is supported', async () => {
+  test('in an approval that allows it: the project does not, or it is none', async () => {
     const { approval } = await stolen(world, '3.terms');
     const builds = new Map<string, string>();
     for (const [what, change] of [
@@ -287,12 +262,11 @@ describe('a digest, offered', () => {
       const signed = approvalFiles(world, bytes);
       const before = await snapshot(world);
       const answer = await post(world, forged.build, signed);
-      const { code } = JSON.parse(answer.body.toString()) as { readonly code: string };
       await expectDenied(
         world,
         before,
         answer,
-        what === 'mode digest' ? `422 ${code}` : '422 record-malformed',
+        `422 ${what === 'mode digest' ? 'policy-mode' : 'record-malformed'}`,
       );
       const held = { ...forged, bytes };
       await plant(
@@ -302,7 +276,9 @@ describe('a digest, offered', () => {
       );
       builds.set(what, forged.build);
     }
-    await expectRound(world, await snapshot(world), builds, () => 'approved approval-invalid');
+    await expectRound(world, await snapshot(world), builds, (what) =>
+      what === 'mode digest' ? 'refused policy-mode' : 'approved approval-invalid',
+    );
   });
 
   test('by L, in the place of what H is to write: H writes its own, and says that L has another', async () => {
