@@ -2,7 +2,7 @@
  * Files that last: durable when a call returns, whole or not there at all. An edge to the system.
  */
 import { randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { link, lstat, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -98,6 +98,31 @@ export async function writeSynced(path: string, bytes: Buffer, mode: number): Pr
   }
 }
 
+/**
+ * The bytes of a regular file that no link leads to, else null, before anything else is done: for a thread that has
+ * nothing else to do. Throws as `readFileBounded`.
+ */
+export function readFileNow(path: string, max: number): Buffer | null {
+  let file: number | null = null;
+  try {
+    file = openSync(path, READ | constants.O_NOFOLLOW);
+    const status = fstatSync(file);
+    if (!status.isFile()) return null;
+    if (status.size > max) throw tooLarge(path, max);
+    const bytes = Buffer.allocUnsafe(status.size + 1);
+    let filled = 0;
+    for (let read = -1; read !== 0 && filled < bytes.length; filled += read)
+      read = readSync(file, bytes, filled, bytes.length - filled, filled);
+    if (filled === bytes.length) throw unable('disk', `${path} grew while it was read`, 'try again');
+    return bytes.subarray(0, filled);
+  } catch (error) {
+    if (isAbsent(error)) return null;
+    throw diskFailure(error, `read ${path}`);
+  } finally {
+    if (file !== null) closeSync(file);
+  }
+}
+
 /** Appends all of `bytes`; the disk has them when it returns. Throws unable('disk'): a part may be there. */
 export async function appendDurably(file: FileHandle, bytes: Buffer): Promise<void> {
   try {
@@ -160,10 +185,14 @@ export async function orNull<T>(work: Promise<T>, doing: string): Promise<T | nu
   try {
     return await work;
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG'].includes(errorCode(error))) return null;
+    if (isAbsent(error)) return null;
     throw diskFailure(error, doing);
   }
 }
+
+/** The file, or a directory on the way to it, is not there or cannot be. */
+const isAbsent = (error: unknown): boolean =>
+  ['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG'].includes(errorCode(error));
 
 /** `ENOENT` and the like; empty if it is no error of the system. */
 export function errorCode(error: unknown): string {

@@ -5,6 +5,7 @@
  * openat(2): whoever may rename directories in here while we work could still lead us astray. So where others may
  * write nothing is written: own.ts.
  */
+import { realpathSync } from 'node:fs';
 import { lstat, mkdir, readdir, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { refused, unable } from '../failure.ts';
@@ -41,6 +42,16 @@ export class Inside {
   async locate(path: string): Promise<string | null> {
     if (!isTreePath(path)) throw refused('path-malformed', `not a path of a depot: ${path}`);
     return (await this.directory(dirname(path))) && join(this.root, path);
+  }
+
+  /** As `locate`, at once; null also for what is no path, or where nothing can be found: `locate` says why. */
+  locateNow(path: string): string | null {
+    const directory = join(this.root, dirname(path));
+    try {
+      return isTreePath(path) && realpathSync.native(directory) === directory ? join(this.root, path) : null;
+    } catch {
+      return null;
+    }
   }
 
   /** As `locate`, and makes the directory. Throws unable('disk') also if something else is in its place. */

@@ -17,7 +17,6 @@ import type { Signed } from '../../records/paths.ts';
 import { sha256Hex } from '../../records/sha256.ts';
 import type { Subject } from '../../records/subject.ts';
 import { DirectoryTree } from '../directory.ts';
-import { inParallel } from '../parallel.ts';
 import { BATCH } from '../tree.ts';
 import type { Tree } from '../tree.ts';
 import { BuildFiles, incomplete } from './records.ts';
@@ -42,19 +41,23 @@ export interface ArtifactsJob {
   readonly artifacts: readonly Artifact[];
 }
 
-/** Of small files: while one is read another is verified. */
-const READERS = 4;
-
 /** All artifacts of the job. Throws what `checkArtifact` throws of the first that is not as it should be. */
 export const work: Work<ArtifactsJob, void> = async (job) => {
-  const tree = await DirectoryTree.open(job.directory);
+  const here = await DirectoryTree.open(job.directory);
+  const tree: Files = {
+    // nothing else waits for this thread
+    read: async (path) => here.readNow(path) ?? here.read(path),
+    open: (path) => here.open(path),
+  };
   const certificate = parseCertificate(Buffer.from(job.certificate));
   const check = { ...job, tree, files: new BuildFiles(tree, job.build), certificate };
-  await inParallel(job.artifacts, READERS, (artifact) => checkArtifact(check, artifact));
+  for (const artifact of job.artifacts) await checkArtifact(check, artifact);
 };
 
+type Files = Pick<Tree, 'read' | 'open'>;
+
 interface Check extends Pick<ArtifactsJob, 'build' | 'made' | 'now'> {
-  readonly tree: Tree;
+  readonly tree: Files;
   readonly files: BuildFiles;
   readonly certificate: Certificate;
 }
@@ -100,7 +103,7 @@ export function expectMade(name: string, verdict: SignatureVerdict, made: Made):
 
 /** All of a blob through the verification; small ones without the cost of a stream. */
 async function passAll(
-  tree: Tree,
+  tree: Files,
   path: string,
   artifact: Artifact,
   verification: Verification,

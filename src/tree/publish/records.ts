@@ -30,10 +30,10 @@ export type Records = Map<string, Buffer>;
 
 /** The files of one build. */
 export class BuildFiles {
-  readonly #tree: Tree;
+  readonly #tree: Pick<Tree, 'read'>;
   readonly #build: BuildId;
 
-  constructor(tree: Tree, build: BuildId) {
+  constructor(tree: Pick<Tree, 'read'>, build: BuildId) {
     this.#tree = tree;
     this.#build = build;
   }

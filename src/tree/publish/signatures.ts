@@ -27,7 +27,7 @@ export interface SignatureCheck {
 /** How many sizes are asked for at a time. */
 const LOOKS = 64;
 /** What is verified sooner than a thread has started. */
-const LITTLE = { files: 200, bytes: 16 * 1024 * 1024 };
+const LITTLE = { files: 100, bytes: 16 * 1024 * 1024 };
 
 /** The threads of all releases that this process publishes. */
 const workers = new Workers('publish', work);
