@@ -71,6 +71,17 @@ test('mac: a nonce in the ticket, which convinces the signer alone', slow, async
   expect(seen).toContain('convinces the signer alone');
 });
 
+test('digest mode: H signs what it has not read', slow, async () => {
+  const seen = await type([
+    ['digest', 'Once'],
+    ['digest', 'A release'],
+    ['digest', 'Afterwards'],
+  ]);
+  expect(seen).toMatch(/^valid {2}M\/hello-1\.0\.img is /m);
+  expect(seen).toContain('without fetching it');
+  expect(seen).toMatch(/^[0-9a-f]{64,190}$/m);
+});
+
 test('enrol: a key of the builder’s own, and a stolen ticket', slow, async () => {
   const seen = await type([
     ['enrol', 'Once'],
