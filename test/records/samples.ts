@@ -28,6 +28,7 @@ import type { Revocation } from '../../src/records/revocation.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
 import { encodeStatement, parseStatement } from '../../src/records/statement.ts';
 import type { Statement } from '../../src/records/statement.ts';
+import { toHashState } from '../../src/records/subject.ts';
 import { formatTicket, parseTicket } from '../../src/records/ticket.ts';
 import type { Ticket } from '../../src/records/ticket.ts';
 
@@ -203,6 +204,12 @@ export const enrolTicket: Ticket = {
   },
 };
 
+/** In digest mode: the state of an artifact that is one block and six octets long. */
+const statedStatement: Statement = {
+  ...statement,
+  subjects: [{ ...subject('dist/b', 70), sha256State: toHashState('5a'.repeat(32 + 6), 'sample', 70) }],
+};
+
 const PREFIX = 'countersign-ticket-v1.';
 
 /** A kind of JSON record: its name, the bytes of the example, and its parser followed by its encoder. */
@@ -231,6 +238,7 @@ const ticketRecord = (name: string, value: Ticket): JsonRecord =>
 export const records: readonly JsonRecord[] = [
   record('approval', approval, encodeApproval, parseApproval),
   record('statement', statement, encodeStatement, parseStatement),
+  record('statement for digest mode', statedStatement, encodeStatement, parseStatement),
   record('manifest', manifest, encodeManifest, parseManifest),
   record('release', release, encodeRelease, parseRelease),
   record('refusal', refusal, encodeRefusal, parseRefusal),
