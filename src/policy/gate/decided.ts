@@ -23,8 +23,8 @@ export interface Decided {
   readonly statements: Readonly<Partial<Record<Slot, Sha256>>>;
   /** What was released, by digest, with sizes. */
   readonly artifacts: ReadonlyMap<Sha256, number>;
-  /** Of the signature files that were released, `<name>.asc`; null where their list is not known. */
-  readonly signatures: ReadonlyMap<string, Sha256> | null;
+  /** The signature files that were released, `<name>.asc`, by their list's digest; null where the list is not known. */
+  readonly signatures: { readonly sha256: Sha256; readonly listed: ReadonlyMap<string, Sha256> } | null;
   /** When: keys are judged as they were then. */
   readonly at: Date;
 }
@@ -69,7 +69,8 @@ async function released(
 
 function listed(release: Verified<Release>, list: Buffer | null): Decided['signatures'] {
   const signatures = list && attempt(() => verifySignaturesList(release, list));
-  return signatures instanceof Failure ? null : signatures;
+  if (signatures === null || signatures instanceof Failure) return null;
+  return { sha256: release.signatures.sha256, listed: signatures };
 }
 
 async function refusedByLog(

@@ -115,7 +115,10 @@ async function listedSignatures(
   { after, files, decided }: Write,
   release: Verified<Release>,
 ): Promise<ReadonlyMap<string, Sha256> | Denied> {
-  if (decided?.signatures && !files.has(signaturesListFile)) return decided.signatures;
+  const known = decided?.signatures;
+  // the release that is judged names it: a directory may have been put back as it was before another release
+  if (known && known.sha256 === release.signatures.sha256 && !files.has(signaturesListFile))
+    return known.listed;
   const bytes = await after.read(signaturesListFile);
   if (bytes === null) return tooEarly(signaturesListFile);
   const list = attempt(() => verifySignaturesList(release, bytes));
