@@ -1,21 +1,21 @@
 /** `npm run bench`: the sections that were asked for, one after the other, then every goal. */
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { curves } from './curves.ts';
 import { depot } from './depot.ts';
 import { digest } from './digest.ts';
+import { textOf, writeDocuments } from './document.ts';
 import { large } from './large.ts';
 import { log } from './log.ts';
 import { machine } from './machine.ts';
 import { many } from './many.ts';
 import { Notebook } from './measure.ts';
 import { parallel } from './parallel.ts';
-import { fill, goalsText, sectionText } from './report.ts';
+import { goalsText } from './report.ts';
 import { allFigures, readResults, writeResults } from './results.ts';
-import type { Results, SectionResult } from './results.ts';
-import { curvePlot, curveText } from './scaling.ts';
+import type { SectionResult } from './results.ts';
 import type { Section } from './section.ts';
 import { print, say } from './section.ts';
 import { start } from './start.ts';
@@ -52,14 +52,14 @@ async function main(): Promise<void> {
     const result = await measure(name);
     writeResults(path, { ...readResults(path), [name]: result });
     if (result.error !== null) process.exitCode = 1;
-    print(`${name === 'curves' ? curvesText(result.figures) : sectionText(name, result.figures)}\n`);
+    print(`${textOf(name, { [name]: result })}\n`);
   }
-  const results = readResults(path);
+  // what was measured here, else what the document says
+  const results = readResults(existsSync(path) ? path : join('docs', 'performance.json'));
   print(`${goalsText(allFigures(results))}\n`);
   for (const [name, { error }] of Object.entries(results)) if (error !== null) say(`${name}: ${error}`);
   if (flags.quick) say('this was a quick run: no goal is met or missed by it');
-  say(`results: ${path}`);
-  if (flags.write) write(path, results);
+  if (flags.write) writeDocuments(results);
 }
 
 function rounds(wanted: number): number {
@@ -76,35 +76,12 @@ async function measure(name: string): Promise<SectionResult> {
   try {
     await SECTIONS.get(name)?.({ quick: flags.quick, rounds, directory, notebook });
   } catch (cause) {
-    error = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
-    say(`${name}: ${error}`);
+    error = cause instanceof Error ? cause.message : String(cause);
+    say(`${name}: ${cause instanceof Error ? cause.stack : error}`);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
   const seconds = Math.round((performance.now() - begun) / 1000);
   say(`${name}: ${seconds} s`);
   return { at, seconds, machine: machine(), figures: notebook.figures, error };
-}
-
-function curvesText(figures: Results[string]['figures']): string {
-  return `${curveText('size', figures)}\n\n${curveText('count', figures)}`;
-}
-
-/** Puts the results into the document, and beside it. */
-function write(path: string, results: Results): void {
-  const figures = allFigures(results);
-  const texts = {
-    goals: goalsText(figures),
-    machine: [...new Set(Object.values(results).map((each) => each.machine))]
-      .map((each) => `${each}.`)
-      .join('\n'),
-    size: curveText('size', figures),
-    count: curveText('count', figures),
-    ...Object.fromEntries([...SECTIONS.keys()].map((name) => [name, sectionText(name, figures)])),
-  };
-  const document = join('docs', 'performance.md');
-  writeFileSync(document, fill(readFileSync(document, 'utf8'), texts));
-  copyFileSync(path, join('docs', 'performance.json'));
-  for (const axis of ['size', 'count'] as const)
-    writeFileSync(join('docs', `performance-${axis}.svg`), curvePlot(axis, figures));
 }

@@ -8,8 +8,8 @@ import { World } from './world.ts';
 
 const SIZES = [1, 16, 256, 1024, 2048, 8192];
 const COUNTS = [1, 10, 100, 1_000, 10_000, 100_000];
-/** A point that would take longer, going by the one before, is left out. */
-const PATIENCE_S = 300;
+/** A point that would take longer, going by the one before, is left out; one that took less says nothing of the next. */
+const [PATIENCE_S, TELLING_S] = [400, 10];
 
 /** `curves` */
 export async function curves(bench: Bench): Promise<void> {
@@ -29,7 +29,7 @@ async function curve(
   let [last, took] = [Infinity, 0];
   try {
     for (const [round, point] of points.entries()) {
-      const expected = (took * point) / last;
+      const expected = took < TELLING_S ? 0 : (took * point) / last;
       say(`curves: ${name} ${point}${expected > PATIENCE_S ? `: left out, ${Math.round(expected)} s` : ''}`);
       if (expected > PATIENCE_S) return;
       const start = performance.now();

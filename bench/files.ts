@@ -18,9 +18,9 @@ export function makeLarge(directory: string, name: string, size: number): string
   return path;
 }
 
-/** Makes files of 4 KiB of random bytes each, in directories of a thousand. Returns their names, sorted. */
-export function makeSmall(directory: string, count: number): string[] {
-  const content = Buffer.allocUnsafe(4096);
+/** Makes files of random bytes, 4 KiB each unless told, in directories of a thousand. Returns their names, sorted. */
+export function makeSmall(directory: string, count: number, size = 4096): string[] {
+  const content = Buffer.allocUnsafe(size);
   return Array.from({ length: count }, (_, each) => {
     const name = `${String(Math.floor(each / 1000)).padStart(3, '0')}/${String(each).padStart(6, '0')}.bin`;
     if (each % 1000 === 0) mkdirSync(join(directory, name.slice(0, 3)), { recursive: true });

@@ -170,11 +170,11 @@ export const GOALS: readonly Goal[] = [
   },
   {
     section: 'digest',
-    text: 'digest mode: bytes from L to H for each artifact',
+    text: 'digest mode: bytes from L to H for each artifact, to sign it',
     value: (of) => of('digest.bytes an artifact'),
     wanted: { atMost: 1024 },
     unit: 'B',
-    cause: () => 'its subject in the statement, and its signature that is read back from the release',
+    cause: () => 'its subject in the statement',
   },
   {
     section: 'digest',

@@ -67,17 +67,10 @@ function countText(outcomes: readonly Outcome[]): string {
   return `${count('met')} met, ${count('missed')} missed${left > 0 ? `, ${left} not measured` : ''}.`;
 }
 
-/**
- * Puts texts between the marks of a document, `<!-- bench:NAME -->` and `<!-- /bench -->`. Throws for a mark that
- * nothing stands for.
- */
-export function fill(document: string, texts: Readonly<Record<string, string>>): string {
+/** Puts texts between the marks of a document: `<!-- bench:NAME -->` and `<!-- /bench -->`. */
+export function fill(document: string, textOf: (name: string) => string): string {
   return document.replace(
     /(<!-- bench:(\w+) -->\n)[^]*?(<!-- \/bench -->)/g,
-    (_, open: string, name: string, close: string) => {
-      const text = texts[name];
-      if (text === undefined) throw new Error(`there is nothing to fill bench:${name} with`);
-      return `${open}\n${text}\n\n${close}`;
-    },
+    (_, open: string, name: string, close: string) => `${open}\n${textOf(name)}\n\n${close}`,
   );
 }
