@@ -200,6 +200,15 @@ describe('a broken connection is tried again', () => {
     await expect(stream.toArray()).rejects.toMatchObject({ kind: 'unable', code: 'network' });
   });
 
+  test('but not by a client that was closed meanwhile', async () => {
+    let end = (): void => {};
+    const server = await raw(() => end());
+    const closed = client(server.url);
+    end = () => closed.close();
+    await expect(closed.read(GET, 10)).rejects.toMatchObject({ kind: 'unable', code: 'network' });
+    expect(server.requests).toHaveLength(1);
+  });
+
   test('an unknown host is not tried again', async () => {
     const unknown = client('http://unknown.invalid').read(GET, 10);
     await expect(unknown).rejects.toMatchObject({ kind: 'unable', code: 'network' });
