@@ -4,6 +4,7 @@ import { serveJobs } from './host/workers.ts';
 
 // What worker threads do, by kind: each loads only that.
 await serveJobs(import.meta.url, {
+  artifact: () => import('./signer/artifact.ts'),
   publish: () => import('./tree/publish/artifacts.ts'),
 });
 

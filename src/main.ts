@@ -4,6 +4,7 @@ import { serveJobs } from './host/workers.ts';
 
 // What worker threads do, by kind: each loads only that.
 await serveJobs(import.meta.url, {
+  artifact: () => import('./signer/artifact.ts'),
   hash: () => import('./builder/hash-all.ts'),
   state: () => import('./builder/state.ts'),
   publish: () => import('./tree/publish/artifacts.ts'),

@@ -12,6 +12,7 @@ import type { AskedBuilder, Signer, SignerEvent, SigningQuestion } from '../sign
 import { openState } from '../signer/state.ts';
 import { watch } from '../signer/watch.ts';
 import { parseBuildId } from './values.ts';
+import { DirectoryTree } from '../tree/directory.ts';
 import { command, wrongUse } from './command.ts';
 import { depotLocation, loadProject, openDepot, readGuardedFile, rulesOf } from './config.ts';
 import { EXIT } from './exit-status.ts';
@@ -39,6 +40,7 @@ only. Whatever the depot or the network spoilt is tried again on the next run.`,
     once: { help: 'one round, then end (as without it)' },
     watch: { help: 'round after round, until stopped' },
     yes: { help: 'do not ask' },
+    keep: { value: 'DIR', help: 'write what was verified to DIR too, as PROJECT-VERSION/NAME' },
     recover: { help: 'first take back what the depot has of the log and this state has not' },
   },
   operands: { min: 0, max: 1_000 },
@@ -59,7 +61,9 @@ only. Whatever the depot or the network spoilt is tried again on the next run.`,
     const stateDirectory = resolve(flags.state ?? join(directory, 'signer'));
     const state = await openState(stateDirectory, project, { recover: flags.recover === true });
     const depot = await openDepot(rulesOf(project), location, state.token);
+    const keep = flags.keep === undefined ? null : await DirectoryTree.make(resolve(flags.keep));
     const signer: Signer = {
+      keep,
       loadProject: async () => loadProject(globals, readGuardedFile).project,
       depot,
       publicDepot,

@@ -93,6 +93,23 @@ export class SignaturePass {
   }
 }
 
+/** What is left of a pass when it comes from another thread of this program. */
+export type Digests = Pick<Passed, 'sha256' | 'size'> & { readonly signatureDigest: Uint8Array };
+
+/**
+ * A pass that another thread of this program made with this key, and put the end to: what its `finish` gave, as a copy.
+ * Throws RangeError for an ECDSA key: what OpenSSL has hashed for its check stays in the thread.
+ */
+export function passElsewhere(
+  key: PublicKey,
+  hash: HashName,
+  { sha256, size, signatureDigest }: Digests,
+): Passed {
+  if (key.algorithm === 'ecdsa') throw new RangeError('an ECDSA pass of another thread cannot be checked');
+  const claim = { key, hash, digest: signedDigest(Buffer.from(signatureDigest)), ecdsa: null };
+  return { sha256, size, signatureDigest: claim.digest, check: (mpis) => isSignature(claim, mpis) };
+}
+
 const NOTHING = Buffer.alloc(0);
 
 /**

@@ -13,6 +13,7 @@ import { enrolmentOpen, takeEnrolments } from './enrolling.ts';
 import { fetchArtifacts, firstProblem } from './fetch.ts';
 import type { Fetched } from './fetch.ts';
 import type { BuildHistory } from '../policy/history.ts';
+import { Keep } from './keep.ts';
 import { orRefused } from './nonce.ts';
 import { loggedPlan, newPlan } from './plan.ts';
 import type { Plan } from './plan.ts';
@@ -205,17 +206,19 @@ async function passArtifacts(
   plan: Plan,
   stated: readonly StatedSubject[],
 ): Promise<Fetched> {
-  const { newPass, manifest } = plan;
+  const { manifest } = plan;
   const { build, subjects } = manifest;
   const { verified } = round.session;
   if (verified?.build === build) return { passed: verified.passed, problems: [] };
   if (mode === 'digest') return { passed: passStates(plan, stated), problems: [] };
   const bytes = totalSize(subjects);
   let done = 0;
-  return fetchArtifacts({ depot: round.depot, build }, subjects, newPass, (more) => {
+  const progress = (more: number): void => {
     done += more;
     round.report({ kind: 'reading', build, done: Math.min(done, bytes), bytes });
-  });
+  };
+  const keep = round.keep && new Keep(round.keep, manifest);
+  return fetchArtifacts(plan, { depot: round.depot, progress, keep });
 }
 
 function countArtifacts(tally: Counting, { subjects }: Manifest): void {

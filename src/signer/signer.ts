@@ -12,7 +12,7 @@ import type {
 } from '../records/names.ts';
 import type { Passed } from '../openpgp/pass.ts';
 import type { Project } from '../policy/project.ts';
-import type { Depot } from '../tree/tree.ts';
+import type { Depot, Tree } from '../tree/tree.ts';
 import type { Nonces } from './nonces.ts';
 import type { LogMemory, LogPush } from './push.ts';
 import type { ReleaseAgent, SigningAgent } from './release-agent.ts';
@@ -27,6 +27,8 @@ export interface Signer {
   /** The same depot without a token: what a consumer sees, for the receipt. */
   readonly publicDepot: Depot;
   readonly state: SignerState;
+  /** The directory that verified artifacts are written to as well; null for none. */
+  readonly keep: Tree | null;
   /** Called when there is something to sign, and when a connection was lost. */
   readonly connectAgent: () => Promise<SigningAgent>;
   /** Shows what is about to be signed and says whether to; asked once the records are judged, before artifacts are read. */

@@ -185,9 +185,8 @@ export interface Depot {
   read(path: string, maxBytes: number): Promise<Buffer | null>;
   open(path: string): Promise<OpenFile | null>;
   /**
-   * Pushes the bytes of a file of `size` to `update`, faster than a stream. Returns how many bytes it has, or had by its
-   * end: for any other number than `size` it is not what was asked for, and what was pushed is nothing. Null if it is not
-   * there.
+   * Pushes the bytes of a file of `size` to `update`, faster than a stream. Returns how many it has, or had by its end: if
+   * that is another number, it is not the file, and what was pushed is nothing. Null if it is not there.
    */
   scan(path: string, size: number, update: Update): Promise<number | null>;
   /** Where another thread can scan it; null if it is not there. */

@@ -255,6 +255,7 @@ export class Scene {
         depot: this.depot.as(state.token),
         publicDepot: this.depot.as(null),
         state,
+        keep: null,
         connectAgent: () => Agent.connect(),
         ask: async (question) => questions.push(question) > 0,
         report: (event) => events.push(event),

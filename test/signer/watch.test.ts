@@ -25,6 +25,7 @@ const signerWith = (state: SignerState, parts: Partial<Signer> = {}): Signer => 
   depot: scene.depot.as(state.token),
   publicDepot: scene.depot.as(null),
   state,
+  keep: null,
   connectAgent: () => Agent.connect(),
   ask: async () => true,
   report: () => {},
