@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
@@ -6,8 +7,8 @@ export default defineConfig({
     // Many tests run the built program as a child, as its users do.
     globalSetup: 'test/harness/build.ts',
     pool: 'forks',
-    // Most tests wait for children, sockets and disks: a file for each core, not one less, as vitest would have it.
-    maxWorkers: '100%',
+    // Tests wait for children, sockets and disks: one file more than cores, so that none is idle meanwhile.
+    maxWorkers: availableParallelism() + 1,
     // Real gpg, real servers, two cores: slow is not wrong.
     testTimeout: 60_000,
     hookTimeout: 60_000,
