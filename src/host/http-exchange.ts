@@ -4,7 +4,6 @@
 import { request as requestHttp } from 'node:http';
 import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
 import { request as requestHttps } from 'node:https';
-import { TLSSocket } from 'node:tls';
 import { Failure, unable } from '../failure.ts';
 
 export const MAX_HEADER_BYTES = 16 * 1024;
@@ -89,7 +88,8 @@ export function exchange(
     within(timing.connectMs, () => noConnection(server));
     request.on('socket', (socket) => {
       if (!socket.connecting) return speak();
-      socket.once(socket instanceof TLSSocket ? 'secureConnect' : 'connect', speak);
+      // a TLSSocket says so of itself; to ask node:tls for the class would load it for plain HTTP too
+      socket.once('encrypted' in socket ? 'secureConnect' : 'connect', speak);
     });
     request.on('error', (error) => {
       settle();
