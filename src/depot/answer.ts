@@ -1,6 +1,5 @@
 /** How the depot answers: files straight from the tree, and failures as `{code, message, hint}`. */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import { pipeline } from 'node:stream/promises';
 import { Failure, refused, unable } from '../failure.ts';
 import { DeniedFailure } from '../tree/denied.ts';
 import type { GatedDepot } from '../tree/gated.ts';
@@ -120,19 +119,37 @@ export async function sendFile(
   const part = range && { 'content-range': `bytes ${range.start}-${range.end}/${size}` };
   response.writeHead(range === null ? 200 : 206, { ...headers, 'content-length': length, ...part });
   if (file === null) response.end();
-  else await pipeline(file.stream, (source: AsyncIterable<Buffer>) => exactly(source, length), response);
+  else await sendChunks(response, file.chunks(), length);
 }
 
 /**
- * A file that somebody cuts or prolongs meanwhile ends the connection: whoever asked would wait for the rest, or take
- * what is too much for the next answer.
+ * Each chunk when the one before has gone. A file that somebody cuts or prolongs meanwhile ends the connection: whoever asked
+ * would wait for the rest, or take what is too much for the next answer. Throws what the source throws, unable('disk').
  */
-async function* exactly(source: AsyncIterable<Buffer>, length: number): AsyncGenerator<Buffer> {
+async function sendChunks(
+  response: ServerResponse,
+  chunks: AsyncIterable<Buffer>,
+  length: number,
+): Promise<void> {
   let left = length;
-  for await (const chunk of source) {
+  for await (const chunk of chunks) {
     left -= chunk.length;
     if (left < 0) break;
-    yield chunk;
+    if (!(await gone(response, chunk))) return;
   }
   if (left !== 0) throw unable('disk', 'a file changed while it was sent');
+  response.end();
+}
+
+/** Once the system has all of it. False if the connection ended instead. */
+function gone(response: ServerResponse, chunk: Buffer): Promise<boolean> {
+  return new Promise((resolve) => {
+    const closed = (): void => resolve(false);
+    response.once('close', closed);
+    response.write(chunk, (error) => {
+      response.off('close', closed);
+      resolve(!error);
+    });
+    if (response.destroyed) closed();
+  });
 }

@@ -14,29 +14,30 @@ import { scanHandle } from '../host/file-scan.ts';
 import { errorCode, isTemporaryName, makeDirectory, orNull } from '../host/files.ts';
 import { readFileNow, readHandle, temporaryName, writeFileDurably } from '../host/files.ts';
 import { takeLock } from '../host/lock.ts';
+import { readAhead } from '../host/read-ahead.ts';
 import { ENVELOPE_MAX } from '../records/dsse.ts';
-import { isBuildId } from '../records/names.ts';
 import type { BuildId } from '../records/names.ts';
 import { approvalFile, buildPath, isTreePath } from '../records/paths.ts';
 import { DirectoryAssembly } from './assembly.ts';
 import { DirectoryBatch } from './batch.ts';
+import { BuildList } from './build-list.ts';
 import { Inside } from './inside.ts';
 import { Naming } from './naming.ts';
 import { removeOwn, requireOwn } from './own.ts';
 import { inParallel } from './parallel.ts';
 import { DirectoryPieces } from './pieces.ts';
 import { DirectoryStage } from './stage.ts';
-import type { Assembly, ByteRange, OpenFile, Page, Pieces, Replace } from './tree.ts';
+import type { Assembly, ByteRange, LocalFile, Page, Pieces, Replace } from './tree.ts';
 import type { Stage, Tree, Update, Written } from './tree.ts';
 
 const TEMPORARY = '.tmp';
 const ABANDONED_MS = 24 * 3600 * 1000;
 /** How long another process may take to replace what it does. */
 const REPLACING_SECONDS = 30;
-// 2 GiB take 1.6 s in chunks of this size, 2.3 s in Node's 64 KiB
-const CHUNK = 1024 * 1024;
+// 2 GiB take two thirds of the work that Node's 64 KiB take; larger ones leave the processor's cache
+const CHUNK = 512 * 1024;
 // readers that stop reading hold two each, so the more there are the smaller they are
-const CHUNKS_TOGETHER = 16 * CHUNK;
+const CHUNKS_TOGETHER = 16 * 1024 * 1024;
 const SMALL_CHUNK = 16 * 1024;
 const LOOKS = 16;
 /** How many files of a batch are open. */
@@ -45,6 +46,7 @@ const WRITERS = 8;
 export class DirectoryTree implements Tree {
   readonly #inside: Inside;
   readonly #naming = new Naming();
+  readonly #builds: BuildList;
   /** Builds that were looked into before: what has begun stays. */
   readonly #begun = new Set<BuildId>();
   readonly pieces: Pieces;
@@ -54,6 +56,7 @@ export class DirectoryTree implements Tree {
 
   private constructor(inside: Inside) {
     this.#inside = inside;
+    this.#builds = new BuildList(inside);
     this.pieces = new DirectoryPieces(inside, this.#naming, async () => dirname(await this.#temporaryFile()));
   }
 
@@ -100,7 +103,7 @@ export class DirectoryTree implements Tree {
     return place === null ? null : readFileNow(place, maxBytes);
   }
 
-  async open(path: string, range?: ByteRange): Promise<OpenFile | null> {
+  async open(path: string, range?: ByteRange): Promise<LocalFile | null> {
     const file = await this.#open(path);
     if (!file) return null;
     const { start, end } = range ?? { start: 0, end: Math.max(file.size - 1, 0) };
@@ -111,7 +114,15 @@ export class DirectoryTree implements Tree {
     stream.once('close', () => {
       this.#streams -= 1;
     });
-    return { size: file.size, stream };
+    const { handle } = file;
+    async function* chunks(): AsyncGenerator<Buffer> {
+      try {
+        yield* readAhead(handle, { start, end }, highWaterMark);
+      } finally {
+        stream.destroy();
+      }
+    }
+    return { size: file.size, stream, chunks };
   }
 
   async scan(path: string, size: number, update: Update): Promise<number | null> {
@@ -140,25 +151,26 @@ export class DirectoryTree implements Tree {
   }
 
   async builds(after: BuildId | null, limit: number): Promise<BuildId[]> {
-    const builds: BuildId[] = [];
-    for (const build of (await this.list('builds')).filter(isBuildId)) {
-      if (builds.length === limit) break;
-      if ((after === null || build > after) && (await this.#hasBegun(build))) builds.push(build);
+    const all = await this.#builds.after(after);
+    const begun: BuildId[] = [];
+    for (let at = 0; at < all.length && begun.length < limit; at += limit) {
+      const some = all.slice(at, at + limit);
+      await inParallel(some, LOOKS, (build) => this.#lookInto(build));
+      begun.push(...some.filter((build) => this.#begun.has(build)));
     }
-    return builds;
+    return begun.slice(0, limit);
   }
 
   async revoked(after: BuildId | null, limit: number): Promise<Page> {
-    const all = (await this.list('builds')).filter(isBuildId);
-    const rest = after === null ? all : all.filter((build) => build > after);
-    const page = rest.slice(0, limit);
+    const all = await this.#builds.after(after);
+    const page = all.slice(0, limit);
     const place = await this.#inside.directory('builds');
     const found = new Set<BuildId>();
     await inParallel(place === null ? [] : page, LOOKS, async (build) => {
       const directory = join(place ?? '', build, 'revocations');
       if ((await orNull(lstat(directory), `look at ${directory}`))?.isDirectory()) found.add(build);
     });
-    const next = rest.length > limit ? (page.at(-1) ?? null) : null;
+    const next = all.length > limit ? (page.at(-1) ?? null) : null;
     return { builds: page.filter((build) => found.has(build)), next };
   }
 
@@ -227,12 +239,11 @@ export class DirectoryTree implements Tree {
     }
   }
 
-  /** False for what a crash leaves in the middle of an approval: nothing, or a signature without its record. */
-  async #hasBegun(build: BuildId): Promise<boolean> {
-    if (this.#begun.has(build)) return true;
-    const begun = (await this.list(buildPath(build))).some((name) => !name.startsWith(`${approvalFile}.`));
-    if (begun) this.#begun.add(build);
-    return begun;
+  /** What a crash leaves in the middle of an approval has not begun: nothing, or a signature without its record. */
+  async #lookInto(build: BuildId): Promise<void> {
+    if (this.#begun.has(build)) return;
+    const names = await this.list(buildPath(build));
+    if (names.some((name) => !name.startsWith(`${approvalFile}.`))) this.#begun.add(build);
   }
 
   /** A regular file that no link led to, open; null for anything else. */

@@ -26,7 +26,7 @@ import { SharedWork } from './shared-work.ts';
 import type { TarEntry } from './tar.ts';
 import { BATCH } from './tree.ts';
 import type { Blob, BlobRef, ByteRange, Depot, FileRef, LogPush } from './tree.ts';
-import type { OpenFile, Place, Tree, Update, Written } from './tree.ts';
+import type { LocalFile, Place, Tree, Update, Written } from './tree.ts';
 import { Uploads } from './uploads.ts';
 
 export interface GatedDepotOptions {
@@ -99,7 +99,7 @@ export class GatedDepot implements Depot {
     return (await this.#readable(path, false)) ? this.#shared.tree.read(path, maxBytes) : null;
   }
 
-  async open(path: string, range?: ByteRange): Promise<OpenFile | null> {
+  async open(path: string, range?: ByteRange): Promise<LocalFile | null> {
     return (await this.#readable(path, false)) ? this.#shared.tree.open(path, range) : null;
   }
 

@@ -25,6 +25,12 @@ export interface OpenFile {
   readonly stream: Readable;
 }
 
+/** Of a tree in this process: can be read without a stream, too, which is less work. */
+export interface LocalFile extends OpenFile {
+  /** Instead of `stream`, once: each chunk is good until the next is asked for. */
+  chunks(): AsyncIterable<Buffer>;
+}
+
 /** Takes bytes that are good only until it returns. */
 export type Update = (chunk: Buffer) => void;
 
@@ -51,7 +57,7 @@ export interface Tree extends View {
   /** Null if it is not there; unable('too-large') over `maxBytes`, which is any record's unless said. */
   read(path: string, maxBytes?: number): Promise<Buffer | null>;
   /** Null if it is not there. */
-  open(path: string, range?: ByteRange): Promise<OpenFile | null>;
+  open(path: string, range?: ByteRange): Promise<LocalFile | null>;
   /** As `Depot.scan`. */
   scan(path: string, size: number, update: Update): Promise<number | null>;
   write(path: string, bytes: Buffer): Promise<Written>;
