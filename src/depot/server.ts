@@ -19,6 +19,8 @@ export interface ServerOptions {
 const IDLE_MS = 120_000;
 /** An idle one takes a few kilobytes. */
 const CONNECTIONS_MAX = 10_000;
+/** How often uploads that nobody goes on with are looked for. */
+const SWEEP_MS = 3600_000;
 
 /** Serves until `close`. Throws unable(`listen-failed`), and what the data directory causes. */
 export async function startServer({ project, data, log, ...where }: ServerOptions): Promise<HttpServer> {
@@ -33,5 +35,16 @@ export async function startServer({ project, data, log, ...where }: ServerOption
     connectionsMax: CONNECTIONS_MAX,
   });
   ({ url } = server);
-  return server;
+  const sweep = (): void => {
+    depot.sweep().catch((error: unknown) => {
+      log(`cannot drop abandoned uploads: ${error instanceof Error ? error.message : 'unknown'}`);
+    });
+  };
+  sweep();
+  const sweeping = setInterval(sweep, SWEEP_MS);
+  const close = (): Promise<void> => {
+    clearInterval(sweeping);
+    return server.close();
+  };
+  return { url: server.url, close };
 }

@@ -34,11 +34,14 @@ function parsePieceName(name: string): PieceKey | null {
   return known ? { build, holder, sha256 } : null;
 }
 
+/** Held to the end of the process. */
+const locks: Lock[] = [];
+
 export class DirectoryPieces implements Pieces {
   readonly #inside: Inside;
   readonly #naming: Naming;
   readonly #scratch: () => Promise<string>;
-  #lock: Promise<Lock | null> | null = null;
+  #kept: Promise<boolean> | null = null;
 
   /** `scratch` is where files lie that are not whole. */
   constructor(inside: Inside, naming: Naming, scratch: () => Promise<string>) {
@@ -48,10 +51,10 @@ export class DirectoryPieces implements Pieces {
   }
 
   async kept(): Promise<boolean> {
-    this.#lock ??= this.#takeLock();
-    const kept = (await this.#lock) !== null;
+    this.#kept ??= this.#lock();
+    const kept = await this.#kept;
     // the other process may have ended when it is asked again
-    if (!kept) this.#lock = null;
+    if (!kept) this.#kept = null;
     return kept;
   }
 
@@ -92,10 +95,14 @@ export class DirectoryPieces implements Pieces {
     await removeOwn(join(await this.#scratch(), pieceName(key)));
   }
 
-  async #takeLock(): Promise<Lock | null> {
-    return takeLock(join(await this.#scratch(), 'pieces')).catch((error: unknown) => {
-      if (error instanceof Failure && ['locked', 'lock-failed'].includes(error.code)) return null;
+  async #lock(): Promise<boolean> {
+    try {
+      locks.push(await takeLock(join(await this.#scratch(), 'pieces')));
+      return true;
+    } catch (error) {
+      if (error instanceof Failure && ['locked', 'lock-failed'].includes(error.code)) return false;
+      this.#kept = null;
       throw error;
-    });
+    }
   }
 }
