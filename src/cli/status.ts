@@ -171,6 +171,7 @@ function showOne(project: Project, build: BuildStatus, fetching: boolean, termin
     ...build.approvers.flatMap((each) => approverRows(project, '', each)),
     ['builders', quorumText(build)],
     ...build.slots.map((slot) => ['', `${slot.slot}: ${slot.scheme}, ${slotText(slot)}`]),
+    ...(build.mode === 'digest' ? [['mode', 'digest: signed without being fetched']] : []),
     ['expires', build.expires ?? '?'],
     ...build.revocations.flatMap((each) => revocationRows(project, each)),
     ...logRows(build),

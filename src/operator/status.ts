@@ -10,7 +10,7 @@ import { revokersNeeded } from '../policy/revocation-verdict.ts';
 import { buildState } from '../policy/state.ts';
 import type { BuildState } from '../policy/state.ts';
 import { parseApproval } from '../records/approval.ts';
-import type { Approval, Source } from '../records/approval.ts';
+import type { Approval, Mode, Source } from '../records/approval.ts';
 import { assuranceOf } from '../records/assurance.ts';
 import type { Assurance } from '../records/assurance.ts';
 import { RECORD_MAX } from '../records/canonical.ts';
@@ -55,6 +55,7 @@ export interface BuildStatus {
   readonly quorum: number | null;
   /** `single-builder`, or `k-of-n` with its numbers; null when the approval can't be read. */
   readonly assurance: Assurance | null;
+  readonly mode: Mode | null;
   /** One sentence: what it waits for, or how it ended. */
   readonly why: string;
   /** What may be done next, a command; empty when there is nothing to do. */
@@ -187,6 +188,7 @@ async function statusOf(
     slots,
     quorum: approval.quorum,
     assurance: assuranceOf(approval),
+    mode: approval.mode,
     ...explain(project, approval, found, now),
     reasons,
     conflicts: conflictsOf(reasons),
@@ -222,6 +224,7 @@ const unreadable = (project: Project, build: BuildId, why: string): BuildStatus 
   slots: [],
   quorum: null,
   assurance: null,
+  mode: null,
   why,
   hint: 'the depot shows what no approver can have signed: see countersign check there',
   reasons: [],

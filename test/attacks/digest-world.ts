@@ -1,6 +1,5 @@
 /** Worlds for digest mode: the project allows it, and H has a subkey that can only sign, unless told. */
 import { readFile, writeFile } from 'node:fs/promises';
-import type { Approval } from '../../src/records/approval.ts';
 import type { StatedSubject } from '../../src/records/statement.ts';
 import { GnupgHome } from '../harness/gnupg.ts';
 import { hashStateOf } from '../harness/hash-state.ts';
@@ -43,8 +42,6 @@ export async function approveDigest(world: World, version: string): Promise<Appr
   mustBe(0, ran);
   return { ...ran, ...(await steal(world, ran)) };
 }
-
-export const DIGEST: Partial<Approval> = { mode: 'digest' };
 
 /** The subjects that an honest builder states of these artifacts in digest mode. */
 export const statedSubjects = (held: Parameters<typeof statementOf>[0], contents: Files): StatedSubject[] =>

@@ -69,6 +69,8 @@ describe('odd, and legal', () => {
     }
     const said = await world.runOn('operator', ['verify', world.tree('releases', world.project, '1.0')]);
     expect(said.stdout).toContain('without fetching it');
+    const status = await world.runOn('operator', ['status', held.build]);
+    expect(status.stdout).toContain('digest: signed without being fetched');
   });
 
   test('mode fetch under a project that allows both', async () => {

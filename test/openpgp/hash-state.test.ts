@@ -66,6 +66,19 @@ describe('the examples that NIST gives (FIPS 180-4, SHA256.pdf and SHA2_Addition
   });
 });
 
+test('four gigabytes of zeros and one more: as sha256sum says of them, and of them with a trailer', () => {
+  const state = toHashState(
+    '8ffe48e8fe68159506d4999ee2b1ac4c3e5b953cd5f8bb95e8082d4e8df5e99a00',
+    'test',
+    2 ** 32 + 1,
+  );
+  const digest = (more: string) => sha256From(state, 2 ** 32 + 1, Buffer.from(more)).toString('hex');
+  // head -c 4294967297 /dev/zero | sha256sum
+  expect(digest('')).toBe('fbb82f7b353676bb562eb82157fcf0ea42c36492ca13ee56dbf82c08b6802c5c');
+  // (head -c 4294967297 /dev/zero; printf trailer) | sha256sum
+  expect(digest('trailer')).toBe('2d184386b8955331c73d9e88e1df64c1a7f2a3dbce347f69e0d3c86c48d27a86');
+});
+
 test('a length of more bits than 32 hold is counted whole', () => {
   // what is hashed at the end is the state and the length: two sizes that differ above bit 32 alone differ
   const state = hashStateOf(Buffer.alloc(0));
