@@ -162,6 +162,11 @@ function reporter(terminal: Terminal): (event: SignerEvent) => void {
       progress = null;
       return showResult(event.result, terminal);
     }
+    if (event.kind === 'delivering') {
+      // of a few it is over at once
+      if (event.files > 100) terminal.status(`${event.step}  ${event.build}`);
+      return;
+    }
     if (progress?.kind !== event.kind || progress.build !== event.build)
       progress = { kind: event.kind, build: event.build, shown: new Progress(terminal, event.kind) };
     if (event.kind === 'reading') progress.shown.update(event.done, event.bytes, event.build);

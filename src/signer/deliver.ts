@@ -20,8 +20,13 @@ export async function deliverRelease(round: Round, history: BuildHistory, releas
   const unproven = await insufficientProof(round, history, released);
   if (unproven) return unproven;
   const signatures = [...released.signatures].map(([name, bytes]) => ({ name, bytes }));
+  const files = signatures.length;
+  const tell = (step: string): void => round.report({ kind: 'delivering', build, files, step });
+  tell(`sending ${files} signatures`);
   await depot.putSignatures(build, signatures);
+  tell(`the depot verifies and publishes ${files} files`);
   await depot.publish(build);
+  tell(`reading ${files} signatures back`);
   const stop = await takeReceipt(round, history, released);
   if (stop.standing.outcome === 'published') await round.state.settle(build, round.now());
   return stop;

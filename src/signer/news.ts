@@ -15,7 +15,8 @@ export class News {
 
   /** Passes on what is new, and how far it is. */
   readonly report = (event: SignerEvent): void => {
-    if (event.kind === 'reading' || event.kind === 'signing') return this.#signer.report(event);
+    if (event.kind === 'reading' || event.kind === 'signing' || event.kind === 'delivering')
+      return this.#signer.report(event);
     const text = gist(event);
     const now = this.#signer.now().getTime();
     const said = this.#said.get(text) ?? this.#before.get(text);
@@ -31,7 +32,7 @@ export class News {
 }
 
 /** Two events with the same gist are the same news. */
-function gist(event: Exclude<SignerEvent, { kind: 'reading' | 'signing' }>): string {
+function gist(event: Exclude<SignerEvent, { kind: 'reading' | 'signing' | 'delivering' }>): string {
   if (event.kind === 'continuing') return JSON.stringify([event.kind, event.decided.build]);
   if (event.kind === 'note') return JSON.stringify([event.kind, event.build, event.text]);
   const { build, state, code, text, hint } = event.result;

@@ -97,6 +97,8 @@ export type SignerEvent =
   /** `done` of `bytes` read so far; many a second. */
   | { readonly kind: 'reading'; readonly build: BuildId; readonly done: number; readonly bytes: number }
   | { readonly kind: 'signing'; readonly build: BuildId; readonly done: number; readonly signatures: number }
+  /** The signatures are made and on their way, or the depot verifies them; how far it is nobody says. */
+  | { readonly kind: 'delivering'; readonly build: BuildId; readonly files: number; readonly step: string }
   /** Something a person should know that changes nothing, of a build or of all; one line. */
   | { readonly kind: 'note'; readonly build: BuildId | null; readonly text: string }
   /** A build is done with for this round; results come in this order. */

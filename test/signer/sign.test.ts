@@ -65,7 +65,12 @@ describe('a build that approvers allowed and a builder sealed', () => {
   test('is read back again when it is named, and not signed again', async () => {
     const build = await scene.approve();
     await scene.attest(build, contents);
-    await scene.sign();
+    const { events } = await scene.sign();
+    expect(events.flatMap((event) => (event.kind === 'delivering' ? [event.step] : []))).toEqual([
+      'sending 5 signatures',
+      'the depot verifies and publishes 5 files',
+      'reading 5 signatures back',
+    ]);
     const { result } = await scene.sign({ named: [build.build] });
     expect(result).toMatchObject({ outcome: 'published', artifacts: 4 });
     writeFileSync(scene.path('releases/hello/1.0/SHA256SUMS'), 'others\n');
