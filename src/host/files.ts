@@ -116,7 +116,7 @@ export function readFileNow(path: string, max: number): Buffer | null {
     if (filled === bytes.length) throw unable('disk', `${path} grew while it was read`, 'try again');
     return bytes.subarray(0, filled);
   } catch (error) {
-    if (isAbsent(error)) return null;
+    if (isAbsent(error) || errorCode(error) === 'ENXIO') return null; // a socket
     throw diskFailure(error, `read ${path}`);
   } finally {
     if (file !== null) closeSync(file);
