@@ -1,12 +1,15 @@
 /** Large blobs on a link that breaks: what has arrived is not sent again, belongs to its sender, and does not stay for ever. */
 import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
 import { link, readFile, readdir, utimes, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { RequestListener } from 'node:http';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { readSubject } from '../../src/builder/hash.ts';
 import { requestListener } from '../../src/depot/routes.ts';
+import { toArtifactName } from '../../src/records/names.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
 import { DirectoryTree } from '../../src/tree/directory.ts';
 import { GatedDepot } from '../../src/tree/gated.ts';
@@ -202,6 +205,21 @@ describe('with the real server', () => {
     expect(await send(connect(proxy.url))).toBe('new');
     expect((await readFile(other)).equals(before)).toBe(true);
     expect((await stored()).equals(bytes)).toBe(true);
+  });
+
+  test('a file that has changed meanwhile does not arrive', async () => {
+    const file = join(here.directory, 'file');
+    await writeFile(file, bytes);
+    proxy.budgets = [4 * MIB];
+    const subject = { name: toArtifactName('file', 'test'), sha256, size: bytes.length, sha256State: null };
+    const putting = connect(proxy.url).putBlob(build, sha256, bytes.length, () => {
+      // the part that the depot has
+      if (proxy.cuts > 0) writeFileSync(file, Buffer.concat([randomBytes(100), bytes.subarray(100)]));
+      return readSubject(file, subject);
+    });
+    await expect(putting).rejects.toMatchObject({ code: 'artifact-changed' });
+    expect(proxy.offsets).toHaveLength(2);
+    await expect(stored()).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
   test('two that send the same at once both get it there', async () => {

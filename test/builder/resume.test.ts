@@ -1,0 +1,69 @@
+/** A large artifact on its way, and who is sending or receiving it is killed: it goes on where it was. */
+import { createHash, randomBytes } from 'node:crypto';
+import { readFile, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { CuttingProxy } from '../harness/cutting-proxy.ts';
+import { until } from '../harness/until.ts';
+import { World, mustBe } from '../harness/world.ts';
+import type { Approved } from '../harness/world.ts';
+import type { Ran } from '../harness/program.ts';
+
+const MIB = 1024 * 1024;
+const bytes = randomBytes(8 * MIB);
+const sha256 = createHash('sha256').update(bytes).digest('hex');
+
+let world: World;
+let proxy: CuttingProxy;
+let approved: Approved;
+let base: string;
+let versions = 0;
+beforeAll(async () => {
+  world = await World.make();
+});
+afterAll(() => world.close());
+beforeEach(async () => {
+  approved = await world.approve(`1.${++versions}`);
+  base = await world.place({ 'large.bin': bytes });
+  proxy = await CuttingProxy.start(world.url);
+  proxy.how = 'silence';
+  proxy.budgets = [4 * MIB];
+});
+afterEach(() => proxy.close());
+
+const attest = (kill?: AbortSignal): Promise<Ran> => {
+  const args = ['attest', '--ticket', approved.ticket, '--depot', proxy.url, '--base', base, base, '--json'];
+  return world.runOn('M', args, kill ? { kill } : {});
+};
+const halfArrived = (): Promise<void> =>
+  until('half of it', async () => {
+    const place = world.path('L', 'data', '.tmp');
+    const piece = (await readdir(place)).find((name) => name.includes(sha256));
+    return piece !== undefined && (await stat(join(place, piece))).size > 3 * MIB;
+  });
+const expectWhole = async (): Promise<void> => {
+  const blob = await readFile(world.path('L', 'data', 'builds', approved.build, 'blobs', sha256));
+  expect(blob.equals(bytes)).toBe(true);
+  const left = await readdir(world.path('L', 'data', '.tmp'));
+  expect(left.filter((name) => name.includes(sha256))).toEqual([]);
+  expect(proxy.offsets.at(-1)).toBeGreaterThan(3 * MIB);
+};
+
+test('attest is killed, and run again', async () => {
+  const kill = new AbortController();
+  const killed = attest(kill.signal);
+  await halfArrived();
+  kill.abort();
+  expect((await killed).code).toBeNull();
+  mustBe(0, await attest());
+  await expectWhole();
+});
+
+test('the depot is killed, and comes back while attest runs', async () => {
+  const attesting = attest();
+  await halfArrived();
+  await world.stopServer('SIGKILL');
+  await world.startServer();
+  mustBe(0, await attesting);
+  await expectWhole();
+});
