@@ -23,8 +23,8 @@ import type { Plan } from './plan.ts';
 const SMALL = 64 * 1024;
 /** How many streams are read at a time: enough to keep the disk, the network and the hash busy. A thread takes 18 MB. */
 const STREAMS = 3;
-/** What threads are started for, several files of at least so much, so much in all: starting them takes as long as hashing 100 MB. */
-const THREADED = { fileBytes: 4 * 1024 * 1024, bytes: 256 * 1024 * 1024 };
+/** What threads are started for, several files of at least so much, so much in all: starting them takes as long as hashing 50 MB. */
+const THREADED = { fileBytes: 4 * 1024 * 1024, bytes: 128 * 1024 * 1024 };
 
 type Threads = Workers<ArtifactJob, Digests | null, number>;
 
