@@ -11,7 +11,9 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
-const BUILTIN = new RegExp(`^(node:)?(${builtinModules.join('|')})$`);
+/** Without those that Node has loaded anyway before it comes to us. */
+const LAZY = builtinModules.filter((name) => !['fs', 'path', 'url', 'util'].includes(name));
+const BUILTIN = new RegExp(`^(node:)?(${LAZY.join('|')})$`);
 
 /**
  * Loads each of Node's own modules when something of it is first used: esbuild would import all of them at the top,
