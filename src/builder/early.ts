@@ -42,8 +42,9 @@ export class EarlyUpload {
   }
 
   /** A file that was hashed. */
-  add({ path }: Found, subject: Subject, bytes: Buffer | null): void {
-    if (this.#count < 1 || this.#bytes < subject.size) return;
+  add({ path, size }: Found, subject: Subject, bytes: Buffer | null): void {
+    // the limits were held against the size that was found
+    if (subject.size !== size || this.#count < 1 || this.#bytes < size) return;
     this.#count -= 1;
     this.#bytes -= subject.size;
     this.uploader.add(path, subject, bytes);

@@ -6,7 +6,7 @@ import type { Work } from '../host/workers.ts';
 import type { Subject } from '../records/statement.ts';
 import { inParallel } from '../tree/parallel.ts';
 import type { Report } from './events.ts';
-import { SHORT, changed, hashArtifact, hashShort } from './hash.ts';
+import { SHORT, hashArtifact, hashShort } from './hash.ts';
 import type { Found } from './walk.ts';
 
 /** Below that a thread takes longer to start than to hash. */
@@ -22,8 +22,8 @@ export const work: Work<Found, Subject, number> = (file, { progress, signal }) =
   hashArtifact(file, progress, signal);
 
 /**
- * The subjects of all of these files, in their order. Throws as `hashArtifact`, also for a file that is not as large as it
- * was when found, and what `hashed` throws.
+ * The subjects of all of these files, in their order. Throws as `hashArtifact`, also for a short file that is not short any
+ * more, and what `hashed` throws.
  */
 export async function hashAll(
   found: readonly Found[],
@@ -40,8 +40,6 @@ export async function hashAll(
   };
   const subjects = new Map<Found, Subject>();
   const take = (file: Found, subject: Subject, content: Buffer | null): void => {
-    // limits were held against that size
-    if (subject.size !== file.size) throw changed(file.name);
     subjects.set(file, subject);
     hashed(file, subject, content);
   };
@@ -53,7 +51,7 @@ export async function hashAll(
     hashShortOnes(found, stop, (file) => {
       const short = hashShort(file);
       take(file, short.subject, short.bytes);
-      advance(file, file.size);
+      advance(file, short.subject.size);
     }),
   ];
   try {
