@@ -26,9 +26,9 @@ const page = (title: string, body: Html): string =>
         ${body}
         <hr />
         <p>
-          <a href="/">depot</a> · <a href="/releases/">releases</a> · <a href="/builds/">builds</a> ·
-          <a href="/log/">log</a> · This server need not be trusted: check what you download with gpgv or
-          <code>countersign verify</code>.
+          <a href="/">depot</a> &middot; <a href="/releases/">releases</a> &middot;
+          <a href="/builds/">builds</a> &middot; <a href="/log/">log</a> &middot; This server need not be
+          trusted: check what you download with gpgv or <code>countersign verify</code>.
         </p>
       </body>
     </html> `.html;
@@ -106,7 +106,7 @@ export const releasePage = (release: {
           : artifactTable(release.manifest)
       }
       <p>
-        <a href="SHA256SUMS">SHA256SUMS</a> · <a href="SHA256SUMS.asc">SHA256SUMS.asc</a> ·
+        <a href="SHA256SUMS">SHA256SUMS</a> &middot; <a href="SHA256SUMS.asc">SHA256SUMS.asc</a> &middot;
         <a href="countersign/release.proof">log proof</a>
       </p>
       <pre>

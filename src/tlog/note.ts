@@ -176,7 +176,7 @@ export function parseSignatureLines(text: string): NoteSignature[] {
   if (!text.endsWith('\n')) throw invalid('no signatures');
   if (lines.length > SIGNATURES_MAX) throw invalid(`more than ${SIGNATURES_MAX} signatures`);
   return lines.map((line) => {
-    const [, name = '', encoded = ''] = /^— ([^ ]+) ([^ ]+)$/u.exec(line) ?? [];
+    const [, name = '', encoded = ''] = /^\u2014 ([^ ]+) ([^ ]+)$/u.exec(line) ?? [];
     const bytes = decodeBase64(encoded);
     if (!isKeyName(name) || bytes === null || bytes.length < 5) throw invalid('a malformed signature line');
     return { name, id: bytes.subarray(0, 4), signature: bytes.subarray(4), line: `${line}\n` };
