@@ -176,15 +176,31 @@ export class HttpDepot implements Depot {
     }
   }
 
+  /** Some batches are on their way while one is taken. */
   async *fetchBlobs(build: BuildId, blobs: readonly BlobRef[]): AsyncGenerator<Blob, void, undefined> {
+    const asked: Promise<Blob[]>[] = [];
+    const ask = (batch: readonly BlobRef[]): void => {
+      const fetching = this.#fetchBatch(build, batch);
+      // whoever awaits it is told; nobody may come to that
+      fetching.catch(() => {});
+      asked.push(fetching);
+    };
     for (const batch of batches(blobs, ({ size }) => size)) {
-      const files = batch.map(({ sha256, size }) => ({ name: sha256, size }));
-      let at = 0;
-      for await (const bytes of this.#fetch(`${buildPath(build)}/fetch`, files)) {
-        const blob = batch[at++];
-        if (blob) yield { sha256: blob.sha256, bytes };
-      }
+      if (asked.length === BATCHES) yield* (await asked.shift()) ?? [];
+      ask(batch);
     }
+    for (const fetching of asked) yield* await fetching;
+  }
+
+  async #fetchBatch(build: BuildId, batch: readonly BlobRef[]): Promise<Blob[]> {
+    const files = batch.map(({ sha256, size }) => ({ name: sha256, size }));
+    const found: Blob[] = [];
+    let at = 0;
+    for await (const bytes of this.#fetch(`${buildPath(build)}/fetch`, files)) {
+      const blob = batch[at++];
+      if (blob) found.push({ sha256: blob.sha256, bytes });
+    }
+    return found;
   }
 
   async fetchReleased(project: ProjectName, version: Version, files: readonly FileRef[]): Promise<Buffer[]> {
