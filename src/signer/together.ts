@@ -19,51 +19,53 @@ export interface ShownRelease {
   readonly version: Version;
 }
 
-/** The names of those files that are shown as they should be. Throws unable(`network`). */
+/** The names of those files that are shown as they should be. */
 export async function shownSame(
   { depot, project, version }: ShownRelease,
   files: Iterable<readonly [name: string, bytes: Buffer]>,
 ): Promise<Set<string>> {
-  const same = new Set<string>();
   const small = [...files]
     .filter(([, bytes]) => bytes.length <= BATCH.fileBytes)
     .map(([name, bytes]) => ({ name, bytes, size: bytes.length }));
-  await inParallel(
+  return inBatches(
     batches(small, ({ size }) => size),
-    REQUESTS,
-    (batch) =>
-      orNothing(async () => {
-        const shown = await depot.fetchReleased(project, version, batch);
-        for (const [at, { name, bytes }] of batch.entries()) if (shown[at]?.equals(bytes)) same.add(name);
-      }),
+    async (batch) => {
+      const shown = await depot.fetchReleased(project, version, batch);
+      return batch.filter(({ bytes }, at) => shown[at]?.equals(bytes));
+    },
   );
-  return same;
 }
 
-/** The names of those artifacts that are shown with the size that they should have. Throws unable(`network`). */
+/** The names of those artifacts that are shown with the size that they should have. */
 export async function shownAsLarge(
   { depot, project, version }: ShownRelease,
   subjects: Iterable<Subject>,
 ): Promise<Set<string>> {
-  const same = new Set<string>();
-  await inParallel(
+  return inBatches(
     batches(subjects, () => 0),
-    REQUESTS,
-    (batch) =>
-      orNothing(async () => {
-        const names = batch.map(({ name }) => name);
-        const sizes = await depot.releasedSizes(project, version, names);
-        for (const [at, { name, size }] of batch.entries()) if (sizes[at] === size) same.add(name);
-      }),
+    async (batch) => {
+      const names = batch.map(({ name }) => name);
+      const sizes = await depot.releasedSizes(project, version, names);
+      return batch.filter(({ size }, at) => sizes[at] === size);
+    },
   );
-  return same;
 }
 
-async function orNothing(ask: () => Promise<void>): Promise<void> {
-  try {
-    await ask();
-  } catch (error) {
-    // one request at a time would not get through either
-    if (!(error instanceof Failure) || error.code === 'network') throw error;
-  }
+async function inBatches<File extends { readonly name: string }>(
+  files: Iterable<File[]>,
+  ask: (batch: readonly File[]) => Promise<readonly File[]>,
+): Promise<Set<string>> {
+  const found = new Set<string>();
+  let connected = true;
+  await inParallel(files, REQUESTS, async (batch) => {
+    if (!connected) return;
+    try {
+      for (const { name } of await ask(batch)) found.add(name);
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      // else each would be tried, and waited for, again and again
+      if (error.code === 'network') connected = false;
+    }
+  });
+  return found;
 }
