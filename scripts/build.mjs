@@ -79,7 +79,7 @@ async function bundle(entry, name) {
   return result.metafile;
 }
 
-/** esbuild keeps the comments inside classes; a dash in one of them would make all of the text two bytes a character. */
+/** esbuild keeps the comments inside classes; they are in the source, and H's program is to stay below 800 KiB. */
 const withoutComments = (text) => text.replace(/^[ \t]*\/\*\*(?:[^*]|\*(?!\/))*\*\/\n/gm, '');
 
 function replace(file, contents, mode = 0o644) {
