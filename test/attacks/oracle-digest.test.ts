@@ -44,7 +44,7 @@ const app = Buffer.from('app');
 describe('odd, and legal', () => {
   test('artifacts of every length around a block, keys, certificates, signatures: what gpgv accepts, and nothing else', async () => {
     const key = craftKey('ed25519', nowSeconds());
-    const sizes = [0, 1, 55, 56, 63, 64, 65, 119, 120, 128, 70_000, 1_500_000];
+    const sizes = [0, 1, 55, 56, 63, 64, 65, 128, 1_500_000];
     const contents: Files = {
       ...Object.fromEntries(sizes.map((size) => [`size-${size}.bin`, Buffer.alloc(size, size)])),
       'release.pgp': world.releaseHome.export(world.releaseKey),
@@ -139,35 +139,49 @@ describe('a statement that says otherwise', () => {
     'the state of SHA-512': { size: 3, sha512State: good },
   };
 
-  test('is denied at the gate, and past it ends the build; nothing is signed', async () => {
-    const builds = new Map<string, string>();
-    const verdictOf = new Map<string, Verdict>();
-    const offer = async (
-      what: string,
-      held: Held & { files: Map<string, Buffer> },
-      bytes: Buffer,
-      code: string,
-    ) => {
-      expect((await post(world, held.build, held.files)).status, what).toBe(201);
-      const statement = sign(held, bytes);
-      const answer = await post(world, held.build, statement, held.token);
-      expect([answer.status, answer.body.toString()], what).toEqual([422, expect.stringContaining(code)]);
-      expectRefusedAnswer(answer);
-      await plant(world, held.build, new Map([...statement, ...blobs({ 'app.tgz': app })]));
-      builds.set(what, held.build);
-      verdictOf.set(what, `refused ${code}`);
-    };
+  const builds = new Map<string, string>();
+  const verdictOf = new Map<string, Verdict>();
+  /** Offers it to the gate, which must say no; then, unless told otherwise, lays it behind the gate. */
+  async function offer(
+    what: string,
+    held: Held & { readonly files: Map<string, Buffer> },
+    bytes: Buffer,
+    code: string,
+    past = true,
+  ): Promise<void> {
+    expect((await post(world, held.build, held.files)).status, what).toBe(201);
+    const statement = sign(held, bytes);
+    const answer = await post(world, held.build, statement, held.token);
+    expect([answer.status, answer.body.toString()], what).toEqual([422, expect.stringContaining(code)]);
+    expectRefusedAnswer(answer);
+    if (!past) return;
+    await plant(world, held.build, new Map([...statement, ...blobs({ 'app.tgz': app })]));
+    builds.set(what, held.build);
+    verdictOf.set(what, `refused ${code}`);
+  }
+  const expectRefused = async (): Promise<void> => {
+    await expectRound(world, await snapshot(world), builds, (what) => verdictOf.get(what) ?? 'none none');
+    expect(world.agent.digests).not.toContain(wanted.toString('hex'));
+    builds.clear();
+  };
+
+  test('about a state is denied at the gate, and past it ends the build; nothing is signed', async () => {
     for (const [at, [what, change]] of Object.entries(wrong).entries()) {
       const held = approve(`2.1.${at}`);
       const subjects = [{ ...honest, ...change }];
       await offer(what, held, encodeStatement(statementOf(held, {}, { subjects })), 'state-mismatch');
     }
+    await expectRefused();
+  });
+
+  test('in another form, or in the other mode, too', async () => {
     for (const [at, [what, annotations]] of Object.entries(bent).entries()) {
       const held = approve(`2.2.${at}`);
       const json = readJson(encodeStatement(statementOf(held, {}, { subjects: [honest] })).toString());
       if (!isObject(json) || !Array.isArray(json['subject'])) throw new Error('no statement');
       (json['subject'] as Record<string, Json>[])[0]!['annotations'] = annotations;
-      await offer(what, held, encodeCanonical(json), 'statement-malformed');
+      // one parser reads them all
+      await offer(what, held, encodeCanonical(json), 'statement-malformed', at < 2);
     }
     const none = approve('2.3.0');
     await offer('no state', none, encodeStatement(statementOf(none, { 'app.tgz': app })), 'statement-mode');
@@ -175,22 +189,12 @@ describe('a statement that says otherwise', () => {
     const [first, ...others] = statedSubjects(some, { 'app.tgz': app, 'b.txt': app });
     if (first === undefined) throw new Error('no subject');
     const { sha256State: _, ...bare } = first;
-    await offer(
-      'no state on one',
-      some,
-      encodeStatement(statementOf(some, {}, { subjects: [bare, ...others] })),
-      'statement-mode',
-    );
+    const partly = statementOf(some, {}, { subjects: [bare, ...others] });
+    await offer('no state on one', some, encodeStatement(partly), 'statement-mode');
     const fetched = approve('2.3.2', { mode: 'fetch' });
-    await offer(
-      'a state in mode fetch',
-      fetched,
-      encodeStatement(statementOf(fetched, {}, { subjects: [honest] })),
-      'statement-mode',
-    );
-
-    await expectRound(world, await snapshot(world), builds, (what) => verdictOf.get(what) ?? 'none none');
-    expect(world.agent.digests).not.toContain(wanted.toString('hex'));
+    const stated = statementOf(fetched, {}, { subjects: [honest] });
+    await offer('a state in mode fetch', fetched, encodeStatement(stated), 'statement-mode');
+    await expectRefused();
   });
 
   test('of two builders one has another state: refused, and the other is not enough', async () => {
