@@ -74,13 +74,10 @@ async function bundle(entry, name) {
   const plugins = [lazyBuiltins(usedBuiltins(eager.outputFiles[0].text))];
   const result = await build({ ...options, banner: { js: HEAD }, plugins });
   const file = join(dist, `${name}.mjs`);
-  replace(file, withoutComments(result.outputFiles[0].text), 0o755);
+  replace(file, result.outputFiles[0].contents, 0o755);
   replace(join(dist, `${name}.meta.json`), JSON.stringify(result.metafile, null, 1));
   return result.metafile;
 }
-
-/** esbuild keeps the comments inside classes; they are in the source, and H's program is to stay below 800 KiB. */
-const withoutComments = (text) => text.replace(/^[ \t]*\/\*\*(?:[^*]|\*(?!\/))*\*\/\n/gm, '');
 
 function replace(file, contents, mode = 0o644) {
   const temporary = `${file}.${process.pid}`;
