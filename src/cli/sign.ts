@@ -39,6 +39,7 @@ only. Whatever the depot or the network spoilt is tried again on the next run.`,
     state: { value: 'DIR', help: 'log key, token and journal; else signer/ beside the project file' },
     once: { help: 'one round, then end (as without it)' },
     watch: { help: 'round after round, until stopped' },
+    'no-wait': { help: 'end when the depot has what is signed; the next run has it published' },
     yes: { help: 'do not ask' },
     keep: { value: 'DIR', help: 'write what was verified to DIR too, as PROJECT-VERSION/NAME' },
     recover: { help: 'first take back what the depot has of the log and this state has not' },
@@ -50,6 +51,8 @@ only. Whatever the depot or the network spoilt is tried again on the next run.`,
       throw wrongUse('sign', '--once and --watch exclude each other');
     if (flags.watch === true && operands.length > 0)
       throw wrongUse('sign', '--watch takes no BUILD: it handles all of them');
+    if (flags.watch === true && flags['no-wait'] === true)
+      throw wrongUse('sign', '--no-wait and --watch exclude each other: the next round waits');
     const clock = new SteadyClock();
     const named = operands.map(parseBuildId);
 
@@ -64,6 +67,7 @@ only. Whatever the depot or the network spoilt is tried again on the next run.`,
     const keep = flags.keep === undefined ? null : await DirectoryTree.make(resolve(flags.keep));
     const signer: Signer = {
       keep,
+      wait: flags['no-wait'] !== true,
       loadProject: async () => loadProject(globals, readGuardedFile).project,
       depot,
       publicDepot,
@@ -187,6 +191,7 @@ function showUnsent({ code, message, hint }: Failure, terminal: Terminal): void 
 
 const OUTCOME_STYLE: Record<BuildResult['outcome'], (text: string) => Styled> = {
   published: green,
+  sent: green,
   waiting: yellow,
   void: red,
   declined: yellow,
@@ -210,7 +215,7 @@ function showResult(result: BuildResult, terminal: Terminal): void {
   const line = [bold(build), '  ', OUTCOME_STYLE[result.outcome](state), `  ${result.text}`];
   if (!terminal.json) terminal.result(...line);
   else terminal.say(...line);
-  if (result.outcome === 'published')
+  if (result.outcome === 'published' || result.outcome === 'sent')
     terminal.say(
       `  ${plural(artifacts, 'artifact')}, ${formatSize(bytes)}, signed in ${signSeconds.toFixed(1)} s`,
     );

@@ -98,6 +98,7 @@ async function proceed(round: Round, build: BuildId, tally: Counting): Promise<S
     // Nothing is signed twice; what has been signed can be taken back.
     return (logged?.release ? await withdrawal(round, logged) : null) ?? closed(round, build, lost);
 
+  const signedBefore = Boolean(logged?.release);
   // An entry found at restart is used, never repeated (§5.6): with an intent the decision is made.
   if (!logged?.release) {
     const stop = logged?.intent ? await resume(round, logged, tally) : await decide(round, build, tally);
@@ -115,7 +116,7 @@ async function proceed(round: Round, build: BuildId, tally: Counting): Promise<S
   countArtifacts(tally, released.manifest);
   if (await round.state.isSettled(build)) return takeReceipt(round, logged, released);
   const seconds = stopwatch();
-  const stop = await deliverRelease(round, logged, released);
+  const stop = await deliverRelease(round, logged, released, round.wait || signedBefore);
   tally.publishSeconds = seconds();
   return stop;
 }

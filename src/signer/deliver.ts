@@ -9,10 +9,16 @@ import { Stop } from './result.ts';
 import type { Round } from './signer.ts';
 
 /**
- * Submits, publishes and reads back what the log says is released; may be repeated after any failure.
+ * Submits, publishes and reads back what the log says is released; may be repeated after any failure. Without `wait` the
+ * depot has it all in the end, and nobody has asked it to publish.
  * Throws unable, refused (what the depot says).
  */
-export async function deliverRelease(round: Round, history: BuildHistory, released: Released): Promise<Stop> {
+export async function deliverRelease(
+  round: Round,
+  history: BuildHistory,
+  released: Released,
+  wait: boolean,
+): Promise<Stop> {
   const { build } = history;
   const { depot } = round;
   // Each next file is authorised by its digest in the one before (§4).
@@ -24,6 +30,10 @@ export async function deliverRelease(round: Round, history: BuildHistory, releas
   const tell = (step: string): void => round.report({ kind: 'delivering', build, files, step });
   tell(`sending ${files} signatures`);
   await depot.putSignatures(build, signatures);
+  if (!wait) {
+    const text = 'signed, and the depot has it; the next run has it published';
+    return new Stop('sent', 'signed', null, text, `to have that now: countersign sign ${build}`);
+  }
   tell(`the depot verifies and publishes ${files} files`);
   await depot.publish(build);
   tell(`reading ${files} signatures back`);

@@ -8,6 +8,7 @@ import type { ReasonCode } from '../records/refusal.ts';
  * How this run left a build.
  *
  * - `published`: the release is visible and was read back
+ * - `sent`: signed, and the depot has it; to publish it is left to the next run, as was asked for
  * - `waiting`: for approvals, its time, its statement; nobody did wrong
  * - `void`: its approval is nobody's word; a verdict for whoever named it, nothing to everybody else
  * - `declined`: the person at the signer said no to the question
@@ -18,7 +19,7 @@ import type { ReasonCode } from '../records/refusal.ts';
  * - `unfinished`: network, disk, agent; tried again
  */
 export type Outcome =
-  'published' | 'waiting' | 'void' | 'declined' | 'decided' | 'refused' | 'bad' | 'unfinished';
+  'published' | 'sent' | 'waiting' | 'void' | 'declined' | 'decided' | 'refused' | 'bad' | 'unfinished';
 
 /** What a build meets that ends nothing, or was no refusal; docs/refusals.md has each, with its cure. */
 export const STOP_CODES = [
@@ -68,7 +69,7 @@ export interface Tally {
   readonly bytes: number;
   /** First read of an artifact to last signature stored, in this run. */
   readonly signSeconds: number;
-  /** From there, or from the start of this run's delivery, to the release read back. */
+  /** From there, or from the start of this run's delivery, to the release read back, or sent. */
   readonly publishSeconds: number;
 }
 

@@ -29,6 +29,8 @@ export interface Signer {
   readonly state: SignerState;
   /** The directory that verified artifacts are written to as well; null for none. */
   readonly keep: Tree | null;
+  /** Whether what it signs is published at the end; else the next run sees to that. */
+  readonly wait: boolean;
   /** Called when there is something to sign, and when a connection was lost. */
   readonly connectAgent: () => Promise<SigningAgent>;
   /** Shows what is about to be signed and says whether to; asked once the records are judged, before artifacts are read. */

@@ -79,6 +79,7 @@ describe('a mistake', () => {
     [['approve', '1.0', '--tickets', 't'], 'config-missing', /-c FILE/],
     [['sign'], 'config-missing', /-c FILE/],
     [['sign', '--once', '--watch', '--yes'], 'wrong-usage', /./],
+    [['sign', '--no-wait', '--watch', '--yes'], 'wrong-usage', /./],
     [['serve'], 'wrong-usage', /serve --help/],
     [['serve', '--data', 'd', '--listen', 'nowhere'], 'wrong-usage', /127\.0\.0\.1:8080/],
     [['verify'], 'wrong-usage', /./],

@@ -24,7 +24,7 @@ test('a log that could not be sent is 3, unless there was a verdict', () => {
 
 test.each<[exit: number, outcomes: Outcome[]]>([
   [0, []],
-  [0, ['published', 'waiting', 'void', 'decided']],
+  [0, ['published', 'sent', 'waiting', 'void', 'decided']],
   [1, ['published', 'declined']],
   [1, ['published', 'refused']],
   [1, ['bad', 'published']],

@@ -256,6 +256,7 @@ export class Scene {
         publicDepot: this.depot.as(null),
         state,
         keep: null,
+        wait: true,
         connectAgent: () => Agent.connect(),
         ask: async (question) => questions.push(question) > 0,
         report: (event) => events.push(event),

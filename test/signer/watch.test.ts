@@ -26,6 +26,7 @@ const signerWith = (state: SignerState, parts: Partial<Signer> = {}): Signer => 
   publicDepot: scene.depot.as(null),
   state,
   keep: null,
+  wait: true,
   connectAgent: () => Agent.connect(),
   ask: async () => true,
   report: () => {},

@@ -27,7 +27,7 @@ export async function startWatch(scene: Scene) {
   const ended = watch(
     {
       loadProject: async () => scene.project,
-      ...{ depot, publicDepot: scene.depot.as(null), state, keep: null, report, now: scene.now },
+      ...{ depot, publicDepot: scene.depot.as(null), state, keep: null, wait: true, report, now: scene.now },
       connectAgent: () => Agent.connect(),
       ask: async () => true,
     },
