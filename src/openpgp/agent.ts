@@ -76,7 +76,7 @@ export class Agent {
    *
    * Returns the integers of the signature packet in its order, big-endian, without their length; r and s of
    * Ed25519 are 32 bytes. Throws `unable` (`agent-no-key`, `agent-locked`, `agent-cancelled`, `agent-no-card`,
-   * `agent-lost`, …); that the right key signed is for the caller to check, with the public key, and so
+   * `agent-lost` and others); that the right key signed is for the caller to check, with the public key, and so
    * is what the key is for: the agent signs with an encryption key too.
    */
   async sign(

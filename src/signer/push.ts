@@ -67,7 +67,7 @@ export class LogPush {
 
   /**
    * A checkpoint that holds the entry at `index`, which the depot has, and, if it is to be `witnessed`, as many
-   * witnesses as the project asks for have cosigned. Throws as `compare`, unable(`witnesses-missing`, …).
+   * witnesses as the project asks for have cosigned. Throws as `compare`, unable(`witnesses-missing` and others).
    */
   async holding(index: number, { witnessed }: { readonly witnessed: boolean }): Promise<Head> {
     let head = this.#pushed;

@@ -63,7 +63,7 @@ export class ReleaseAgent {
    * Signs a digest (`Agent.sign`). Of many calls at once the agent has the next ones in its hands already, as long as
    * it says yes; what it refuses is asked for again by itself, one after the other. A connection that was lost is made
    * again, once a signature: a signature that the agent made and could not deliver is nowhere. Throws unable
-   * (`agent-…`).
+   * (`agent-lost` and others).
    */
   async sign(request: SigningRequest): Promise<Buffer[]> {
     for (;;) {

@@ -102,7 +102,7 @@ export function joinRoots(roots: readonly Buffer[]): Buffer {
 
 /** A tree that grows by leaves; append, root and proofs each cost at most log² of the size. */
 export class MerkleTree {
-  /** #levels[k][i] is the root of the complete subtree over the leaves from i·2^k to (i+1)·2^k. */
+  /** #levels[k][i] is the root of the complete subtree over the leaves from i*2^k to (i+1)*2^k. */
   readonly #levels: Buffer[][] = [[]];
 
   /** How many leaves there are. */
