@@ -127,7 +127,10 @@ export const ATTEST: readonly Row[] = [
   attest('artifacts read', /^p?read(64)? M\/out-/, read),
   attest('statement kept', /^(?!unlink|rmdir)\S+ operator\/tickets-\d+\/b1\.ticket\.pending/, kept),
   attest('private half gone', /^(openat|write|rename|fsync) operator\/tickets-\d+\/b1\.ticket [12]$/, kept),
-  attest('artifacts and statement sent', /^(writev depot \d|connect depot [2-9])$/, { ...sent, ...connected }),
+  attest('artifacts and statement sent', /^(writev depot \d|connect depot [2-9])$/, {
+    ...sent,
+    ...connected,
+  }),
   attest('ticket gone', /^(unlink|rmdir) |^fsync operator\/tickets-\d+\/b1\.ticket 3$/, {
     SIGKILL: 'refuses',
     'fsync fails': 'goes on',
