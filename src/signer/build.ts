@@ -187,7 +187,7 @@ async function resume(round: Round, logged: BuildHistory, tally: Counting): Prom
   round.session.agent.requireUsable(plan.keygrip);
   round.report({ kind: 'continuing', decided: await decidedQuestion(round, logged, plan) });
   const seconds = stopwatch();
-  const stated = await statedSubjects(round, plan.manifest);
+  const stated = await statedSubjects(round, approval, plan.manifest);
   const { passed, problems } = await passArtifacts(round, approval, plan, stated);
   const problem = firstProblem(problems);
   if (problem)

@@ -2,11 +2,13 @@
  * Digest mode (protocol §5.5): artifacts that are not fetched. The builder states where its hash of each stood before the
  * end; we finish a copy of that and hold it against the statement's digest, and go on from it with a trailer of our own.
  */
+import { unable } from '../failure.ts';
+import type { Failure } from '../failure.ts';
 import { passState } from '../openpgp/pass.ts';
 import type { Passed } from '../openpgp/pass.ts';
+import { slotsOf } from '../policy/builder-key.ts';
 import type { Approval } from '../records/approval.ts';
 import type { Manifest } from '../records/manifest.ts';
-import { isSlot } from '../records/names.ts';
 import type { Sha256 } from '../records/names.ts';
 import { statementFile } from '../records/paths.ts';
 import { parseStatement } from '../records/statement.ts';
@@ -45,27 +47,43 @@ export function unfitForMode({ mode }: Approval, { key, certifying }: ReleaseKey
   };
 }
 
-/** Every artifact, by its digest, from states that the verdict on their statement has judged. */
+/**
+ * Every artifact of the manifest, by its digest, from the states that a builder stated: whatever else that builder has said
+ * is not passed. Throws unable(`state-damaged`) for a manifest that is not of what was stated.
+ */
 export function passStates(
-  { key, hashedPart }: Pick<Plan, 'key' | 'hashedPart'>,
-  subjects: readonly StatedSubject[],
+  { key, hashedPart, manifest }: Pick<Plan, 'key' | 'hashedPart' | 'manifest'>,
+  stated: readonly StatedSubject[],
 ): ReadonlyMap<Sha256, Passed> {
+  const misfit = (what: string): Failure =>
+    unable('state-damaged', `manifest.json of build ${manifest.build}: ${what}`, 'restore a back-up');
+  if (manifest.hash !== 'sha256')
+    throw misfit(`a hash state is of SHA-256, and it asks for ${manifest.hash}`);
+  const byName = new Map(stated.map((subject) => [subject.name, subject]));
   const passed = new Map<Sha256, Passed>();
-  for (const { name, sha256, size, sha256State } of subjects) {
-    if (passed.has(sha256)) continue;
-    const pass = sha256State && passState(key, hashedPart, sha256State, size);
-    if (pass?.sha256 !== sha256) throw new RangeError(`${name} has no state that finishes to its digest`);
+  for (const { name, sha256, size } of manifest.subjects) {
+    const subject = byName.get(name);
+    if (subject?.sha256State === undefined || subject.sha256 !== sha256 || subject.size !== size)
+      throw misfit(`no builder stated its ${name}`);
+    const pass = passed.get(sha256) ?? passState(key, hashedPart, subject.sha256State, size);
+    if (pass.sha256 !== sha256 || pass.size !== size) throw misfit(`${name} has not the state of its digest`);
     passed.set(sha256, pass);
   }
   return passed;
 }
 
-/** The subjects of the manifest as a builder stated them; all builders of it say the same. Throws unable. */
+/**
+ * The subjects of the manifest as a builder of its approval stated them; all builders of it say the same. For a manifest
+ * that is not `unvouched`: what it says of others is nobody's word. Throws unable.
+ */
 export async function statedSubjects(
   { state }: Round,
+  approval: Approval,
   { build, statements }: Manifest,
 ): Promise<readonly StatedSubject[]> {
-  for (const [slot, sha256] of Object.entries(statements))
-    if (isSlot(slot)) return parseStatement(await state.kept(build, statementFile(slot), sha256)).subjects;
+  for (const slot of slotsOf(approval)) {
+    const sha256 = statements[slot];
+    if (sha256) return parseStatement(await state.kept(build, statementFile(slot), sha256)).subjects;
+  }
   throw new RangeError('a manifest without a statement');
 }

@@ -50,8 +50,16 @@ export async function unvouched(
       text: 'it is not of the build’s approval',
     });
 
+  const slots = slotsOf(approval);
+  const strange = Object.keys(manifest.statements).find((slot) => !slots.some((each) => each === slot));
+  if (strange !== undefined)
+    return stop({
+      code: 'intent-invalid',
+      where: manifestFile,
+      text: `its builder ${strange} is none of the approval`,
+    });
   // All that the log has, and no other: one that it has and the manifest has not might be a dissent.
-  const named = slotsOf(approval).filter((slot) => slot in manifest.statements || statements.has(slot));
+  const named = slots.filter((slot) => slot in manifest.statements || statements.has(slot));
   if (named.length < approval.quorum)
     return stop({
       code: 'intent-invalid',

@@ -1,13 +1,20 @@
 /** Digest mode: builds that are signed from their builders' hash states, and that no artifact is read for. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { unable } from '../../src/failure.ts';
+import { hashedPart } from '../../src/openpgp/signature.ts';
 import type { Approval } from '../../src/records/approval.ts';
+import { encodeManifest, parseManifest } from '../../src/records/manifest.ts';
 import { encodeStatement, parseStatement } from '../../src/records/statement.ts';
 import { statementFile, signatureFile, buildPath } from '../../src/records/paths.ts';
-import { toArtifactName, toSlot } from '../../src/records/names.ts';
+import { newBuildId, timestamp, toArtifactName, toProjectName } from '../../src/records/names.ts';
+import { toSlot, toVersion } from '../../src/records/names.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
+import type { Subject } from '../../src/records/subject.ts';
+import type { SignerState } from '../../src/signer/state.ts';
+import { passStates } from '../../src/signer/states.ts';
 import { gpgvAccepts } from '../harness/gpgv-accepts.ts';
 import { hashStateOf } from '../harness/hash-state.ts';
-import { sealed } from '../policy/scene.ts';
+import { person, sealed } from '../policy/scene.ts';
 import { Scene } from './scene.ts';
 import type { Build, Contents } from './scene.ts';
 
@@ -182,5 +189,93 @@ describe('a release key that could do more', () => {
     } finally {
       await scene.close();
     }
+  });
+});
+
+test('an intent, logged by whoever has the log key, with states of a slot that the approval does not have: nothing is signed', async () => {
+  const scene = await digestScene();
+  try {
+    const build = await scene.approve('1.0', DIGEST);
+    await attest(scene, build, contents);
+    const honest = parseStatement(statedBy(scene, build, contents).get(statementFile(b1)) ?? Buffer.alloc(0));
+    const evil = Buffer.from('what no builder ever vouched for');
+    const stranger = toSlot('a0', 'test');
+    const states = encodeStatement({
+      ...honest,
+      slot: stranger,
+      subjects: [
+        ...honest.subjects,
+        {
+          ...{ name: toArtifactName('zz.evil', 'test'), sha256: sha256Hex(evil), size: evil.length },
+          sha256State: hashStateOf(evil),
+        },
+      ],
+    });
+    const meddle = (state: SignerState): void => {
+      const [write, append] = [state.write.bind(state), state.journal.append.bind(state.journal)];
+      let forged: Buffer = Buffer.alloc(0);
+      state.write = async (of, file, bytes) => {
+        if (file !== 'manifest.json') return write(of, file, bytes);
+        const manifest = parseManifest(bytes);
+        const statements = Object.fromEntries([
+          [stranger, sha256Hex(states)],
+          ...Object.entries(manifest.statements),
+        ]);
+        forged = encodeManifest({ ...manifest, statements });
+        await write(of, statementFile(stranger), states);
+        await write(of, file, forged);
+      };
+      state.journal.append = (entry) =>
+        append(
+          entry.type === 'intent'
+            ? { ...entry, records: { ...entry.records, 'manifest.json': sha256Hex(forged) } }
+            : entry,
+        );
+    };
+    await scene
+      .sign({ meddle, connectAgent: () => Promise.reject(unable('agent-locked', 'power cut')) })
+      .catch(() => {});
+    expect(await scene.logged(build)).toBe('approval statement intent');
+    expect(await scene.sign()).toMatchObject({
+      exit: 1,
+      result: { outcome: 'bad', state: 'verified', code: 'intent-invalid' },
+    });
+    expect(scene.agent.signatures).toBe(0);
+  } finally {
+    await scene.close();
+  }
+});
+
+describe('what is passed is the manifest’s', () => {
+  const { primary: key } = person('Release <release@example.org>').certificate;
+  const part = hashedPart({ algorithmId: 22, hash: 'sha256', created: 0, issuer: key.fingerprint });
+  const stated = (name: string, content: string) => {
+    const bytes = Buffer.from(content);
+    const named = { name: toArtifactName(name, 'test'), sha256: sha256Hex(bytes), size: bytes.length };
+    return { ...named, sha256State: hashStateOf(bytes) };
+  };
+  const [a, b, c] = [stated('a', 'same'), stated('b', 'same'), stated('c', 'another')];
+  const pass = (subjects: readonly Subject[], hash: 'sha256' | 'sha512' = 'sha256') => {
+    const manifest = {
+      ...{ build: newBuildId(new Date(), Buffer.alloc(10)), project: toProjectName('x', 'test') },
+      ...{ version: toVersion('1', 'test'), approval: a.sha256, statements: {}, subjects },
+      ...{ releaseKey: key.fingerprint, signingKey: key.fingerprint, hash },
+      signedAt: timestamp(new Date(0)),
+    };
+    return [...passStates({ key, hashedPart: part, manifest }, [a, b, c]).keys()];
+  };
+
+  test('and nothing else that was stated', () => {
+    expect(pass([a, b])).toEqual([a.sha256]);
+    expect(pass([a, b, c])).toEqual([a.sha256, c.sha256]);
+  });
+
+  test.each<[string, Subject[], 'sha512'?]>([
+    ['a name that was not stated', [a, { ...a, name: toArtifactName('d', 'test') }]],
+    ['another digest', [{ ...a, sha256: c.sha256 }]],
+    ['another size', [{ ...a, size: 5 }]],
+    ['another hash', [a], 'sha512'],
+  ])('%s: damaged', (_, subjects, hash) => {
+    expect(() => pass(subjects, hash)).toThrow(expect.objectContaining({ code: 'state-damaged' }));
   });
 });

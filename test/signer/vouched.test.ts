@@ -99,6 +99,16 @@ test('a statement that the log has is left out of it', async () => {
   await expectUnsigned('intent-invalid', /^.*statements\/b2\.json: the manifest is of another statement/);
 });
 
+test('it names a builder that the approval does not have', async () => {
+  build = await approveMany(scene, ['keypair'], 1);
+  await attestBy(scene, build, 'b1', contents);
+  await intend((manifest) => ({
+    ...manifest,
+    statements: Object.fromEntries([['a0', build.digest], ...Object.entries(manifest.statements)]),
+  }));
+  await expectUnsigned('intent-invalid', /manifest\.json: its builder a0 is none of the approval/);
+});
+
 test('fewer builders vouch for it than must agree', async () => {
   build = await approveMany(scene, ['keypair', 'keypair'], 2);
   await attestBy(scene, build, 'b1', contents);
