@@ -27,12 +27,14 @@ export async function receiveBlob(
   const { socket } = request;
   const idle = socket.timeout ?? 0;
   // what is whole is checked and made to last: nothing moves on the connection meanwhile
-  request.once('end', () => socket.setTimeout(0));
+  const whole = (): unknown => socket.setTimeout(0);
+  request.once('end', whole);
   try {
     return await (offset === null
       ? depot.putBlob(build, sha256, length, () => request)
       : depot.continueBlob(build, { sha256, size: offset + length }, offset, request));
   } finally {
+    request.off('end', whole); // of one that is refused the rest may come later
     socket.setTimeout(idle); // for what comes behind on the same connection
   }
 }

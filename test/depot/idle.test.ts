@@ -1,6 +1,8 @@
 /** Connections on which nothing moves. */
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { Server } from 'node:http';
+import { connect } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { requestListener } from '../../src/depot/routes.ts';
 import { overSocket } from '../harness/raw-http.ts';
@@ -17,6 +19,7 @@ beforeEach(async () => {
   server = createServer(requestListener({ project, tree, depot, now: () => now, log: () => {} }));
   // what the depot sets to two minutes
   server.setTimeout(200);
+  server.keepAliveTimeout = 200;
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
 });
 afterEach(async () => {
@@ -43,4 +46,22 @@ test.each([
   const port = typeof address === 'object' && address ? address.port : 0;
   const text = await overSocket(`http://127.0.0.1:${port}`, requests);
   expect(text.match(/^HTTP\/1\.1 \d+/gm) ?? []).toHaveLength(answers);
+});
+
+test.each([
+  ['at once', 0],
+  ['when it was answered', 1],
+])('a blob that is refused, and comes %s: the connection ends', async (_, behind) => {
+  const stranger = blob.replace(/Authorization.*\r\n/, '');
+  const body = Buffer.alloc(subjects[0]?.size ?? 0);
+  const address = server.address();
+  const socket = connect(typeof address === 'object' && address ? address.port : 0, '127.0.0.1');
+  const ended = once(socket, 'end');
+  socket.write(stranger);
+  if (behind === 1) await once(socket, 'data');
+  else socket.resume();
+  socket.write(body);
+  socket.resume();
+  await ended;
+  socket.destroy();
 });
