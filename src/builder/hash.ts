@@ -11,6 +11,7 @@ import { toSha256 } from '../records/names.ts';
 import type { Sha256 } from '../records/names.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import type { Subject } from '../records/statement.ts';
+import { beginsAsTicket } from '../records/ticket.ts';
 import type { Found } from './walk.ts';
 
 const CHUNK = 1024 * 1024;
@@ -34,8 +35,8 @@ const scratch = Buffer.alloc(SHORT + 1);
 
 /**
  * The file's subject: name, digest and size of the very bytes that were read.
- * `progress` is told the bytes read so far. Throws refused `artifact-changed`, unable('disk'); what `signal`
- * was aborted with.
+ * `progress` is told the bytes read so far. Throws refused: `artifact-changed`, `artifacts-refused` for a ticket;
+ * unable('disk'); what `signal` was aborted with.
  */
 export async function hashArtifact(
   { name, path }: Pick<Found, 'name' | 'path'>,
@@ -49,6 +50,7 @@ export async function hashArtifact(
     let size = 0;
     for await (const chunk of chunks(file, Buffer.allocUnsafe(CHUNK))) {
       signal?.throwIfAborted();
+      if (size === 0) refuseTicket(chunk, name);
       hash.update(chunk);
       size += chunk.length;
       // a file that grows for ever is not read for ever
@@ -80,6 +82,7 @@ export function hashShort({ name, path }: Pick<Found, 'name' | 'path'>): { subje
     const named = lstatSync(path, { bigint: true });
     if (size !== Number(before.size) || !same(before, after) || !same(before, named)) throw changed(name);
     const bytes = scratch.subarray(0, size);
+    refuseTicket(bytes, name);
     return { subject: { name, sha256: sha256Hex(bytes), size }, bytes };
   } catch (error) {
     throw errorCode(error) === 'ENOENT' ? changed(name) : diskFailure(error, `read ${name}`);
@@ -173,6 +176,16 @@ export async function* chunks(file: FileHandle, reused?: Buffer): AsyncGenerator
 
 const same = (a: Identity, b: Identity): boolean =>
   a.size === b.size && a.mtimeNs === b.mtimeNs && a.ino === b.ino && a.dev === b.dev;
+
+/** Whoever can read a build's artifacts must not become one of its builders: under any name, and in any copy. */
+function refuseTicket(bytes: Buffer, name: string): void {
+  if (!beginsAsTicket(bytes)) return;
+  throw refused(
+    'artifacts-refused',
+    `${name} is a ticket, or begins as one`,
+    'keep it elsewhere, or leave it out with --exclude; no artifact may begin with countersign-ticket-v1',
+  );
+}
 
 export const changed = (name: string): Failure =>
   refused(

@@ -109,6 +109,10 @@ export function parseTicket(line: string): Ticket {
   }
 }
 
+/** Whether a file that begins so could be read as a ticket: white space in front is no hindrance to `parseTicket`. */
+export const beginsAsTicket = (bytes: Buffer): boolean =>
+  bytes.subarray(0, 256).toString('utf8').trimStart().startsWith(PREFIX);
+
 const COMMON = [
   ...(['build', 'slot', 'project', 'version', 'depot', 'insecureHttp', 'log', 'scheme'] as const),
   ...(['uploadToken', 'source', 'artifacts', 'mode', 'notBefore', 'expires', 'approval'] as const),

@@ -1,8 +1,18 @@
-import { chmodSync, linkSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { verify } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { AttestOptions } from '../../src/builder/attest.ts';
 import { unable } from '../../src/failure.ts';
 import { verifyDetached } from '../../src/openpgp/verify.ts';
 import { builderCertificate } from '../../src/policy/builder-key.ts';
@@ -196,6 +206,39 @@ describe('what is not signed', () => {
       message: 'b1.ticket is the ticket itself',
     });
     expect(site.readTicket()).toEqual(site.ticket);
+  });
+
+  const standing = (): Partial<AttestOptions> => ({
+    ticket: '-',
+    stdin: Readable.from([Buffer.from(formatTicket(site.ticket))]),
+  });
+  const copy = (): string => readFileSync(site.ticketFile, 'utf8');
+  test.each<[string, () => void, () => Partial<AttestOptions>]>([
+    ['by another name', () => linkSync(site.ticketFile, join(site.base, 'my.txt')), () => ({})],
+    ['a copy, while the build runs', () => site.put({ 'my.txt': copy() }), () => ({ run: 'true' })],
+    ['a copy of one from standard input', () => site.put({ 'my.txt': copy() }), standing],
+    ['a copy with white space in front', () => site.put({ 'my.txt': `\ufeff\r\n ${copy()}` }), () => ({})],
+    ['a large file that begins with it', () => site.put({ 'my.txt': copy().padEnd(2 ** 21) }), () => ({})],
+    [
+      'one of several large files, in threads',
+      () => site.put({ 'my.txt': copy().padEnd(2 ** 21), 'z.bin': Buffer.alloc(2 ** 26) }),
+      () => ({}),
+    ],
+  ])('the ticket, %s, which never leaves', async (_, lay, more) => {
+    site.close();
+    site = await Site.make({ maxBytes: 2 ** 27, maxTotalBytes: 2 ** 28 });
+    site.put({ app: 'x' });
+    lay();
+    await expect(site.attest(more())).rejects.toMatchObject({
+      code: 'artifacts-refused',
+      message: expect.stringMatching(/^my\.txt is a ticket/),
+      hint: expect.stringContaining('--exclude'),
+    });
+    expect(await site.statement()).toBeNull();
+    const blobs = join(site.depotDirectory, 'builds', site.ticket.build, 'blobs');
+    const sent = existsSync(blobs) ? readdirSync(blobs) : [];
+    expect(sent).not.toContain(sha256Hex(readFileSync(join(site.base, 'my.txt'))));
+    expect(await site.attest({ exclude: ['my.txt'] })).toMatchObject({ resumed: false });
   });
 
   test('a bad name: the ticket stays as it was', async () => {
