@@ -9,6 +9,7 @@ import { keyFact } from '../openpgp/key-fact.ts';
 import type { KeyFact } from '../openpgp/key-fact.ts';
 import { DEFAULT_ENROL_BY, defaultLifetime } from '../policy/again.ts';
 import { approvalProblems } from '../policy/approval-policy.ts';
+import { digestModeOff, onlyEcdsa } from '../policy/digest-mode.ts';
 import { formatDuration } from '../policy/duration.ts';
 import type { Project } from '../policy/project.ts';
 import { APPROVAL_TYPE, encodeApproval, MAX_BUILDERS, MODES } from '../records/approval.ts';
@@ -78,6 +79,7 @@ export async function prepareApproval(project: Project, request: ApprovalRequest
   const { version, scheme, mode, builders: count, ...times } = checkRequest(project, request);
   const { quorum, enrolBy, lifetime } = times;
   const { depot } = request;
+  if (mode === 'digest') checkDigestMode(project, request.now);
   const approver = await chooseApprover(project, request.approver);
   const source =
     request.source === null ? await sourceOfCheckout(request.directory) : parseSourceFlag(request.source);
@@ -217,6 +219,20 @@ function enrolTime({ enrolBy }: ApprovalRequest, scheme: Scheme, lifetime: numbe
     `builders may enrol for ${formatDuration(time)}, and the approval ends after ${formatDuration(lifetime)}`,
     'a shorter --enrol-by, or a longer --expires',
   );
+}
+
+/** What could never be signed in digest mode: said before anybody builds it. Throws refused. */
+function checkDigestMode(project: Project, now: Date): void {
+  const off = digestModeOff(project);
+  const without = 'or approve without --mode digest';
+  const line = project.policy.digestMode
+    ? 'hash = "sha256" under [release]'
+    : 'digest-mode = true under [policy]';
+  if (off !== null)
+    throw refused('policy-mode', off, `${line} in countersign.toml on every host; ${without}`);
+  if (!onlyEcdsa(project, now)) return;
+  const text = 'the release certificate can sign with ECDSA keys alone, which digest mode does not take';
+  throw refused('release-key-ecdsa', text, `give it an Ed25519 or RSA subkey; ${without}`);
 }
 
 /** What the project file does not allow: said before anybody signs. */

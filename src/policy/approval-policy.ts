@@ -18,6 +18,7 @@ import { hasWildcard, matchesAny } from '../records/pattern.ts';
 import type { Reason, ReasonCode } from '../records/refusal.ts';
 import { attempt } from './attempt.ts';
 import { builderOf, ephemeralCertificate, ephemeralCreation, slotsOf } from './builder-key.ts';
+import { digestModeOff } from './digest-mode.ts';
 import { formatDuration } from './duration.ts';
 import { projectSigningKeys } from './project.ts';
 import type { Project, ProjectPolicy } from './project.ts';
@@ -92,15 +93,9 @@ function limitProblems(project: Project, { artifacts }: Approval): Reason[] {
   return reasons;
 }
 
-/** Off unless the project says otherwise; the digest that is signed goes on from the one in the statement, which is SHA-256. */
-function modeProblems({ policy, release }: Project, { mode }: Approval): Reason[] {
-  if (mode === 'fetch') return [];
-  if (!policy.digestMode)
-    return [reason('policy-mode', 'mode', 'the project allows no digest mode (digest-mode)')];
-  if (release.hash === 'sha256') return [];
-  return [
-    reason('policy-mode', 'mode', `digest mode signs SHA-256 alone, the project asks for ${release.hash}`),
-  ];
+function modeProblems(project: Project, { mode }: Approval): Reason[] {
+  const off = mode === 'digest' ? digestModeOff(project) : null;
+  return off === null ? [] : [reason('policy-mode', 'mode', off)];
 }
 
 function timeProblems(project: Project, approval: Approval, now: Date): Reason[] {

@@ -265,6 +265,32 @@ describe('what can not be approved is said before anybody signs', () => {
     await expect(prepareApproval(project, request(more))).rejects.toMatchObject({ kind, code });
   });
 
+  test('digest mode that is off, or over another hash, or with ECDSA alone: each with the way out', async () => {
+    const digest = (more: Partial<Project>) =>
+      prepareApproval({ ...project, ...more }, request({ mode: 'digest' }));
+    const policy = { ...project.policy, digestMode: true };
+    const off = await digest({}).catch((error: unknown) => error);
+    expect(off).toMatchObject({
+      message: expect.not.stringContaining('approval.json'),
+      hint: expect.stringMatching(
+        /digest-mode = true under \[policy\] in countersign.toml on every host.*without --mode/,
+      ),
+    });
+    const release = { ...project.release, hash: 'sha512' } as const;
+    await expect(digest({ policy, release })).rejects.toMatchObject({
+      code: 'policy-mode',
+      hint: expect.stringContaining('hash = "sha256"'),
+    });
+    const key = home.generate({ userId: 'Curve <c@example.org>', algorithm: 'nistp256' });
+    const certificate = parseCertificate(home.export(key));
+    await expect(digest({ policy, release: { certificate, hash: 'sha256' } })).rejects.toMatchObject({
+      kind: 'refused',
+      code: 'release-key-ecdsa',
+      hint: expect.stringContaining('Ed25519 or RSA subkey'),
+    });
+    expect((await digest({ policy })).summary.approval.mode).toBe('digest');
+  });
+
   test('a name that the policy does not allow', async () => {
     const narrow = { ...project, policy: { ...project.policy, patterns: ['*.tgz'] } };
     await expect(prepareApproval(narrow, request({ patterns: ['app.deb'] }))).rejects.toMatchObject({
