@@ -88,6 +88,14 @@ const patient = (role: string, { env } = home, ...more: readonly string[]): Pati
 const copy = (key: Fingerprint, name = 'release.pgp'): void =>
   writeFileSync(join(directory, 'keys', name), home.export(key));
 
+/** Changes one line of the project file. */
+function edit(line: string, other: string): void {
+  const toml = join(directory, 'countersign.toml');
+  writeFileSync(toml, readFileSync(toml, 'utf8').replace(line, other));
+}
+
+const allowDigestMode = (): void => edit('digest-mode = false', 'digest-mode = true');
+
 describe('certificates', () => {
   test('a release subkey that has expired is a problem on every host, and is extended where its primary is', async () => {
     const signer = patient('signer');
@@ -163,9 +171,36 @@ describe('certificates', () => {
     writeFileSync(toml, readFileSync(toml, 'utf8').replace('hash = "sha512"', 'hash = "sha256"'));
     await signer.isCuredBy(await signer.finding('certificates'));
   });
+
+  test('digest mode that could never sign: with ECDSA alone, or over SHA-512', async () => {
+    const curve = home.generate({
+      userId: 'Curve <c@example.org>',
+      algorithm: 'nistp256',
+      usage: 'cert,sign',
+    });
+    await init(curve);
+    allowDigestMode();
+    expect(await patient('operator').finding('certificates')).toMatchObject({
+      level: 'problem',
+      text: expect.stringMatching(/digest mode signs nothing: .* ECDSA keys alone/),
+    });
+    const signer = patient('signer');
+    const ecdsa = await signer.finding('certificates');
+    await signer.isCuredBy({ ...ecdsa, hint: ecdsa.hint.replace('gpg ', "gpg --batch --passphrase '' ") });
+    edit('hash = "sha256"', 'hash = "sha512"');
+    await signer.isCuredBy(await signer.finding('certificates', /digest mode .* asks for sha512/));
+  });
 });
 
 describe('the release key', () => {
+  test('digest mode signs nothing while a primary is here: that is a problem', async () => {
+    allowDigestMode();
+    expect(await patient('signer').finding('release-key-certifies')).toMatchObject({
+      level: 'problem',
+      text: expect.stringContaining('. Digest mode signs nothing until the primary key is off this host'),
+    });
+  });
+
   test('a primary that can certify is on this host: the cure leaves the subkey alone', async () => {
     const signer = patient('signer');
     const finding = await signer.finding('release-key-certifies');

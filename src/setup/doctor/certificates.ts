@@ -7,6 +7,7 @@ import { expiryOf } from '../../openpgp/key-status.ts';
 import { isLongEnough } from '../../openpgp/pass.ts';
 import { encryptionCure } from '../../openpgp/encryption-cure.ts';
 import { encryptionProblem } from '../../openpgp/sealed.ts';
+import { digestModeOff, onlyEcdsa } from '../../policy/digest-mode.ts';
 import type { Project } from '../../policy/project.ts';
 import { timestamp } from '../../records/names.ts';
 import type { Fingerprint } from '../../records/names.ts';
@@ -25,7 +26,8 @@ export const checkCertificates = withProject(async (host, project) => {
   return [ok('certificates', `the release key and ${people} can sign, for ${SOON_DAYS} days at least`)];
 });
 
-function release(host: Host, { release: { certificate, hash } }: Project): Finding[] {
+function release(host: Host, project: Project): Finding[] {
+  const { certificate, hash } = project.release;
   const keys = signingKeys(certificate, host.now);
   const what = `release key ${certificate.primary.fingerprint}`;
   if (keys.length === 0)
@@ -44,7 +46,24 @@ function release(host: Host, { release: { certificate, hash } }: Project): Findi
         `sed -i 's/^hash = .*/hash = "sha512"/' ${word(host.file)}   # on every host`,
       ),
     ];
-  return expiring(host, certificate, what);
+  return [...expiring(host, certificate, what), ...digestMode(host, project)];
+}
+
+/** Where the project allows it: whether it can ever sign anything. */
+function digestMode(host: Host, project: Project): Finding[] {
+  if (!project.policy.digestMode) return [];
+  const { certificate } = project.release;
+  const { fingerprint } = certificate.primary;
+  if (onlyEcdsa(project, host.now)) {
+    const file = keyFile(host, certificate);
+    const cured = `gpg --quick-add-key ${fingerprint} ed25519 sign 2y && gpg --export ${fingerprint} > ${file}   # where its primary key is; then copy it to every host`;
+    const text = `digest mode signs nothing: release key ${fingerprint} can sign with ECDSA keys alone`;
+    return [problem('certificates', text, cured)];
+  }
+  const off = digestModeOff(project);
+  if (off === null) return [];
+  const cured = `sed -i 's/^hash = .*/hash = "sha256"/' ${word(host.file)}   # on every host; or digest-mode = false`;
+  return [problem('certificates', `digest mode signs nothing: ${off}`, cured)];
 }
 
 function approvers(host: Host, { approvers: all, threshold }: Project): Finding[] {
