@@ -4,8 +4,7 @@
  */
 import { readlinkSync } from 'node:fs';
 import { isatty } from 'node:tty';
-import { unable } from '../failure.ts';
-import type { Failure } from '../failure.ts';
+import { Failure, unable } from '../failure.ts';
 import { run, withoutOurs } from '../host/process.ts';
 import type { Environment } from '../host/process.ts';
 import { AssuanConnection, escapeParameter } from './assuan.ts';
@@ -60,9 +59,13 @@ export class Agent {
    * for a passphrase. Throws `unable` (`gpgconf-missing`, `agent-unreachable`).
    */
   static async connect(env: Environment = process.env): Promise<Agent> {
-    await gpgconf(['--launch', 'gpg-agent'], env);
     const path = await gpgconf(['--list-dirs', 'agent-socket'], env);
-    const connection = await AssuanConnection.open(path, ANSWER_MS);
+    const connection = await AssuanConnection.open(path, ANSWER_MS).catch(async (error: unknown) => {
+      // most often one runs: to have gpgconf look costs three processes
+      if (!(error instanceof Failure) || error.code !== 'agent-unreachable') throw error;
+      await gpgconf(['--launch', 'gpg-agent'], env);
+      return AssuanConnection.open(path, ANSWER_MS);
+    });
     const agent = new Agent(connection);
     // an agent that does not know an option can still sign
     for (const option of promptOptions(env)) await connection.command(`OPTION ${option}`, ANSWER_MS);
