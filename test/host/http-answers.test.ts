@@ -11,6 +11,7 @@ describe('an answer as it should be', () => {
       status: 200,
       size: 5,
       bytes: Buffer.from('hello'),
+      uploadOffset: null,
     });
     const missing = await raw('HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone');
     expect(await client(missing.url).read(GET, 100)).toMatchObject({ status: 404 });
@@ -21,7 +22,7 @@ describe('an answer as it should be', () => {
     async (rest) => {
       const missing = await raw(`HTTP/1.1 404 Not Found\r\n${rest}`);
       const read = await client(missing.url).read(GET, 100);
-      expect(read).toEqual({ status: 404, size: 0, bytes: Buffer.alloc(0) });
+      expect(read).toEqual({ status: 404, size: 0, bytes: Buffer.alloc(0), uploadOffset: null });
     },
   );
 
