@@ -1,6 +1,15 @@
 /** Reads an artifact once, front to back, and notices when it is not the same file at the end. */
 import { createHash } from 'node:crypto';
-import { closeSync, constants, fstatSync, lstatSync, openSync, readSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readSync,
+  readlinkSync,
+  realpathSync,
+} from 'node:fs';
 import { lstat, open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { Readable } from 'node:stream';
@@ -140,22 +149,44 @@ async function* checkedChunks(
   }
 }
 
-/** Only a regular file will do. */
+/** Only a regular file will do, and only at `path`, which is absolute and without symlinks. */
 export async function openArtifact(path: string, name: string): Promise<FileHandle> {
   const file = await open(path, ARTIFACT).catch((error: unknown) => {
     throw notOpened(error, name);
   });
-  const status = await file.stat();
-  if (status.isFile()) return file;
-  await file.close();
-  throw changed(name);
+  try {
+    const status = await file.stat();
+    if (status.isFile() && isAt(file.fd, path)) return file;
+    throw changed(name);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
 }
 
 function openShort(path: string, name: string): number {
+  let file: number;
   try {
-    return openSync(path, ARTIFACT);
+    file = openSync(path, ARTIFACT);
   } catch (error) {
     throw notOpened(error, name);
+  }
+  if (isAt(file, path)) return file;
+  closeSync(file);
+  throw changed(name);
+}
+
+/** If not, a directory above it has become a symlink since the walk, and what is open may be anybody's. */
+function isAt(fd: number, path: string): boolean {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`) === path;
+  } catch {
+    // no Linux, or no /proc
+  }
+  try {
+    return realpathSync.native(path) === path;
+  } catch {
+    return false;
   }
 }
 

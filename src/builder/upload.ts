@@ -2,8 +2,10 @@
  * The artifacts of a sealed statement on their way to the depot: before the statement, because the depot takes that only
  * when every file is there. What the depot has already is not sent again.
  */
+import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure } from '../failure.ts';
+import { orNull } from '../host/files.ts';
 import { slotsOf } from '../policy/builder-key.ts';
 import { parseApproval } from '../records/approval.ts';
 import { LARGE_RECORD_MAX, RECORD_MAX } from '../records/canonical.ts';
@@ -52,7 +54,8 @@ export async function uploadArtifacts(
   const progress = (done: number, name: Subject['name']): void =>
     report({ kind: 'uploading', name, done, bytes });
   const uploader = new Uploader({ depot, build, there, sample: begun.resumed && !all, progress });
-  for (const subject of subjects) uploader.add(join(base, subject.name), subject);
+  const root = (await orNull(realpath(base), `look at ${base}`)) ?? base;
+  for (const subject of subjects) uploader.add(join(root, subject.name), subject);
   await uploader.finish();
   return (early?.sent ?? 0) + uploader.sent;
 }
