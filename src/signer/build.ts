@@ -44,7 +44,7 @@ export async function handleBuild(round: Round, build: BuildId): Promise<BuildRe
   const tally: Counting = { ...NOTHING };
   let standing: Standing;
   try {
-    ({ standing } = await proceed(round, build, tally));
+    ({ standing } = await keeping(round, build, tally));
   } catch (error) {
     standing = await faultOf(round, build, error);
   }
@@ -84,7 +84,18 @@ export async function handleDissent(round: Round, logged: BuildHistory): Promise
   }
 }
 
-async function proceed(round: Round, build: BuildId, tally: Counting): Promise<Stop> {
+/** As `proceed`; of a build that is not a release in the end nothing is kept. */
+async function keeping(round: Round, build: BuildId, tally: Counting): Promise<Stop> {
+  const keep = round.keep && new Keep(round.keep, build);
+  try {
+    return await proceed(round, build, keep, tally);
+  } finally {
+    const logged = round.state.journal.history.build(build);
+    if (!logged?.release || logged.revocation) await keep?.discard();
+  }
+}
+
+async function proceed(round: Round, build: BuildId, keep: Keep | null, tally: Counting): Promise<Stop> {
   const { history } = round.state.journal;
   const refused = await settleRefusal(round, build);
   if (refused) return refused;
@@ -101,7 +112,9 @@ async function proceed(round: Round, build: BuildId, tally: Counting): Promise<S
   const signedBefore = Boolean(logged?.release);
   // An entry found at restart is used, never repeated (§5.6): with an intent the decision is made.
   if (!logged?.release) {
-    const stop = logged?.intent ? await resume(round, logged, tally) : await decide(round, build, tally);
+    const stop = logged?.intent
+      ? await resume(round, logged, keep, tally)
+      : await decide(round, build, keep, tally);
     if (stop) return stop;
     logged = history.build(build);
   }
@@ -114,10 +127,13 @@ async function proceed(round: Round, build: BuildId, tally: Counting): Promise<S
   // 8. Its signatures leave, now that the log has them all; a release that is out is only read back.
   const released = await readReleased(round, logged);
   countArtifacts(tally, released.manifest);
-  if (await round.state.isSettled(build)) return takeReceipt(round, logged, released);
   const seconds = stopwatch();
-  const stop = await deliverRelease(round, logged, released, round.wait || signedBefore);
-  tally.publishSeconds = seconds();
+  const settled = await round.state.isSettled(build);
+  const stop = settled
+    ? await takeReceipt(round, logged, released)
+    : await deliverRelease(round, logged, released, round.wait || signedBefore);
+  if (!settled) tally.publishSeconds = seconds();
+  await keep?.finish(released.manifest);
   return stop;
 }
 
@@ -129,7 +145,12 @@ async function closed(round: Round, build: BuildId, lost: string): Promise<Stop>
 }
 
 /** Steps 1 to 7. Null when the release is logged. */
-async function decide(round: Round, build: BuildId, tally: Counting): Promise<Stop | null> {
+async function decide(
+  round: Round,
+  build: BuildId,
+  keep: Keep | null,
+  tally: Counting,
+): Promise<Stop | null> {
   // 1. The approval. 2. Whether it was revoked.
   const approved = await bindApproval(round, build);
   if (approved instanceof Stop) return approved;
@@ -160,7 +181,7 @@ async function decide(round: Round, build: BuildId, tally: Counting): Promise<St
 
   // 5. Every artifact, all of them before any is signed (§1 rule 5).
   const seconds = stopwatch();
-  const { passed, problems } = await passArtifacts(round, approved.approval, planned, sealed.subjects);
+  const { passed, problems } = await passArtifacts(round, approved.approval, planned, sealed.subjects, keep);
   const problem = firstProblem(problems);
   if (problem) return spoilt(round, approved, problem);
   // 6. and 7.
@@ -172,7 +193,12 @@ async function decide(round: Round, build: BuildId, tally: Counting): Promise<St
 }
 
 /** Steps 5 and 7 for a build whose intent is logged: the artifacts are read again, what is missing is signed. */
-async function resume(round: Round, logged: BuildHistory, tally: Counting): Promise<Stop | null> {
+async function resume(
+  round: Round,
+  logged: BuildHistory,
+  keep: Keep | null,
+  tally: Counting,
+): Promise<Stop | null> {
   if (logged.approval === null) throw new RangeError('no approval is logged');
   const revoked = await endIfRevoked(round, { ...logged, approval: logged.approval.sha256 });
   if (revoked) return revoked;
@@ -188,7 +214,7 @@ async function resume(round: Round, logged: BuildHistory, tally: Counting): Prom
   round.report({ kind: 'continuing', decided: await decidedQuestion(round, logged, plan) });
   const seconds = stopwatch();
   const stated = await statedSubjects(round, approval, plan.manifest);
-  const { passed, problems } = await passArtifacts(round, approval, plan, stated);
+  const { passed, problems } = await passArtifacts(round, approval, plan, stated, keep);
   const problem = firstProblem(problems);
   if (problem)
     return new Stop('bad', 'verified', problem.code, `${problem.where}: ${problem.text}`, TRIED_AGAIN);
@@ -206,11 +232,13 @@ async function passArtifacts(
   { mode }: Approval,
   plan: Plan,
   stated: readonly StatedSubject[],
+  keep: Keep | null,
 ): Promise<Fetched> {
   const { manifest } = plan;
   const { build, subjects } = manifest;
   const { verified } = round.session;
-  if (verified?.build === build) return { passed: verified.passed, problems: [] };
+  // what is kept is read, though: nothing stays of a signing that was broken off
+  if (keep === null && verified?.build === build) return { passed: verified.passed, problems: [] };
   if (mode === 'digest') return { passed: passStates(plan, stated), problems: [] };
   const bytes = totalSize(subjects);
   let done = 0;
@@ -218,7 +246,7 @@ async function passArtifacts(
     done += more;
     round.report({ kind: 'reading', build, done: Math.min(done, bytes), bytes });
   };
-  const keep = round.keep && new Keep(round.keep, manifest);
+  await keep?.requireRoom(manifest);
   return fetchArtifacts(plan, { depot: round.depot, progress, keep });
 }
 

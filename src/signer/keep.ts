@@ -1,51 +1,95 @@
 /**
- * Where verified artifacts go for whoever wants them on this host too: DIRECTORY/PROJECT-VERSION/NAME. Whole or not at
- * all, never in the place of other bytes, never through a link: the directory is written as a depot's is.
+ * Where verified artifacts go for whoever wants them on this host too: DIRECTORY/PROJECT-VERSION/NAME, all of a release at
+ * once and after it is logged. Until then each content lies once in DIRECTORY/BUILD, by its digest; of a build that is
+ * not signed nothing stays. Never in the place of anything else, never through a link.
  */
+import { lstat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { refused } from '../failure.ts';
+import { orNull } from '../host/files.ts';
 import type { Manifest } from '../records/manifest.ts';
-import type { Sha256 } from '../records/names.ts';
+import type { BuildId, Sha256 } from '../records/names.ts';
+import { inParallel } from '../tree/parallel.ts';
 import type { Blob, Depot, Stage, Tree, Update } from '../tree/tree.ts';
+
+/** How many files get their names at a time. */
+const LINKS = 16;
+
+type Release = Pick<Manifest, 'project' | 'version' | 'subjects'>;
 
 export class Keep {
   readonly #tree: Tree;
-  /** Equal files have several. */
-  readonly #paths = new Map<Sha256, string[]>();
+  readonly #build: BuildId;
 
-  constructor(tree: Tree, { project, version, subjects }: Manifest) {
+  constructor(tree: Tree, build: BuildId) {
     this.#tree = tree;
-    for (const { name, sha256 } of subjects) {
-      const paths = this.#paths.get(sha256) ?? [];
-      paths.push(`${project}-${version}/${name}`);
-      this.#paths.set(sha256, paths);
-    }
+    this.#build = build;
   }
 
-  /** Small ones, verified. Throws refused('conflict') where other bytes are, usage(`depot-shared`), unable. */
+  /** Whether the release has a place there, before anything is read. Throws refused(`conflict`), unable(`disk`). */
+  async requireRoom(release: Release): Promise<void> {
+    const place = join(this.#tree.directory, directoryOf(release));
+    if ((await orNull(lstat(place), `look at ${place}`)) !== null) throw taken(place);
+  }
+
+  /** Small ones, verified. Throws usage(`depot-shared`), unable. */
   async writeAll(blobs: readonly Blob[]): Promise<void> {
-    const files = blobs.flatMap(({ sha256, bytes }) =>
-      this.#pathsOf(sha256).map((path) => [path, bytes] as const),
-    );
-    await this.#tree.writeAll(files);
+    await this.#tree.writeAll(blobs.map(({ sha256, bytes }) => [this.#path(sha256), bytes]));
   }
 
   /** One that is about to be read. */
   async begin(sha256: Sha256): Promise<Keeping> {
-    const stages: [string, Stage][] = [];
-    for (const path of this.#pathsOf(sha256)) stages.push([path, await this.#tree.stage()]);
-    return new Keeping(stages);
+    return new Keeping(await this.#tree.stage(), this.#path(sha256));
   }
 
-  #pathsOf(sha256: Sha256): readonly string[] {
-    return this.#paths.get(sha256) ?? [];
+  /**
+   * The release is logged: its artifacts get their names. Of one that was signed without being kept nothing is there, and
+   * what there is of one that was kept in part goes. Throws refused(`conflict`), unable.
+   */
+  async finish(release: Release): Promise<void> {
+    const kept = new Set(await this.#tree.list(this.#build));
+    if (release.subjects.every(({ sha256 }) => kept.has(sha256))) {
+      const directory = directoryOf(release);
+      const assembly = await this.#tree.assemble(directory);
+      try {
+        await inParallel(release.subjects, LINKS, ({ name, sha256 }) =>
+          assembly.link(this.#path(sha256), name),
+        );
+        if (!(await assembly.commit())) throw taken(join(this.#tree.directory, directory));
+      } finally {
+        await assembly.discard();
+      }
+    }
+    await this.discard();
+  }
+
+  /** Nothing of the build stays that has no name. */
+  async discard(): Promise<void> {
+    await this.#tree.remove(this.#build);
+  }
+
+  #path(sha256: Sha256): string {
+    return `${this.#build}/${sha256}`;
   }
 }
 
+const directoryOf = ({ project, version }: Release): string => `${project}-${version}`;
+
+const taken = (place: string) =>
+  refused(
+    'conflict',
+    `${place} is there already`,
+    'artifacts are kept where nothing is yet: move it out of the way and run this again, or go without --keep',
+  );
+
 /** Ends with `commit`, once the bytes are known to be right, and `discard`, which then does nothing. */
 class Keeping {
-  readonly #stages: readonly (readonly [path: string, stage: Stage])[];
+  readonly #stage: Stage;
+  readonly #path: string;
 
-  constructor(stages: readonly (readonly [path: string, stage: Stage])[]) {
-    this.#stages = stages;
+  constructor(stage: Stage, path: string) {
+    this.#stage = stage;
+    this.#path = path;
   }
 
   /** As `Depot.scan`: what is pushed is written too, no faster than the disk takes it. */
@@ -62,16 +106,16 @@ class Keeping {
       // leaving the loop ends the stream
       if (read > size) break;
       update(chunk);
-      for (const [, stage] of this.#stages) await stage.write(chunk);
+      await this.#stage.write(chunk);
     }
     return read;
   }
 
   async commit(): Promise<void> {
-    for (const [path, stage] of this.#stages) await stage.commit(path);
+    await this.#stage.commit(this.#path);
   }
 
   async discard(): Promise<void> {
-    for (const [, stage] of this.#stages) await stage.discard();
+    await this.#stage.discard();
   }
 }
