@@ -1,11 +1,13 @@
-/** Many files of a published release in one answer. Anybody may ask, so no answer is held in memory. */
+/** Many small files in one answer: of a published release, for anybody, and of a build, for the signer and approvers. */
+import type { ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { refused } from '../failure.ts';
-import type { ProjectName, Version } from '../records/names.ts';
+import type { BuildId, ProjectName, Version } from '../records/names.ts';
 import { releaseDir } from '../records/paths.ts';
 import { streamTar, tarLength } from '../tree/tar.ts';
 import { BATCH } from '../tree/tree.ts';
-import { NAMES_MAX, TAR_TYPE, parseNames } from '../tree/wire.ts';
+import type { FileRef } from '../tree/tree.ts';
+import { NAMES_MAX, SMALL_BODY_MAX, TAR_TYPE, parseDigests, parseNames } from '../tree/wire.ts';
 import { commonHeaders, notFound, sendJson } from './answer.ts';
 import type { Bodies } from './bodies.ts';
 import type { Exchange } from './exchange.ts';
@@ -22,15 +24,37 @@ export async function sendReleased(
   const files = names.map((name, at) => {
     const size = sizes[at] ?? null;
     if (size === null) throw notFound(`/${releaseDir(project, version)}/${name}`);
-    if (size > BATCH.fileBytes) throw tooMuch(`${name} has`, BATCH.fileBytes);
     return { name, size };
   });
+  await sendTar(response, files, () => depot.readReleased(project, version, files));
+}
+
+/** A tar of small blobs. Throws the gate's denial, refused: `blob-missing`, `too-large`. */
+export async function sendBlobs(
+  bodies: Bodies,
+  { request, response, depot }: Exchange,
+  build: BuildId,
+): Promise<void> {
+  const digests = parseDigests(await bodies.small(request, SMALL_BODY_MAX));
+  const sizes = await depot.blobSizes(build, digests);
+  const blobs = digests.map((sha256, at) => ({ sha256, name: sha256, size: sizes[at] ?? 0 }));
+  await sendTar(response, blobs, () => depot.readBlobs(build, blobs));
+}
+
+/** As whoever asks takes it, so nothing waits in memory for one who does not. */
+async function sendTar(
+  response: ServerResponse,
+  files: readonly FileRef[],
+  contents: () => AsyncIterable<Buffer>,
+): Promise<void> {
+  const large = files.find(({ size }) => size > BATCH.fileBytes);
+  if (large) throw tooMuch(`${large.name} has`, BATCH.fileBytes);
   if (files.reduce((sum, { size }) => sum + size, 0) > BATCH.bytes) throw tooMuch('they have', BATCH.bytes);
   response.writeHead(200, {
     ...commonHeaders,
     ...{ 'content-type': TAR_TYPE, 'content-length': tarLength(files) },
   });
-  await pipeline(streamTar(depot.readReleased(project, version, files)), response);
+  await pipeline(streamTar(files, contents()), response);
 }
 
 /** The size of each file, null where there is none. Throws as `sendReleased`. */

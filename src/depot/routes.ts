@@ -24,16 +24,12 @@ import { tokenOf } from '../policy/gate/token.ts';
 import { toBuildId, toProjectName, toSha256, toVersion } from '../records/names.ts';
 import type { BuildId, Sha256 } from '../records/names.ts';
 import { buildPath, isTreePath, parseBuildFile } from '../records/paths.ts';
-import { packTar } from '../tree/tar.ts';
-import type { TarEntry } from '../tree/tar.ts';
-import { BATCH } from '../tree/tree.ts';
 import type { Blob, Written } from '../tree/tree.ts';
-import { SMALL_BODY_MAX, TAR_TYPE, parseDigests } from '../tree/wire.ts';
-import { notFound, sendBytes, sendFailure, sendFile, sendJson } from './answer.ts';
+import { notFound, sendFailure, sendFile, sendJson } from './answer.ts';
 import { Bodies, SMALL_WRITE_MAX } from './bodies.ts';
 import type { Exchange, Served } from './exchange.ts';
 import { parsePush, sendCheckpoint } from './log.ts';
-import { sendReleased, sendSizes } from './released.ts';
+import { sendBlobs, sendReleased, sendSizes } from './released.ts';
 import { bearerOf, isTarget } from './request.ts';
 import { showBuild, showBuilds, showFront, showLog, showRelease, showReleases } from './show.ts';
 import { receiveBlob, sendBlob } from './upload.ts';
@@ -129,7 +125,7 @@ function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
     await exchange.depot.putSignatures(build, await bodies.files(exchange.request, build, exchange.token));
     sendWritten(exchange.response, 'new');
   });
-  handle('POST', '/builds/:build/fetch', (exchange, name) => answerBlobs(bodies, exchange, pathBuild(name)));
+  handle('POST', '/builds/:build/fetch', (exchange, name) => sendBlobs(bodies, exchange, pathBuild(name)));
   handle('POST', '/builds/:build/publish', async ({ request, response, depot }, name) => {
     const build = pathBuild(name);
     // Verifying takes as long as reading all of it: nothing moves on the connection meanwhile.
@@ -198,27 +194,4 @@ async function putRecord(
     sendJson(response, body, 403);
   } else if (existing.equals(bytes)) sendWritten(response, 'same');
   else throw conflict(absolute);
-}
-
-/** Many small blobs in one answer, for the signer and approvers. */
-async function answerBlobs(
-  bodies: Bodies,
-  { request, response, depot }: Exchange,
-  build: BuildId,
-): Promise<void> {
-  const digests = parseDigests(await bodies.small(request, SMALL_BODY_MAX));
-  const files: TarEntry[] = [];
-  let bytes = 0;
-  for await (const blob of depot.readBlobs(build, digests)) {
-    bytes += blob.bytes.length;
-    // A client asks for no more than a batch; the last file may overlap its bound.
-    if (bytes > BATCH.bytes + BATCH.fileBytes)
-      throw refused(
-        'too-large',
-        `these blobs have more than ${BATCH.bytes} bytes`,
-        'ask for fewer at a time',
-      );
-    files.push({ name: blob.sha256, bytes: blob.bytes });
-  }
-  sendBytes(response, 200, packTar(files), { 'content-type': TAR_TYPE });
 }

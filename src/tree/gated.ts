@@ -21,13 +21,13 @@ import { KeyedMutex } from './mutex.ts';
 import { holderOf } from './pieces.ts';
 import { publish } from './publish.ts';
 import { mismatch } from './receive.ts';
-import { missing, readReleased, releasedSizes } from './released.ts';
+import { missing, placed, readAll, readPieces, sizesOf } from './released.ts';
+import type { Wanted } from './released.ts';
 import { SharedWork } from './shared-work.ts';
-import type { TarEntry } from './tar.ts';
-import { BATCH } from './tree.ts';
 import type { Blob, BlobRef, ByteRange, Depot, FileRef, LogPush } from './tree.ts';
 import type { LocalFile, Place, Tree, Update, Written } from './tree.ts';
 import { Uploads } from './uploads.ts';
+import { batches } from './wire.ts';
 
 export interface GatedDepotOptions {
   readonly tree: Tree;
@@ -53,8 +53,6 @@ type Write = Tree['writeAll'];
 const PAGE = 1000;
 /** How many builds are looked at for a page of revoked ones: some tenths of a second. */
 const LOOKED_AT = 10_000;
-/** How many small blobs are read at a time. */
-const READ_TOGETHER = 16;
 
 export class GatedDepot implements Depot {
   readonly #shared: Shared;
@@ -176,33 +174,39 @@ export class GatedDepot implements Depot {
     await this.#shared.blobs.putAll(await this.#judgeUpload(build), build, await all(files));
   }
 
+  /** A batch at a time in memory. Throws as `blobSizes`, refused('blob-mismatch'). */
   async *fetchBlobs(build: BuildId, blobs: readonly BlobRef[]): AsyncGenerator<Blob, void, undefined> {
-    let at = 0;
-    for await (const blob of this.readBlobs(
-      build,
-      blobs.map(({ sha256 }) => sha256),
-    )) {
-      if (blob.bytes.length !== blobs[at++]?.size) throw mismatch(blob.sha256, 'another size');
-      yield blob;
+    for (const some of batches(blobs, ({ size }) => size)) {
+      const sizes = await this.blobSizes(
+        build,
+        some.map(({ sha256 }) => sha256),
+      );
+      const other = some.find(({ size }, at) => size !== sizes[at]);
+      if (other) throw mismatch(other.sha256, 'another size');
+      const read = await readAll(this.#shared.tree, blobsOf(build, some));
+      for (const [at, bytes] of read.entries()) {
+        const sha256 = some[at]?.sha256;
+        if (sha256 !== undefined) yield { sha256, bytes };
+      }
     }
   }
 
-  /** Small blobs, in the order asked for; few of them in memory at a time. Throws refused('blob-missing'). */
-  async *readBlobs(build: BuildId, digests: readonly Sha256[]): AsyncGenerator<Blob, void, undefined> {
-    const { tree } = this.#shared;
-    const missing = (sha256?: Sha256): Failure =>
-      refused('blob-missing', `build ${build} has no blob ${sha256}`);
+  /** The sizes of blobs that may be read. Throws the gate's denial, refused('blob-missing'). */
+  async blobSizes(build: BuildId, digests: readonly Sha256[]): Promise<number[]> {
     // one verdict: the rule is the same for all of them
-    if (!(await this.#readable(buildPath(build, 'blobs'), false))) throw missing(digests[0]);
-    for (let at = 0; at < digests.length; at += READ_TOGETHER) {
-      const some = digests.slice(at, at + READ_TOGETHER);
-      const read = some.map((sha256) => tree.read(buildPath(build, blobFile(sha256)), BATCH.fileBytes));
-      for (const [index, bytes] of (await Promise.all(read)).entries()) {
-        const sha256 = some[index];
-        if (!bytes || sha256 === undefined) throw missing(sha256);
-        yield { sha256, bytes };
-      }
-    }
+    const readable = await this.#readable(buildPath(build, 'blobs'), false);
+    const paths = readable ? digests.map((sha256) => buildPath(build, blobFile(sha256))) : [];
+    const sizes = await sizesOf(this.#shared.tree, paths);
+    return digests.map((sha256, at) => {
+      const size = sizes[at] ?? null;
+      if (size === null) throw refused('blob-missing', `build ${build} has no blob ${sha256}`);
+      return size;
+    });
+  }
+
+  /** Small blobs as `readPieces` has them, of whoever `blobSizes` told of them. */
+  readBlobs(build: BuildId, blobs: readonly BlobRef[]): AsyncIterable<Buffer> {
+    return readPieces(this.#shared.tree, blobsOf(build, blobs));
   }
 
   async putSignatures(build: BuildId, files: Source<{ name: string; bytes: Buffer }>): Promise<void> {
@@ -221,18 +225,20 @@ export class GatedDepot implements Depot {
   }
 
   async fetchReleased(project: ProjectName, version: Version, files: readonly FileRef[]): Promise<Buffer[]> {
-    const found: Buffer[] = [];
-    for await (const { bytes } of this.readReleased(project, version, files)) found.push(bytes);
-    return found;
+    const directory = await this.#releaseDirectory(project, version);
+    return readAll(
+      this.#shared.tree,
+      files.map((file) => placed(directory, file)),
+    );
   }
 
-  /** As `fetchReleased`, few of them in memory at a time. */
-  async *readReleased(
-    project: ProjectName,
-    version: Version,
-    files: readonly FileRef[],
-  ): AsyncGenerator<TarEntry, void, undefined> {
-    yield* readReleased(this.#shared.tree, await this.#releaseDirectory(project, version), files);
+  /** As `fetchReleased`, as `readPieces` has them; of whoever `releasedSizes` told of them. */
+  readReleased(project: ProjectName, version: Version, files: readonly FileRef[]): AsyncIterable<Buffer> {
+    const directory = releaseDir(project, version);
+    return readPieces(
+      this.#shared.tree,
+      files.map((file) => placed(directory, file)),
+    );
   }
 
   async releasedSizes(
@@ -240,7 +246,11 @@ export class GatedDepot implements Depot {
     version: Version,
     names: readonly string[],
   ): Promise<(number | null)[]> {
-    return releasedSizes(this.#shared.tree, await this.#releaseDirectory(project, version), names);
+    const directory = await this.#releaseDirectory(project, version);
+    return sizesOf(
+      this.#shared.tree,
+      names.map((name) => placed(directory, { name, size: 0 }).path),
+    );
   }
 
   close(): void {}
@@ -321,6 +331,9 @@ export class GatedDepot implements Depot {
     return upload.allow ? { ...upload, holder: token && holderOf(token) } : upload;
   }
 }
+
+const blobsOf = (build: BuildId, blobs: readonly BlobRef[]): Wanted[] =>
+  blobs.map(({ sha256, size }) => ({ path: buildPath(build, blobFile(sha256)), size }));
 
 async function all<T>(source: Source<T>): Promise<T[]> {
   const items: T[] = [];

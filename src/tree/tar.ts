@@ -18,6 +18,11 @@ export interface TarEntry {
   readonly bytes: Buffer;
 }
 
+interface TarHead {
+  readonly name: string;
+  readonly size: number;
+}
+
 export interface TarLimits {
   readonly files: number;
   /** Of each file. */
@@ -34,13 +39,32 @@ export function packTar(files: Iterable<TarEntry>): Buffer {
   return Buffer.concat(parts);
 }
 
-/** The same as the files come, in pieces that are worth sending. */
-export async function* streamTar(files: AsyncIterable<TarEntry>): AsyncGenerator<Buffer, void, undefined> {
+/**
+ * The same as the bytes come, in pieces that are worth sending: of one file after the other, each in one buffer or in
+ * several, and an empty one where it has none.
+ */
+export async function* streamTar(
+  files: readonly TarHead[],
+  contents: AsyncIterable<Buffer>,
+): AsyncGenerator<Buffer, void, undefined> {
   let [parts, length]: [Buffer[], number] = [[], 0];
-  for await (const { name, bytes } of files) {
-    const entry = [headOf(name, bytes.length), bytes, padding(bytes.length)];
-    parts.push(...entry);
-    length += entry.reduce((sum, part) => sum + part.length, 0);
+  let [at, left] = [0, 0];
+  const push = (part: Buffer): void => {
+    parts.push(part);
+    length += part.length;
+  };
+  for await (const bytes of contents) {
+    const { name, size } = files[at] ?? { name: '', size: 0 };
+    if (left === 0) {
+      push(headOf(name, size));
+      left = size;
+    }
+    push(bytes);
+    left -= bytes.length;
+    if (left === 0) {
+      push(padding(size));
+      at += 1;
+    }
     if (length < PIECE) continue;
     yield Buffer.concat(parts);
     [parts, length] = [[], 0];
@@ -49,7 +73,7 @@ export async function* streamTar(files: AsyncIterable<TarEntry>): AsyncGenerator
 }
 
 /** How long the tar of files with these names and sizes is. */
-export function tarLength(files: Iterable<{ readonly name: string; readonly size: number }>): number {
+export function tarLength(files: Iterable<TarHead>): number {
   let length = 2 * BLOCK;
   for (const { name, size } of files)
     length += (isShort(name) ? BLOCK : headOf(name, size).length) + size + padding(size).length;

@@ -50,15 +50,22 @@ export const formatAuthorization = (bearer: Buffer | ReadAuthority): string =>
 /** The body of `POST …/fetch`, a JSON array of digests or names; a tar of those files in that order answers it. */
 export const formatNames = (names: readonly string[]): Buffer => Buffer.from(JSON.stringify(names));
 
-/** Throws refused('record-malformed') for anything else, or for none or more than a batch of them. */
-export const parseDigests = (bytes: Buffer): Sha256[] =>
-  listOf(parseJson(bytes), 'the list of digests', { min: 1, max: BATCH.files }, toSha256);
+/** Throws refused('record-malformed') for anything else, for none, for more than a batch of them, and for one that is there twice. */
+export const parseDigests = (bytes: Buffer): Sha256[] => parseList(bytes, 'the list of digests', toSha256);
 
 /** As `parseDigests`, of names below a release's directory. */
 export const parseNames = (bytes: Buffer): string[] =>
-  listOf(parseJson(bytes), 'the list of names', { min: 1, max: BATCH.files }, (name, where) =>
-    text(name, where, NAME_MAX),
-  );
+  parseList(bytes, 'the list of names', (name, where) => text(name, where, NAME_MAX));
+
+function parseList<Item>(
+  bytes: Buffer,
+  what: string,
+  toItem: (value: unknown, where: string) => Item,
+): Item[] {
+  const items = listOf(parseJson(bytes), what, { min: 1, max: BATCH.files }, toItem);
+  if (new Set(items).size < items.length) throw refused('record-malformed', `${what}: one is there twice`);
+  return items;
+}
 
 /** The answer to `POST /releases/<project>/<version>/sizes`; throws refused('record-malformed') if it is not so many. */
 export const parseSizes = (bytes: Buffer, count: number): (number | null)[] =>

@@ -1,4 +1,5 @@
 /** Many files of a published release in one answer: over HTTP as in a directory, and from servers that answer otherwise. */
+import { readdirSync, readlinkSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { RequestListener, Server } from 'node:http';
@@ -95,6 +96,27 @@ describe('of a depot', () => {
       }
   });
 
+  /** How many files of the release are open at once, at most, while many ask for these. */
+  async function openTogether(release: string, files: readonly string[]): Promise<number> {
+    const wanted = files.map((file) => ({ name: file, size: 5 }));
+    let [most, asked] = [0, 0];
+    const look = (): void => {
+      let open = 0;
+      for (const descriptor of readdirSync('/proc/self/fd'))
+        try {
+          if (readlinkSync(`/proc/self/fd/${descriptor}`).startsWith(release)) open += 1;
+        } catch {
+          // closed meanwhile
+        }
+      most = Math.max(most, open);
+    };
+    const asking = Array.from({ length: 40 }, async () => {
+      for await (const _ of here.depot.readReleased(name, version, wanted)) if (asked++ % 20 === 0) look();
+    });
+    await Promise.all(asking);
+    return most;
+  }
+
   test('at most a batch, in files and in bytes', async () => {
     const path = '/releases/hello/1.0/fetch';
     const post = async (list: readonly string[], what = path) => {
@@ -103,15 +125,26 @@ describe('of a depot', () => {
       return answer.status;
     };
     const release = join(here.directory, 'releases/hello/1.0');
-    await writeFile(join(release, 'large.asc'), Buffer.alloc(BATCH.fileBytes));
+    const large = Array.from({ length: BATCH.bytes / BATCH.fileBytes }, (_, at) => `large-${at}.asc`);
+    for (const file of large) await writeFile(join(release, file), Buffer.alloc(BATCH.fileBytes, file));
     await writeFile(join(release, 'larger.asc'), Buffer.alloc(BATCH.fileBytes + 1));
-    const many = (count: number, file: string): string[] => Array.from({ length: count }, () => file);
-    expect(await post(many(BATCH.bytes / BATCH.fileBytes, 'large.asc'))).toBe(200);
-    expect(await post(many(BATCH.bytes / BATCH.fileBytes + 1, 'large.asc'))).toBe(413);
+    const many = (count: number, file: string): string[] =>
+      Array.from({ length: count }, (_, at) => `${file}-${at}`);
+    expect(await post(large)).toBe(200);
+    const whole = large.map((file) => ({ name: file, size: BATCH.fileBytes }));
+    for (const depot of shown)
+      for (const [at, bytes] of (await depot.fetchReleased(name, version, whole)).entries())
+        expect(bytes.equals(Buffer.alloc(BATCH.fileBytes, large[at]))).toBe(true);
+    for await (const bytes of here.depot.readReleased(name, version, whole))
+      expect(bytes.length, 'what lies in memory while nobody takes it').toBeLessThanOrEqual(64 * 1024);
+    expect(await post([...large, 'SHA256SUMS.asc'])).toBe(413);
     expect(await post(['larger.asc'])).toBe(413);
-    expect(await post(many(BATCH.files, 'SHA256SUMS.asc'))).toBe(200);
+    await Promise.all(many(BATCH.files, 'small').map((file) => writeFile(join(release, file), 'small')));
+    expect(await post(many(BATCH.files, 'small'))).toBe(200);
+    expect(await openTogether(release, many(64, 'small')), 'files open for forty that ask').toBeLessThan(20);
     for (const what of [path, '/releases/hello/1.0/sizes']) {
-      expect(await post(many(BATCH.files + 1, 'SHA256SUMS.asc'), what)).toBe(422);
+      expect(await post(many(BATCH.files + 1, 'small'), what)).toBe(422);
+      expect(await post(['small-1', 'small-2', 'small-1'], what), 'one twice').toBe(422);
       expect(await post([], what)).toBe(422);
       expect(await post(['x'.repeat(301)], what)).toBe(422);
       expect(await post(many(BATCH.files, 'x'.repeat(1000)), what)).toBe(413);
@@ -181,13 +214,16 @@ describe('of a server that answers otherwise', () => {
 
 test('a tar that is streamed is the tar that is packed, and as long as was said', async () => {
   const files = [...signatures, { name: `${'d/'.repeat(60)}x`, bytes: Buffer.alloc(100_000, 1) }];
+  files.push({ name: 'empty', bytes: Buffer.alloc(0) }, { name: 'block', bytes: Buffer.alloc(512, 2) });
   async function* coming() {
-    yield* files;
+    for (const { bytes } of files) {
+      yield bytes.subarray(0, 60_000);
+      if (bytes.length > 60_000) yield bytes.subarray(60_000);
+    }
   }
+  const heads = files.map((file) => ({ name: file.name, size: file.bytes.length }));
   const streamed: Buffer[] = [];
-  for await (const piece of streamTar(coming())) streamed.push(piece);
+  for await (const piece of streamTar(heads, coming())) streamed.push(piece);
   expect(Buffer.concat(streamed).equals(packTar(files))).toBe(true);
-  expect(tarLength(files.map((file) => ({ name: file.name, size: file.bytes.length })))).toBe(
-    packTar(files).length,
-  );
+  expect(tarLength(heads)).toBe(packTar(files).length);
 });
