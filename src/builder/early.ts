@@ -27,9 +27,8 @@ export class EarlyUpload {
     this.#bytes = artifacts.maxTotalBytes - bytes;
     const there = new Set<Sha256>();
     this.uploader = new Uploader({
-      ...{ depot, build, there },
+      ...{ depot, build, there, bytes, report },
       ready: addSealedByOthers(there, depot, { build, slot }),
-      progress: (done, name) => report({ kind: 'uploading', name, done, bytes }),
       failed: (error) => {
         if (error instanceof Failure && error.code === 'artifact-changed') this.#changed.abort(error);
       },

@@ -34,7 +34,21 @@ export type AttestEvent =
     }
   /** A statement of an earlier run is sent; nothing is signed again. */
   | { readonly kind: 'resuming'; readonly statement: Sha256; readonly signedOn: string }
-  | { readonly kind: 'uploading'; readonly name: ArtifactName; readonly done: number; readonly bytes: number }
+  /** The depot has `had` bytes of this large file, of an earlier run: the rest is sent. */
+  | {
+      readonly kind: 'going-on';
+      readonly name: ArtifactName;
+      readonly had: number;
+      readonly size: number;
+    }
+  /** `done` of `bytes` are there; `had`: how many of them the depot had before. */
+  | {
+      readonly kind: 'uploading';
+      readonly name: ArtifactName;
+      readonly done: number;
+      readonly had: number;
+      readonly bytes: number;
+    }
   | { readonly kind: 'sealed'; readonly statement: Sha256 };
 
 export interface AttestResult {

@@ -12,7 +12,7 @@ import { LARGE_RECORD_MAX, RECORD_MAX } from '../records/canonical.ts';
 import type { Sha256 } from '../records/names.ts';
 import { approvalFile, buildPath, statementFile } from '../records/paths.ts';
 import { parseStatement } from '../records/statement.ts';
-import type { Statement, Subject } from '../records/statement.ts';
+import type { Statement } from '../records/statement.ts';
 import { inParallel } from '../tree/parallel.ts';
 import type { Depot } from '../tree/tree.ts';
 import type { Report } from './events.ts';
@@ -51,9 +51,7 @@ export async function uploadArtifacts(
   if (begun.resumed) await addGone(there, depot, statement, begun.gone, all ? () => {} : report);
 
   const bytes = subjects.reduce((sum, { size }) => sum + size, 0);
-  const progress = (done: number, name: Subject['name']): void =>
-    report({ kind: 'uploading', name, done, bytes });
-  const uploader = new Uploader({ depot, build, there, sample: begun.resumed && !all, progress });
+  const uploader = new Uploader({ depot, build, there, sample: begun.resumed && !all, bytes, report });
   const root = (await orNull(realpath(base), `look at ${base}`)) ?? base;
   for (const subject of subjects) uploader.add(join(root, subject.name), subject);
   await uploader.finish();

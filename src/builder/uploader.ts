@@ -5,11 +5,14 @@
 import type { BuildId, Sha256 } from '../records/names.ts';
 import type { Subject } from '../records/statement.ts';
 import { BATCH } from '../tree/tree.ts';
-import type { Depot } from '../tree/tree.ts';
+import type { Depot, Written } from '../tree/tree.ts';
+import type { Report } from './events.ts';
 import { SMALL, readShort, readSubject } from './hash.ts';
 
 /** While one request waits for its answer, others send. */
 const REQUESTS = 3;
+/** From here on `putBlob` asks first what the depot has, to go on where it was cut. */
+const RESUMED = 1024 * 1024;
 /** Of small files that wait for their turn so many bytes are kept; more are read again. */
 const KEPT_BYTES = 2 * BATCH.bytes;
 
@@ -22,8 +25,10 @@ export interface UploaderOptions {
   readonly ready?: Promise<unknown>;
   /** An earlier run may have sent some of the small ones: what is there is asked for, by samples. */
   readonly sample?: boolean;
-  /** The bytes that have arrived or were there, of all files given; and the file at hand. */
-  readonly progress: (done: number, name: Subject['name']) => void;
+  /** Of all files given; and the file at hand. */
+  readonly report: Report;
+  /** Of all files that will be given, for the report. */
+  readonly bytes: number;
   /** Told at once what ends it. */
   readonly failed?: (error: unknown) => void;
 }
@@ -48,6 +53,8 @@ export class Uploader {
   readonly #stop = new AbortController();
   #failed: { readonly error: unknown } | null = null;
   #done = 0;
+  /** Of what is done: the bytes that the depot had, as it said. */
+  #had = 0;
   #sent = 0;
 
   constructor(options: UploaderOptions) {
@@ -139,7 +146,9 @@ export class Uploader {
   async #sendSmall(items: readonly Item[]): Promise<void> {
     const { depot, build, sample } = this.#options;
     const ends = [items[0], items.at(-1)].flatMap((item) => item?.subject.sha256 ?? []);
-    if (!sample || !(await this.#haveArrived(ends))) {
+    if (sample && (await this.#haveArrived(ends))) {
+      for (const { subject } of items) this.#had += subject.size;
+    } else {
       await depot.putBlobs(
         build,
         items.map(({ path, subject, bytes }) => ({
@@ -162,22 +171,32 @@ export class Uploader {
   async #sendLarge({ path, subject }: Item): Promise<void> {
     const { depot, build } = this.#options;
     let done = 0;
+    // what is sent again, because a connection broke, is not done again
     const progress = (read: number): void => {
+      if (read <= done) return;
       this.#advance(read - done, subject);
       done = read;
     };
+    const had = (bytes: number): void => {
+      this.#had += bytes;
+      progress(bytes);
+    };
     // asking costs as much as sending a small file: worth it only where sending would cost more
-    if (!(await depot.hasBlob(build, subject.sha256))) {
-      await depot.putBlob(build, subject.sha256, subject.size, () =>
-        readSubject(path, subject, progress, this.#stop.signal),
-      );
-      this.#sent += 1;
-    }
+    if (await depot.hasBlob(build, subject.sha256)) return had(subject.size);
+    await depot.putBlob(build, subject.sha256, subject.size, (from = 0) => {
+      if (done === 0 && from > 0) {
+        this.#options.report({ kind: 'going-on', name: subject.name, had: from, size: subject.size });
+        had(from);
+      }
+      return readSubject(path, subject, progress, this.#stop.signal);
+    });
+    this.#sent += 1;
     progress(subject.size);
   }
 
   #advance(bytes: number, { name }: Subject): void {
     this.#done += bytes;
-    this.#options.progress(this.#done, name);
+    const { report, bytes: all } = this.#options;
+    report({ kind: 'uploading', name, done: this.#done, had: this.#had, bytes: all });
   }
 }

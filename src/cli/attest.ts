@@ -21,7 +21,8 @@ ticket, sends both to the depot, and destroys secret and ticket. Needs nothing b
 with a key (keypair), with a MAC that convinces the signer alone (mac), or with a key that is made here (enrol):
 then nothing is built or signed before the signer has taken the key. Directories are
 walked; names hold letters, digits and . _ + ~ @ = - only, and each part starts with a letter, digit or _.
-A ticket signs once: run again after a failure, it sends the same statement for the same files.`,
+A ticket signs once: run again after a failure, it sends the same statement for the same files, and goes on with large
+ones where the upload was cut.`,
   flags: {
     ticket: {
       value: 'FILE',
@@ -82,6 +83,7 @@ function reporter(terminal: Terminal): (event: AttestEvent) => void {
   let hashed = '';
   let sending: Progress | null = null;
   let sent = 0;
+  let had = 0;
   return (event) => {
     switch (event.kind) {
       case 'ticket':
@@ -109,7 +111,7 @@ function reporter(terminal: Terminal): (event: AttestEvent) => void {
         hashed = event.done < event.bytes ? `${formatSize(event.done)} hashed` : '';
         return sending === null
           ? hashing.update(event.done, event.bytes, event.name)
-          : sending.update(sent, event.bytes, hashed);
+          : sending.update(sent, event.bytes, hashed, had);
       case 'signed':
         terminal.say(`statement ${event.statement} signed: it seals ${plural(event.artifacts, 'artifact')}`);
         if (event.scheme === 'mac')
@@ -119,10 +121,14 @@ function reporter(terminal: Terminal): (event: AttestEvent) => void {
         return;
       case 'resuming':
         return terminal.say(`sending statement ${event.statement}, signed at ${event.signedOn}`);
+      case 'going-on':
+        return terminal.say(
+          `going on with ${event.name}: the depot has ${formatSize(event.had)} of ${formatSize(event.size)}`,
+        );
       case 'uploading':
         sending ??= new Progress(terminal, 'sending');
-        sent = event.done;
-        return sending.update(sent, event.bytes, hashed || event.name);
+        ({ done: sent, had } = event);
+        return sending.update(sent, event.bytes, hashed || event.name, had);
       case 'sealed':
         return (sending ?? hashing).finish();
     }

@@ -16,9 +16,9 @@ export class Progress {
     this.#label = label;
   }
 
-  /** `done` of `total` bytes; `detail` is the file at hand. Call as often as you like. */
-  update(done: number, total: number, detail = ''): void {
-    this.#show((elapsedMs) => progressText(this.#label, done, total, elapsedMs, formatSize, detail));
+  /** `done` of `total` bytes; `detail` is the file at hand; `had` of what is done took no time. Call as often as you like. */
+  update(done: number, total: number, detail = '', had = 0): void {
+    this.#show((elapsedMs) => progressText(this.#label, done, total, elapsedMs, formatSize, detail, had));
   }
 
   /** As `update`, of things that are counted. */
@@ -46,8 +46,9 @@ export function progressText(
   elapsedMs: number,
   show: (amount: number) => string,
   detail = '',
+  had = 0,
 ): string {
-  const rate = (done / elapsedMs) * 1_000;
+  const rate = ((done - had) / elapsedMs) * 1_000;
   const percent = total > 0 ? Math.floor((done / total) * 100) : 100;
   const parts = [`${label} ${show(done)} of ${show(total)}`, `${percent}%`, `${show(Math.round(rate))}/s`];
   if (rate > 0 && done < total) parts.push(`${formatSeconds((total - done) / rate)} left`);

@@ -157,12 +157,19 @@ export class HttpDepot implements Depot {
   }
 
   /** Asks first what the depot has of a large one, and sends the rest. */
-  async putBlob(build: BuildId, sha256: Sha256, size: number, source: () => Readable): Promise<Written> {
+  async putBlob(
+    build: BuildId,
+    sha256: Sha256,
+    size: number,
+    source: (had?: number) => Readable,
+  ): Promise<Written> {
     const path = buildPath(build, blobFile(sha256));
     if (size < RESUMED)
-      return (await this.#done({ method: 'PUT', path, body: { type: BYTES_TYPE, size, source } })).written;
+      return (
+        await this.#done({ method: 'PUT', path, body: { type: BYTES_TYPE, size, source: () => source() } })
+      ).written;
     const authorization = this.#authorization;
-    const body = { type: BYTES_TYPE, size, source: (from: number) => behind(source(), from) };
+    const body = { type: BYTES_TYPE, size, source: (from: number) => behind(source(from), from) };
     const { status, bytes } = await this.#http.upload({ path, authorization, ...body }, SMALL_BODY_MAX);
     return this.#written({ method: 'PUT', path }, status, bytes);
   }

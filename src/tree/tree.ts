@@ -205,8 +205,11 @@ export interface Depot {
   /** Records and their authenticators, judged whole. Paths are below `builds/<build>/`. */
   submit(build: BuildId, files: ReadonlyMap<string, Buffer>): Promise<Written>;
   hasBlob(build: BuildId, sha256: Sha256): Promise<boolean>;
-  /** `source` is called once for each attempt. Throws refused('blob-mismatch') if it is not that size and digest. */
-  putBlob(build: BuildId, sha256: Sha256, size: number, source: () => Readable): Promise<Written>;
+  /**
+   * `source`, all of it, is asked for at each attempt, and told how much of it the depot has. Throws
+   * refused('blob-mismatch') if it is not that size and digest.
+   */
+  putBlob(build: BuildId, sha256: Sha256, size: number, source: (had?: number) => Readable): Promise<Written>;
   /** Small ones, of at most `BATCH.fileBytes`. */
   putBlobs(build: BuildId, files: Iterable<Blob>): Promise<void>;
   /** Small ones, in the order asked for, with the size asked for; their digests are the caller's to check. */

@@ -113,6 +113,10 @@ test('progress says how much, how fast and how long still', () => {
   expect(progressText('hashing', 2 ** 30, 4 * 2 ** 30, 2_000, formatSize, 'disk.img')).toBe(
     'hashing 1 GiB of 4 GiB, 25%, 512 MiB/s, 6 s left  disk.img',
   );
+  // what was there already has not made it fast
+  expect(progressText('sending', 3 * 2 ** 30, 4 * 2 ** 30, 1_000, formatSize, '', 2 * 2 ** 30)).toBe(
+    'sending 3 GiB of 4 GiB, 75%, 1 GiB/s, 1 s left',
+  );
   expect(progressText('signing', 500, 1_000, 1_000, String)).toBe(
     'signing 500 of 1000, 50%, 500/s, 1 s left',
   );
