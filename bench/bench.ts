@@ -2,14 +2,13 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { curves } from './curves.ts';
 import { depot } from './depot.ts';
 import { digest } from './digest.ts';
 import { textOf, writeDocuments } from './document.ts';
 import { large } from './large.ts';
 import { log } from './log.ts';
-import { machine } from './machine.ts';
+import { busyCores, machine } from './machine.ts';
 import { many } from './many.ts';
 import { Notebook } from './measure.ts';
 import { parallel } from './parallel.ts';
@@ -18,63 +17,59 @@ import { allFigures, readResults, writeResults } from './results.ts';
 import type { SectionResult } from './results.ts';
 import type { Section } from './section.ts';
 import { print, say } from './section.ts';
+import { FULL, QUICK } from './sizes.ts';
 import { start } from './start.ts';
 
 const SECTIONS: ReadonlyMap<string, Section> = new Map(
   Object.entries({ log, start, large, parallel, many, digest, depot, curves }),
 );
-const USAGE = `usage: npm run bench [-- SECTION...] [--quick|--once] [--write]
-sections: ${[...SECTIONS.keys()].join(' ')}; report: none, only shows what was measured before
---quick   small sizes, few runs: does everything work?
---once    one run of each
---write   puts the results into docs/performance.md
-`;
-
-const { values: flags, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    quick: { type: 'boolean', default: false },
-    once: { type: 'boolean', default: false },
-    write: { type: 'boolean', default: false },
-  },
-});
-const asked =
-  positionals.length === 0 ? [...SECTIONS.keys()] : positionals.filter((name) => name !== 'report');
-if (asked.every((name) => SECTIONS.has(name))) await main();
-else {
-  say(USAGE);
-  process.exitCode = 2;
-}
+/** As scripts/bench.mjs has read it. */
+const asked = JSON.parse(process.argv[2] ?? '') as {
+  readonly sections: readonly string[];
+  readonly quick: boolean;
+  readonly once: boolean;
+  readonly write: boolean;
+};
+const sizes = asked.quick ? QUICK : FULL;
+await main();
 
 async function main(): Promise<void> {
-  const path = join('bench', flags.quick ? 'results-quick.json' : 'results.json');
-  for (const name of asked) {
+  const path = join('bench', asked.quick ? 'results-quick.json' : 'results.json');
+  for (const name of asked.sections) {
     const result = await measure(name);
     writeResults(path, { ...readResults(path), [name]: result });
     if (result.error !== null) process.exitCode = 1;
-    print(`${textOf(name, { [name]: result })}\n`);
+    print(`${textOf(name, { [name]: result }, sizes)}\n`);
   }
   // what was measured here, else what the document says
-  const results = readResults(existsSync(path) ? path : join('docs', 'performance.json'));
-  print(`${goalsText(allFigures(results))}\n`);
+  const results = readResults(existsSync(path) || asked.quick ? path : join('docs', 'performance.json'));
+  if (asked.sections.length === 0)
+    for (const name of Object.keys(results)) print(`${textOf(name, results, sizes)}\n`);
   for (const [name, { error }] of Object.entries(results)) if (error !== null) say(`${name}: ${error}`);
-  if (flags.quick) say('this was a quick run: no goal is met or missed by it');
-  if (flags.write) writeDocuments(results);
+  print(
+    asked.quick
+      ? 'A quick run: it shows that everything works. No goal is judged by it.'
+      : goalsText(allFigures(results)),
+  );
+  if (asked.write) writeDocuments(results);
 }
 
 function rounds(wanted: number): number {
-  if (flags.once) return 1;
-  return flags.quick ? Math.min(2, wanted) : wanted;
+  if (asked.once) return 1;
+  return asked.quick ? Math.min(2, wanted) : wanted;
 }
 
 /** Runs one section. What it throws is part of the result, so that the others still run. */
 async function measure(name: string): Promise<SectionResult> {
   const directory = mkdtempSync(join(tmpdir(), `${name}-`));
   const notebook = new Notebook();
+  const before = await busyCores();
   const [at, begun] = [new Date().toISOString(), performance.now()];
   let error: string | null = null;
   try {
-    await SECTIONS.get(name)?.({ quick: flags.quick, rounds, directory, notebook });
+    const section = SECTIONS.get(name);
+    if (!section) throw new Error('no such section');
+    await section({ sizes, rounds, directory, notebook });
   } catch (cause) {
     error = cause instanceof Error ? cause.message : String(cause);
     say(`${name}: ${cause instanceof Error ? cause.stack : error}`);
@@ -83,5 +78,6 @@ async function measure(name: string): Promise<SectionResult> {
   }
   const seconds = Math.round((performance.now() - begun) / 1000);
   say(`${name}: ${seconds} s`);
-  return { at, seconds, machine: machine(), figures: notebook.figures, error };
+  const busy = [before, await busyCores()] as const;
+  return { at, seconds, machine: machine(), busy, figures: notebook.figures, error };
 }

@@ -6,17 +6,14 @@ import type { Bench } from './section.ts';
 import { say } from './section.ts';
 import { World } from './world.ts';
 
-const SIZES = [1, 16, 256, 1024, 2048, 8192];
-const COUNTS = [1, 10, 100, 1_000, 10_000, 100_000];
 /** A point that would take longer, going by the one before, is left out; one that took less says nothing of the next. */
 const [PATIENCE_S, TELLING_S] = [400, 10];
 
 /** `curves` */
 export async function curves(bench: Bench): Promise<void> {
-  const sizes = bench.quick ? [1, 16] : SIZES;
-  const counts = bench.quick ? [1, 100] : COUNTS;
-  await curve(bench, 'size', sizes, (base, mib) => makeLarge(base, 'artifact.bin', mib * MIB));
-  await curve(bench, 'count', counts, makeSmall);
+  const { size, count } = bench.sizes.curves;
+  await curve(bench, 'size', size, (base, mib) => makeLarge(base, 'artifact.bin', mib * MIB));
+  await curve(bench, 'count', count, makeSmall);
 }
 
 async function curve(

@@ -3,7 +3,7 @@ import { copyFileSync, linkSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { newBuildId } from '../src/records/names.ts';
-import { GIB, MIB, makeLarge, sha256 } from './files.ts';
+import { makeLarge, sha256 } from './files.ts';
 import { alternate, settle, timed } from './measure.ts';
 import { Nginx, Ssh } from './peers.ts';
 import type { Bench } from './section.ts';
@@ -21,8 +21,8 @@ export async function depot(bench: Bench): Promise<void> {
 }
 
 /** One large file in, then out. */
-async function transfer({ quick, rounds, directory, notebook }: Bench): Promise<void> {
-  const file = makeLarge(join(directory, 'files'), 'artifact.bin', quick ? 64 * MIB : 2 * GIB);
+async function transfer({ sizes, rounds, directory, notebook }: Bench): Promise<void> {
+  const file = makeLarge(join(directory, 'files'), 'artifact.bin', sizes.large);
   const digest = sha256(file);
   const www = join(directory, 'www');
   const world = await World.make(join(directory, 'world'));
@@ -32,6 +32,12 @@ async function transfer({ quick, rounds, directory, notebook }: Bench): Promise<
   const taken = async (name: string, command: readonly string[]): Promise<void> => {
     await settle();
     notebook.note(`depot.${name}`, 's', (await timed(command)).seconds);
+  };
+  // ours has synced what it acknowledges: what that costs the others
+  const synced = async (name: string): Promise<void> => {
+    const start = performance.now();
+    await settle();
+    notebook.note(`depot.${name}, sync`, 's', (performance.now() - start) / 1000);
   };
   const put = ['curl', '-sSf', '-o', '/dev/null', '-T', file];
   try {
@@ -49,6 +55,7 @@ async function transfer({ quick, rounds, directory, notebook }: Bench): Promise<
       },
       async () => {
         await taken('upload to nginx', [...put, `${nginx.url}/put.bin`]);
+        await synced('upload to nginx');
         await timed(['rm', join(www, 'put.bin')]);
       },
       async () => {
@@ -61,6 +68,7 @@ async function transfer({ quick, rounds, directory, notebook }: Bench): Promise<
           file,
           `127.0.0.1:${copy}`,
         ]);
+        await synced('upload by rsync');
         await timed(['rm', copy]);
       },
     ]);
@@ -71,7 +79,11 @@ async function transfer({ quick, rounds, directory, notebook }: Bench): Promise<
     copyFileSync(file, join(www, 'artifact.bin'));
     const get = ['curl', '-sSf', '-o', '/dev/null'];
     await alternate(rounds(5), [
-      () => taken('download', [...get, `${world.depot}/${released}`]),
+      async () => {
+        const before = world.serverUsage.cpu;
+        await taken('download', [...get, `${world.depot}/${released}`]);
+        notebook.note('depot.download cpu', 's', world.serverUsage.cpu - before);
+      },
       () => taken('download from nginx', [...get, `${nginx.url}/artifact.bin`]),
       () => taken('download of our directory from nginx', [...get, `${ours.url}/${released}`]),
     ]);
@@ -83,14 +95,15 @@ async function transfer({ quick, rounds, directory, notebook }: Bench): Promise<
 }
 
 /** The same bytes as one upload, and as many at the same time. */
-async function uploads({ quick, directory, notebook }: Bench): Promise<void> {
-  const total = (quick ? 64 : 1024) * MIB;
+async function uploads({ sizes, directory, notebook }: Bench): Promise<void> {
   const world = await World.make(join(directory, 'world-uploads'));
   try {
     for (const count of [1, 8, 64]) {
       say(`depot: ${count} at the same time`);
       const base = join(directory, `uploads-${count}`);
-      const files = Array.from({ length: count }, (_, each) => makeLarge(base, `${each}.bin`, total / count));
+      const files = Array.from({ length: count }, (_, each) =>
+        makeLarge(base, `${each}.bin`, sizes.uploads / count),
+      );
       const { build, token } = await world.approve();
       await world.stop();
       await world.start();
@@ -123,12 +136,12 @@ async function uploads({ quick, directory, notebook }: Bench): Promise<void> {
 }
 
 /** The last page of the list of builds, a hundred of them, when there are no others and when there are very many. */
-async function lists({ quick, rounds, directory, notebook }: Bench): Promise<void> {
-  const sizes = { few: LISTED, many: quick ? 3_000 : 100_000 };
+async function lists({ sizes, rounds, directory, notebook }: Bench): Promise<void> {
+  const lists = { few: LISTED, many: sizes.listed };
   const worlds: World[] = [];
   try {
     const asks: { readonly figure: string; readonly ask: () => Promise<number> }[] = [];
-    for (const [name, size] of Object.entries(sizes)) {
+    for (const [name, size] of Object.entries(lists)) {
       say(`depot: a list of ${size}`);
       const world = await World.make(join(directory, `world-${name}`));
       worlds.push(world);

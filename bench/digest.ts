@@ -6,7 +6,7 @@ import { work as makeState } from '../src/builder/state.ts';
 import { toArtifactName } from '../src/records/artifact-name.ts';
 import { toSha256 } from '../src/records/names.ts';
 import { freePort } from '../test/harness/world.ts';
-import { GIB, MIB, makeLarge, makeSmall, sha256 } from './files.ts';
+import { makeLarge, makeSmall, sha256 } from './files.ts';
 import { alternate, settle, timed } from './measure.ts';
 import { pksignRate } from './pksign.ts';
 import type { Bench } from './section.ts';
@@ -16,7 +16,7 @@ import { World } from './world.ts';
 /** `digest` */
 export async function digest(bench: Bench): Promise<void> {
   const base = join(bench.directory, 'large');
-  const file = makeLarge(base, 'artifact.bin', bench.quick ? 64 * MIB : 2 * GIB);
+  const file = makeLarge(base, 'artifact.bin', bench.sizes.large);
   await cold(bench, base);
   await warm(bench);
   await states(bench, file);
@@ -53,8 +53,8 @@ async function cold({ rounds, directory, notebook }: Bench, base: string): Promi
 }
 
 /** Many artifacts: the rate, and what each of them costs in bytes. */
-async function warm({ quick, rounds, directory, notebook }: Bench): Promise<void> {
-  const count = quick ? 100 : 2_000;
+async function warm({ sizes, rounds, directory, notebook }: Bench): Promise<void> {
+  const count = sizes.digests;
   const [one, many] = [join(directory, 'one'), join(directory, 'many')];
   // a state carries what follows the last whole block: 63 bytes is the most
   makeSmall(one, 1, 4095);
@@ -99,9 +99,11 @@ async function states({ rounds, directory, notebook }: Bench, path: string): Pro
     await alternate(rounds(3), [
       ...Object.entries(worlds).map(([name, world]) => async () => {
         await settle();
+        const before = world.serverUsage.cpu;
         const { seconds, cpu } = await world.attest(base);
         notebook.note(`digest.${name}`, 's', seconds);
         notebook.note(`digest.${name} cpu`, 's', cpu);
+        notebook.note(`digest.${name} depot cpu`, 's', world.serverUsage.cpu - before);
         await world.forget();
       }),
       async () => {

@@ -1,21 +1,34 @@
 /** docs/performance.md: which of its parts are made from results, and how they are put there. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fill, goalsText, sectionText } from './report.ts';
+import type { Figures } from './measure.ts';
+import { fill, goalsText, howText, sectionText } from './report.ts';
 import { allFigures, writeResults } from './results.ts';
 import type { Results } from './results.ts';
+import { FULL } from './sizes.ts';
+import type { Sizes } from './sizes.ts';
 import { curvePlot, curveText } from './scaling.ts';
 
 const AXES = ['size', 'count'] as const;
+const AXES_IN_WORDS = { size: 'the size of one artifact', count: 'the number of artifacts' } as const;
 
-/** What a section has to show. */
-export function textOf(section: string, results: Results): string {
-  const figures = allFigures(results);
-  const text =
-    section === 'curves'
-      ? AXES.map((axis) => curveText(axis, figures)).join('\n\n')
-      : sectionText(section, figures);
-  return text.trim() || 'Not measured.';
+/** What a section has to show: how it was measured, and its tables. */
+export function textOf(section: string, results: Results, sizes: Sizes): string {
+  const result = results[section];
+  const { figures = {}, error = null } = result ?? {};
+  const tables = section === 'curves' ? curveTexts(figures) : sectionText(section, figures, sizes);
+  if (!result || tables === '') return `Not measured${error === null ? '' : `: ${error.split('\n', 1)[0]}`}.`;
+  return `${howText(result)}\n\n${tables}`;
+}
+
+/** Of each axis that was measured its picture and its table. */
+function curveTexts(figures: Figures): string {
+  return AXES.filter((axis) => curveText(axis, figures) !== '')
+    .map(
+      (axis) =>
+        `![time and memory against ${AXES_IN_WORDS[axis]}](performance-${axis}.svg)\n\n${curveText(axis, figures)}`,
+    )
+    .join('\n\n');
 }
 
 /** The document, with results at its marks. */
@@ -23,7 +36,7 @@ export function withResults(document: string, results: Results): string {
   const machines = new Set(Object.values(results).map(({ machine }) => `${machine}.`));
   return fill(document, (name) => {
     if (name === 'goals') return goalsText(allFigures(results));
-    return name === 'machine' ? [...machines].join('\n') : textOf(name, results);
+    return name === 'machine' ? [...machines].join('\n') : textOf(name, results, FULL);
   });
 }
 
@@ -32,6 +45,9 @@ export function writeDocuments(results: Results): void {
   const document = join('docs', 'performance.md');
   writeFileSync(document, withResults(readFileSync(document, 'utf8'), results));
   writeResults(join('docs', 'performance.json'), results);
-  for (const axis of AXES)
-    writeFileSync(join('docs', `performance-${axis}.svg`), curvePlot(axis, allFigures(results)));
+  for (const axis of AXES) {
+    const [path, figures] = [join('docs', `performance-${axis}.svg`), allFigures(results)];
+    if (curveText(axis, figures) === '') rmSync(path, { force: true });
+    else writeFileSync(path, curvePlot(axis, figures));
+  }
 }

@@ -1,7 +1,7 @@
 /** One large artifact on H: our `sign` against the floor, one pass of a hash, and against what users script today. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { GIB, MIB, makeLarge } from './files.ts';
+import { MIB, makeLarge } from './files.ts';
 import { alternate, settle, timed } from './measure.ts';
 import { Minisign, Nginx, Scripter } from './peers.ts';
 import type { Bench } from './section.ts';
@@ -13,7 +13,7 @@ const NAME = 'artifact.bin';
 /** `large`: with SHA-256, and less often with SHA-512. */
 export async function large(bench: Bench): Promise<void> {
   const www = join(bench.directory, 'www');
-  const file = makeLarge(www, NAME, bench.quick ? 64 * MIB : 2 * GIB);
+  const file = makeLarge(www, NAME, bench.sizes.large);
   const nginx = await Nginx.start(join(bench.directory, 'nginx'), www);
   const scripter = new Scripter(join(bench.directory, 'scripter'));
   try {

@@ -20,7 +20,7 @@ import { say } from './section.ts';
 /** `log` */
 export async function log(bench: Bench): Promise<void> {
   // these first: their memory is that of this process
-  for (const size of bench.quick ? [1_000] : [1_000, 10_000, 100_000, 1_000_000]) {
+  for (const size of bench.sizes.logs) {
     say(`log: ${size} entries`);
     await verification(bench, size);
     proof(bench, size);

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** One line. */
 export function machine(): string {
@@ -23,4 +24,25 @@ function versionOf(program: string): string {
   ];
   const said = execFileSync('sh', ['-c', `${program} ${flag} 2>&1`], { env: { PATH: path } }).toString();
   return `${program} ${/\d+(?:\.\d+)+/.exec(said)?.[0] ?? ''}`;
+}
+
+/** How many cores are busy, through a second in which we do nothing; of a virtual machine, what others have of its cores too. */
+export async function busyCores(): Promise<number> {
+  const [before, start] = [busySeconds(), performance.now()];
+  await sleep(1000);
+  const busy = (busySeconds() - before) / ((performance.now() - start) / 1000);
+  return Number(busy.toFixed(2));
+}
+
+/** proc(5): user, nice, system, not idle and iowait, irq, softirq and steal, in hundredths of a second. */
+function busySeconds(): number {
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = readFileSync(
+    '/proc/stat',
+    'latin1',
+  )
+    .slice('cpu '.length)
+    .trim()
+    .split(/\s+/, 8)
+    .map(Number);
+  return (user + nice + system + irq + softirq + steal) / 100;
 }

@@ -23,16 +23,13 @@ const GPG_LOOP =
 const GPGV_LOOP =
   'while read -r name; do gpgv --quiet --keyring "$KEYRING" "files/$name.sig" "files/$name"; done < names';
 
-/** Other keys, and as few files as their agent can sign in a few seconds. */
-const ALGORITHMS = { 'nistp256/ecdsa': 1_000, rsa3072: 200, rsa4096: 100 } as const;
-
 /** `many` */
 export async function many(bench: Bench): Promise<void> {
-  const count = bench.quick ? 300 : 10_000;
-  await ed25519(bench, { count, scripted: bench.quick ? 20 : 300, rounds: bench.rounds(5) });
-  for (const [algorithm, files] of Object.entries(ALGORITHMS))
-    await withKey(bench, { algorithm, count: bench.quick ? 20 : files, rounds: bench.rounds(3) });
-  await processes(bench, bench.quick ? [1, 50] : [1, 1_000]);
+  const { many: count, scripted, keys, traced } = bench.sizes;
+  await ed25519(bench, { count, scripted, rounds: bench.rounds(5) });
+  for (const [algorithm, files] of Object.entries(keys))
+    await withKey(bench, { algorithm, count: files, rounds: bench.rounds(3) });
+  await processes(bench, [1, traced]);
 }
 
 async function ed25519(

@@ -3,7 +3,9 @@ import { GOALS, digits, judge } from './goals.ts';
 import type { Outcome } from './goals.ts';
 import { median, spread } from './measure.ts';
 import type { Figure, Figures } from './measure.ts';
-import { TABLES } from './tables.ts';
+import type { SectionResult } from './results.ts';
+import type { Sizes } from './sizes.ts';
+import { tables } from './tables.ts';
 import type { Table } from './tables.ts';
 
 const line = (...cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
@@ -39,9 +41,17 @@ export function tableText(table: Table, figures: Figures): string | null {
   ].join('\n');
 }
 
+/** How often a section ran each figure, when, and what else the machine did. */
+export function howText({ at, seconds, busy, figures }: SectionResult): string {
+  const [fewest, most] = spread(Object.values(figures).map(({ values }) => values.length));
+  const runs = fewest === most ? (most === 1 ? 'One run' : `${most} runs`) : `${fewest} to ${most} runs`;
+  return `${runs} of each, on ${at.slice(0, 10)}, ${at.slice(11, 16)} UTC, in ${seconds.toLocaleString('en')} s. Other programs kept ${busy[0]} cores busy just before, and ${busy[1]} just after.`;
+}
+
 /** All tables of a section, with an empty line between them. */
-export function sectionText(section: string, figures: Figures): string {
-  return TABLES.filter((table) => table.section === section)
+export function sectionText(section: string, figures: Figures, sizes: Sizes): string {
+  return tables(sizes)
+    .filter((table) => table.section === section)
     .flatMap((table) => tableText(table, figures) ?? [])
     .join('\n\n');
 }

@@ -7,6 +7,8 @@ export interface SectionResult {
   readonly at: string;
   readonly seconds: number;
   readonly machine: string;
+  /** How many cores others kept busy just before and just after. */
+  readonly busy: readonly [number, number];
   readonly figures: Figures;
   /** Why it ended before its end; null if it did not. */
   readonly error: string | null;

@@ -1,10 +1,10 @@
 /** What each section of the benchmark is handed. */
 import { writeSync } from 'node:fs';
 import type { Notebook } from './measure.ts';
+import type { Sizes } from './sizes.ts';
 
 export interface Bench {
-  /** Small sizes and few rounds: whether everything works, not how fast it is. */
-  readonly quick: boolean;
+  readonly sizes: Sizes;
   /** How often a figure is taken that wants so many runs. */
   readonly rounds: (wanted: number) => number;
   /** For whatever the section makes; removed when it ends. */

@@ -32,16 +32,23 @@ export async function start({ rounds, directory, notebook }: Bench): Promise<voi
       '--version',
       '1.0',
     ];
+    const keyring = join(directory, 'release.pgp');
+    writeFileSync(keyring, world.release.export('release@example.org'));
     const commands = {
       'gpg --version': ['gpg', '--version'],
       'bare node': [process.execPath, empty],
+      gpgv: ['gpgv', '--keyring', keyring, join(copy, 'a.txt.asc'), join(base, 'a.txt')],
+      // what V8 needs to read the program, which is not run
+      '--check': [process.execPath, '--check', PROGRAM],
       '--help': [process.execPath, PROGRAM, '--help'],
       'verify, offline': [process.execPath, PROGRAM, ...verify, '--release', copy, '--offline'],
       'verify, from the depot': [process.execPath, PROGRAM, ...verify],
     };
+    // nobody's settings, and no key but those that are asked for
+    const env = { PATH: process.env['PATH'] ?? '', HOME: directory };
     const run = async (name: string, [command = '', ...args]: readonly string[]): Promise<void> => {
       const begun = performance.now();
-      const { status, stderr } = spawnSync(command, args, { env: world.release.env });
+      const { status, stderr } = spawnSync(command, args, { env });
       notebook.note(`start.${name}`, 'ms', performance.now() - begun);
       if (status !== 0) throw new Error(`${name} ended with ${status}: ${stderr.toString()}`);
     };
