@@ -87,7 +87,8 @@ export async function detachSign(
   throw gpgFailure(Number(error ?? 0), lastLine(result));
 }
 
-async function allSecretKeys(env: Environment): Promise<ListedKey[]> {
+/** As `secretKeys`, of every certificate that gpg knows. */
+export async function allSecretKeys(env: Environment = process.env): Promise<ListedKey[]> {
   const result = await gpg(['--with-colons', '--with-keygrip', '--list-secret-keys'], env);
   return parseColons(successful(result, 'list its secret keys').stdout.toString());
 }

@@ -9,6 +9,8 @@ import type { SelfSignature } from './self-signature.ts';
 
 /** The key flag (RFC 4880 §5.2.3.21) of a key that may sign data. */
 export const MAY_SIGN = 0x02;
+/** Of one that may speak of other keys, and say whose a key is. */
+const MAY_CERTIFY = 0x01;
 /** Of communications, or of storage: gpg makes both of one. */
 const MAY_ENCRYPT = 0x0c;
 /** RSA, ElGamal, ECDH: whatever any gpg encrypts to. */
@@ -87,6 +89,10 @@ export function encryptionPurposeProblem(status: KeyStatus, now: Date): string |
     ? null
     : `${nameOf(status)} (algorithm ${algorithmId}) is of a kind not supported`;
 }
+
+/** Whether anything that was ever said of the key lets it certify: the primary can, whatever is said. */
+export const mayCertify = ({ isPrimary, groups }: KeyStatus): boolean =>
+  isPrimary || groups.flat().some(({ flags }) => flags !== null && (flags & MAY_CERTIFY) !== 0);
 
 export const maySign = (flags: number): boolean => (flags & MAY_SIGN) !== 0;
 
