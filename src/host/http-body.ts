@@ -69,7 +69,10 @@ export async function* receive(
   if (received !== size) throw new BrokenConnection(`${received} of ${size} bytes came`);
 }
 
-/** All of a body. Throws unable('too-large') before it is read if it is over `maxBytes`. */
+/**
+ * All of a body of `size` bytes. Throws unable('too-large') before it is read if that is over `maxBytes`,
+ * unable('bad-answer') if more comes.
+ */
 export async function collect(
   body: AsyncIterable<Buffer>,
   size: number,
@@ -77,9 +80,14 @@ export async function collect(
   what: string,
 ): Promise<Buffer> {
   if (size > maxBytes) throw tooLarge(what, maxBytes);
-  const chunks: Buffer[] = [];
-  for await (const chunk of body) chunks.push(chunk);
-  return Buffer.concat(chunks);
+  // copied as they come: a chunk may be one byte, and keep all of what it was read into
+  const bytes = Buffer.allocUnsafe(size);
+  let filled = 0;
+  for await (const chunk of body) {
+    if (chunk.length > size - filled) throw badAnswer('more bytes came than it said');
+    filled += chunk.copy(bytes, filled);
+  }
+  return bytes.subarray(0, filled);
 }
 
 export const tooSlow = (): Error => unable('network', 'the server sends too slowly', 'try again');

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { bytesBody } from '../../src/host/http.ts';
+import { collect } from '../../src/host/http-body.ts';
 import { GET, cleanUp, client, get, ok, raw } from './raw-server.ts';
 
 describe('an answer as it should be', () => {
@@ -73,6 +74,26 @@ describe('an answer as it should be', () => {
     expect((await http.read(GET, 10)).bytes.toString()).toBe('first');
     expect((await http.read(GET, 10)).bytes.toString()).toBe('second');
     expect(server.requests).toHaveLength(1);
+  });
+});
+
+describe('a body that is collected', () => {
+  const size = 5;
+  async function* bytewise(of: string): AsyncGenerator<Buffer> {
+    const one = Buffer.alloc(1);
+    for (const byte of Buffer.from(of)) {
+      one[0] = byte;
+      yield await Promise.resolve(one);
+    }
+  }
+
+  test('takes the room that it said, and keeps nothing of what brought it, byte by byte', async () => {
+    expect((await collect(bytewise('hello'), size, size, 'x')).toString()).toBe('hello');
+  });
+
+  test('is not more than it said', async () => {
+    await expect(collect(bytewise('hello!'), size, 10, 'x')).rejects.toMatchObject({ code: 'bad-answer' });
+    await expect(collect(bytewise('hello'), size, 4, 'x')).rejects.toMatchObject({ code: 'too-large' });
   });
 });
 
