@@ -10,6 +10,9 @@ export const MAX_HEADER_BYTES = 16 * 1024;
 /** 100 Continue, 103 Early Hints: one or two of them are a proxy's way to keep a connection. */
 export const INTERIM_MAX = 16;
 
+/** Said to every connection, as NODE_OPTIONS and NODE_TLS_REJECT_UNAUTHORIZED change what is not. */
+export const STRICT_TLS = { rejectUnauthorized: true, minVersion: 'TLSv1.2' } as const;
+
 /** A body of known length. `source` is called once for each attempt. */
 export interface HttpBody {
   readonly type: string;
@@ -58,8 +61,8 @@ export function exchange(
 ): Promise<Exchange> {
   return new Promise((resolve, reject) => {
     const start = options.protocol === 'https:' ? requestHttps : requestHttp;
-    // said here because NODE_OPTIONS and NODE_TLS_REJECT_UNAUTHORIZED change what is not
-    const strict = { insecureHTTPParser: false, maxHeaderSize: MAX_HEADER_BYTES, rejectUnauthorized: true };
+    // NODE_OPTIONS changes these, too
+    const strict = { insecureHTTPParser: false, maxHeaderSize: MAX_HEADER_BYTES, ...STRICT_TLS };
     const { headers, ...rest } = options;
     const server = hostOf(options);
     const request = start({ ...rest, ...strict });

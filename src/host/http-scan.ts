@@ -7,7 +7,7 @@ import { connect as connectTls } from 'node:tls';
 import { unable } from '../failure.ts';
 import { tooSlow } from './http-body.ts';
 import type { BodyTiming } from './http-body.ts';
-import { BrokenConnection, badAnswer, explain, noAnswer, noConnection } from './http-exchange.ts';
+import { BrokenConnection, STRICT_TLS, badAnswer, explain, noAnswer, noConnection } from './http-exchange.ts';
 import type { ExchangeTiming } from './http-exchange.ts';
 import { HeadReader } from './http-head.ts';
 import type { AnswerHead } from './http-head.ts';
@@ -102,8 +102,7 @@ export function scan(
     const socket = secure
       ? connectTls({
           ...{ host, port, onread, servername: isIP(host) ? '' : host, ALPNProtocols: ['http/1.1'] },
-          // said here because NODE_TLS_REJECT_UNAUTHORIZED changes what is not
-          rejectUnauthorized: true,
+          ...STRICT_TLS,
         })
       : connect({ host, port, onread });
     socket.once(secure ? 'secureConnect' : 'connect', () => {

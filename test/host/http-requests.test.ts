@@ -5,8 +5,11 @@ import { createServer as createTlsServer } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import tls from 'node:tls';
+import type { SecureContextOptions, SecureVersion } from 'node:tls';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
+import { Failure } from '../../src/failure.ts';
 import { HttpClient } from '../../src/host/http.ts';
 import type { HttpRequest } from '../../src/host/http.ts';
 import { GET, cleanUp, client, get, ok, raw } from './raw-server.ts';
@@ -120,31 +123,54 @@ test('no proxy is taken from the environment', async () => {
 });
 
 describe('https', () => {
-  test('to whom nobody vouches for is no connection, whatever the environment says', async () => {
+  /** A server that nobody vouches for. */
+  async function tlsServer(options: SecureContextOptions): Promise<string> {
     const directory = mkdtempSync(join(tmpdir(), 'tls-'));
     cleanUp.push(() => rmSync(directory, { recursive: true }));
     const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')];
     const made = ['-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-x509', '-out', cert, '-days', '2'];
     execFileSync('openssl', ['req', ...made, '-subj', '/CN=localhost'], { stdio: 'pipe' });
-    const server = createTlsServer(
-      { key: readFileSync(key), cert: readFileSync(cert) },
-      (_request, response) => {
-        response.writeHead(200, { 'content-length': 0 }).end();
-      },
-    );
+    const pair = { key: readFileSync(key), cert: readFileSync(cert) };
+    const server = createTlsServer({ ...pair, ...options }, (_request, response) => {
+      response.writeHead(200, { 'content-length': 0 }).end();
+    });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     cleanUp.push(() => server.close());
     const address = server.address();
-    const port = typeof address === 'object' && address ? address.port : 0;
-    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
-    const depot = client(`https://127.0.0.1:${port}`);
+    return `https://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`;
+  }
+
+  /** The hints of an ordinary request and of a scan, which both fail. */
+  async function hintsOf(url: string): Promise<unknown[]> {
+    const depot = client(url);
     const request = { ...GET, authorization: 'Bearer x' };
-    for (const asked of [depot.read(request, 10), depot.scan(request, 0, () => {})])
-      await expect(asked).rejects.toMatchObject({
-        kind: 'unable',
-        code: 'network',
-        hint: expect.stringContaining('NODE_EXTRA_CA_CERTS'),
-      });
+    const both = [depot.read(request, 10), depot.scan(request, 0, () => {})];
+    return Promise.all(
+      both.map(async (asked) => {
+        const failure: unknown = await asked.catch((error: unknown) => error);
+        expect(failure).toMatchObject({ kind: 'unable', code: 'network' });
+        return failure instanceof Failure ? failure.hint : null;
+      }),
+    );
+  }
+  const unknownIssuer: unknown = expect.stringContaining('NODE_EXTRA_CA_CERTS');
+
+  test('to whom nobody vouches for is no connection, whatever the environment says', async () => {
+    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
+    expect(await hintsOf(await tlsServer({}))).toEqual([unknownIssuer, unknownIssuer]);
+  });
+
+  test('an older TLS than 1.2 is none, whatever the environment allows', async () => {
+    // what --tls-min-v1.0 and --tls-cipher-list in NODE_OPTIONS set
+    const { DEFAULT_MIN_VERSION, DEFAULT_CIPHERS } = tls;
+    cleanUp.push(() => Object.assign(tls, { DEFAULT_MIN_VERSION, DEFAULT_CIPHERS }));
+    const ciphers = 'DEFAULT@SECLEVEL=0';
+    Object.assign(tls, { DEFAULT_MIN_VERSION: 'TLSv1', DEFAULT_CIPHERS: ciphers });
+    const speaks = (maxVersion: SecureVersion): Promise<string> =>
+      tlsServer({ minVersion: 'TLSv1', maxVersion, ciphers });
+    expect(await hintsOf(await speaks('TLSv1.2'))).toEqual([unknownIssuer, unknownIssuer]);
+    const notSpoken = 'check its address and its certificate';
+    expect(await hintsOf(await speaks('TLSv1.1'))).toEqual([notSpoken, notSpoken]);
   });
 
   test('a server that never ends its handshake is left', async () => {
