@@ -90,16 +90,18 @@ export class Workers<Job, Result, Progress = never> {
    * as soon as it is given up.
    */
   async run(job: Job, { progress = () => {}, signal }: RunOptions<Progress> = {}): Promise<Result> {
-    if (this.#underWay >= this.#size) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    this.#underWay += 1;
+    if (this.#underWay < this.#size) this.#underWay += 1;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {
       signal?.throwIfAborted();
       if (this.#closed) throw closed();
       if (program?.kinds[this.#kind]) return await this.#inThread(program.url, job, progress, signal);
       return await this.#work(job, { progress, signal: signal ?? new AbortController().signal });
     } finally {
-      this.#underWay -= 1;
-      this.#waiting.shift()?.();
+      // the place is handed over: whoever comes meanwhile does not take it, too
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#underWay -= 1;
     }
   }
 

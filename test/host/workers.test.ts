@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { setImmediate as breathe } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -105,6 +106,29 @@ describe('where no program has threads', () => {
     expect(said).toHaveLength(5);
     await expect(workers.run({ what: 'refuse' })).rejects.toMatchObject({ code: 'network', hint: 'mend it' });
     expect(await workers.run({ what: 'square', number: 6 })).toBe(36);
+  });
+
+  test('no more at a time than may be, whoever comes between the end of one and the begin of the next', async () => {
+    let [active, most] = [0, 0];
+    const open = new Map<number, () => void>();
+    const gate = (at: number): Promise<void> => new Promise((resolve) => open.set(at, resolve));
+    const workers = new Workers<number, void>(
+      'test',
+      async (at) => {
+        most = Math.max(most, ++active);
+        await (at === 0 ? gate(at) : breathe());
+        active -= 1;
+      },
+      1,
+    );
+    const all = [workers.run(0), workers.run(1)];
+    open.get(0)?.();
+    for (let turn = 2; turn < 12; turn++) {
+      await Promise.resolve();
+      all.push(workers.run(turn));
+    }
+    await Promise.all(all);
+    expect(most).toBe(1);
   });
 
   test('is told when it is given up', async () => {
