@@ -10,7 +10,7 @@ import { LARGE_RECORD_MAX, MAX_SUBJECTS } from '../records/canonical.ts';
 import type { BuildId } from '../records/names.ts';
 import { tarEntries } from '../tree/tar.ts';
 import type { TarEntry, TarLimits } from '../tree/tar.ts';
-import { LOG_PUSH_MAX } from '../tree/wire.ts';
+import { LOG_PUSH_MAX, NAMES_MAX, SMALL_BODY_MAX } from '../tree/wire.ts';
 import { contentLength } from './request.ts';
 
 const MIB = 1024 * 1024;
@@ -19,8 +19,9 @@ export const SMALL_WRITE_MAX = MIB;
 /** A statement of the largest size, its envelope, which holds it again in base64, and what else comes in a tar. */
 const LARGE_WRITE_MAX = 3 * LARGE_RECORD_MAX;
 
-/** What may be in memory at a time: of strangers, and of the signer and builders. */
-const STRANGERS_TOGETHER = 64 * MIB;
+/** What may be in memory at a time: of strangers, by what they send, and of the signer and builders. */
+const STRANGERS_TOGETHER = 56 * MIB;
+const LISTS_TOGETHER = 8 * MIB;
 const KNOWN_TOGETHER = LARGE_WRITE_MAX + 64 * MIB;
 
 /** How long a body may take: this, and its bytes at this rate. */
@@ -32,6 +33,7 @@ export class Bodies {
   readonly #tree: View;
   readonly #now: () => Date;
   readonly #strangers = new Room(STRANGERS_TOGETHER);
+  readonly #lists = new Room(LISTS_TOGETHER);
   readonly #known = new Room(KNOWN_TOGETHER);
 
   constructor({ project, tree, now }: { project: Project; tree: View; now: () => Date }) {
@@ -43,6 +45,17 @@ export class Bodies {
   /** The whole body, of whoever sends it. Throws refused('length-required' | 'too-large'), unable('busy'). */
   small(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
     return this.#strangers.take(request, maxBytes, buffer);
+  }
+
+  /**
+   * A list of files that are asked for, of a build or of a release: a short one, but from the signer and the builders of the
+   * build, whom nobody else keeps out. Throws as `small`.
+   */
+  async list(request: IncomingMessage, build: BuildId | null, token: Buffer | null): Promise<Buffer> {
+    const known = build === null ? this.#isSigner(token) : await this.#isKnown(build, token);
+    return known
+      ? this.#known.take(request, NAMES_MAX, buffer)
+      : this.#lists.take(request, SMALL_BODY_MAX, buffer);
   }
 
   /**
