@@ -38,7 +38,7 @@ beforeAll(async () => {
       execFileSync('sh', ['-c', `umask ${umask} && cp -r "$@"`, 'sh', ...from, to], { cwd: root });
     copy(['package.json', 'LICENSE', 'README.md', 'src', 'scripts', 'systemd'], directory);
     // what the bundles are made with and of
-    const needed = ['esbuild', '@esbuild', 'hono', '@hono', 'smol-toml'];
+    const needed = ['esbuild', '@esbuild', 'hono', '@hono', 'hash-wasm', 'smol-toml'];
     copy(
       needed.map((name) => join('node_modules', name)),
       join(directory, 'node_modules'),
