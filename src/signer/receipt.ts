@@ -1,9 +1,10 @@
 /** The receipt of protocol §5.8: what was published, read back without the signer's token and compared. */
+import { randomInt } from 'node:crypto';
 import { Failure } from '../failure.ts';
 import { builderOf } from '../policy/builder-key.ts';
 import type { Scheme } from '../records/approval.ts';
 import { isSlot } from '../records/names.ts';
-import type { Slot } from '../records/names.ts';
+import type { ArtifactName, Slot } from '../records/names.ts';
 import { isMacFile } from '../records/mac.ts';
 import {
   approvalFile,
@@ -30,7 +31,8 @@ import { REQUESTS, shownAsLarge, shownSame } from './together.ts';
 
 /**
  * What the depot shows otherwise than it was signed, the first that is found; null if nothing. Records, checksums
- * and signatures are compared whole, artifacts by size: SHA256SUMS covers them, and consumers check it. Any proof
+ * and signatures are compared whole, artifacts by size: SHA256SUMS covers them, and consumers check it. Signatures and sizes
+ * are asked for many at a time, all else and a sample of them by itself. Any proof
  * of the entry will do: the depot keeps the first. Of MACs it can't tell which is the builder's, and nobody but the
  * signer relies on one: any will do. Throws unable.
  */
@@ -44,8 +46,11 @@ export async function receiptProblem(
   const directory = releaseDir(projectName, version);
   const leaf = released.records.get(logEntryFile) ?? Buffer.alloc(0);
   let problem: string | null = null;
-  const same = await shownSame(shownRelease, released.signatures);
-  // The few others in any case: a web server that shows the files may have others than the depot that answers for many.
+  const { subjects } = released.manifest;
+  // By themselves, as a consumer asks: a web server that shows the files may have others than the depot that answers for many.
+  const alone = new Set<string>([CHECKSUMS_FILE, ...sampleOf(subjects.map(({ name }) => name))]);
+  const many = [...released.signatures].filter(([file]) => !alone.has(file.replace(/\.asc$/, '')));
+  const same = await shownSame(shownRelease, many);
   const others = (await expectedFiles(state, history, released)).filter(([file]) => !same.has(file));
   await inParallel(others, REQUESTS, async ([name, bytes]) => {
     if (problem !== null) return;
@@ -55,8 +60,10 @@ export async function receiptProblem(
     if (name.endsWith('.mac') && shown !== null && isMacFile(shown)) return;
     if (shown?.equals(bytes) !== true) problem ??= `${name} ${shown === null ? 'is missing' : 'is another'}`;
   });
-  const { subjects } = released.manifest;
-  const asLarge = await shownAsLarge(shownRelease, subjects);
+  const asLarge = await shownAsLarge(
+    shownRelease,
+    subjects.filter(({ name }) => !alone.has(name)),
+  );
   const unknown = subjects.filter((subject) => !asLarge.has(subject.name));
   await inParallel(unknown, REQUESTS, async ({ name, size }) => {
     if (problem !== null) return;
@@ -65,6 +72,15 @@ export async function receiptProblem(
       problem ??= `${name} ${shown === null ? 'is missing' : `has ${shown} bytes, not ${size}`}`;
   });
   return problem;
+}
+
+/** How many artifacts are asked for by themselves, besides the first and the last. */
+const SAMPLE = 16;
+
+/** The first and the last, and some that nobody knows before. */
+function sampleOf(names: readonly ArtifactName[]): ArtifactName[] {
+  const places = Array.from({ length: SAMPLE }, () => randomInt(names.length));
+  return [0, ...places, names.length - 1].flatMap((at) => names[at] ?? []);
 }
 
 /** Every file of the release that we have, by name below its directory; that is all but the artifacts. */
