@@ -5,7 +5,7 @@
 import type { BuildId, Sha256 } from '../records/names.ts';
 import type { Subject } from '../records/statement.ts';
 import { BATCH } from '../tree/tree.ts';
-import type { Depot, Written } from '../tree/tree.ts';
+import type { Depot } from '../tree/tree.ts';
 import type { Report } from './events.ts';
 import { SMALL, readShort, readSubject } from './hash.ts';
 
@@ -182,14 +182,17 @@ export class Uploader {
       progress(bytes);
     };
     // asking costs as much as sending a small file: worth it only where sending would cost more
-    if (await depot.hasBlob(build, subject.sha256)) return had(subject.size);
+    if (subject.size < RESUMED && (await depot.hasBlob(build, subject.sha256))) return had(subject.size);
+    let isSent = false;
     await depot.putBlob(build, subject.sha256, subject.size, (from = 0) => {
+      isSent = true;
       if (done === 0 && from > 0) {
         this.#options.report({ kind: 'going-on', name: subject.name, had: from, size: subject.size });
         had(from);
       }
       return readSubject(path, subject, progress, this.#stop.signal);
     });
+    if (!isSent) return had(subject.size);
     this.#sent += 1;
     progress(subject.size);
   }

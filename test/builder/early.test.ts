@@ -2,6 +2,7 @@
 import { appendFileSync, existsSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { AttestEvent } from '../../src/builder/attest.ts';
 import { unable } from '../../src/failure.ts';
@@ -208,6 +209,20 @@ describe('cut off in the middle of many small files', () => {
     expect(await site.attest()).toMatchObject({ resumed: true, artifacts: COUNT, uploaded: 22 });
     expect(sent).toEqual([22]);
     expect(asked).toBeLessThanOrEqual(6);
+  });
+
+  test('a large one is asked for by what sends it, and no second time', async () => {
+    const [three, four] = [Buffer.alloc(3 * 2 ** 20), Buffer.alloc(2 ** 20)];
+    site.put({ 'a.bin': three, 'b.bin': large, 'c.bin': four });
+    const token = Buffer.from(site.ticket.uploadToken, 'base64url');
+    await site.connect(token).putBlob(build, sha256Hex(four), four.length, () => Readable.from([four]));
+    const asked: string[] = [];
+    meddle('hasBlob', (own) => (which, sha256) => {
+      asked.push(sha256);
+      return own(which, sha256);
+    });
+    expect(await site.attest()).toMatchObject({ artifacts: 3, uploaded: 2 });
+    expect(asked).toEqual([sha256Hex(large)]);
   });
 
   test('what few do not show, one of many that is not there, the depot says, and then it is sent', async () => {
