@@ -14,12 +14,14 @@ import type { KeyedMutex } from './mutex.ts';
 import { inParallel } from './parallel.ts';
 import { pieceName } from './pieces.ts';
 import { Quotas } from './quota.ts';
-import type { Quota } from './quota.ts';
+import type { CountedPiece, Quota } from './quota.ts';
 import { mismatch, receive } from './receive.ts';
 import type { Blob, BlobRef, PieceKey, PieceStatus, Tree, Written } from './tree.ts';
 
 /** How many are looked for at a time. */
 const LOOKS = 64;
+/** How many pieces one sender has of a build: as many as he may send at a time, with room to spare. */
+const PIECES_MAX = 64;
 
 /** The right to send blobs, and whose pieces are the sender's. */
 export interface Uploader extends Upload {
@@ -127,6 +129,16 @@ export class Blobs {
     });
   }
 
+  /** A piece stays; the oldest of too many go. */
+  async #leave(quota: Quota, piece: CountedPiece): Promise<void> {
+    quota.pieces.set(pieceName(piece), piece);
+    await this.#locks.run(piece.build, async () => {
+      const own = [...quota.pieces.values()].filter(({ holder }) => holder === piece.holder);
+      const over = new Set<PieceKey>(own.slice(0, -PIECES_MAX));
+      await this.#dropPieces(quota, (counted) => over.has(counted));
+    });
+  }
+
   /** Drops the pieces of blobs that are there. */
   async #dropOf(build: BuildId, quota: Quota, arrived: Pick<Set<Sha256>, 'has'>): Promise<void> {
     const isOf = ({ sha256 }: PieceKey): boolean => arrived.has(sha256);
@@ -184,7 +196,7 @@ export class Blobs {
     } finally {
       const left = await piece.leave();
       if (left === 0) await this.#tree.pieces.drop(key);
-      else if (left !== null) quota.pieces.set(pieceName(key), { ...key, size: left });
+      else if (left !== null) await this.#leave(quota, { ...key, size: left });
     }
   }
 }

@@ -58,6 +58,12 @@ export class DirectoryPieces implements Pieces {
     return kept;
   }
 
+  async size(key: PieceKey): Promise<number> {
+    const name = pieceName(key);
+    const status = await orNull(lstat(join(await this.#scratch(), name)), `look at ${name}`);
+    return status?.isFile() ? status.size : 0;
+  }
+
   async list(build: BuildId | null): Promise<PieceStatus[]> {
     const scratch = await this.#scratch();
     const found: PieceStatus[] = [];

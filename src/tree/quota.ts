@@ -21,7 +21,7 @@ export class Quota {
   #count: number;
   #bytes: number;
   #pending = 0;
-  /** What is there of blobs whose upload was cut, by the name of its file; not while it is sent. */
+  /** What is there of blobs whose upload was cut, by the name of its file, the oldest first; not while it is sent. */
   readonly pieces: Map<string, CountedPiece>;
 
   constructor({ count, bytes }: BlobTotals, pieces: readonly CountedPiece[]) {
@@ -91,6 +91,8 @@ export class Quotas {
       const size = await this.#tree.size(`${directory}/${name}`);
       bytes += size ?? 0;
     });
-    return new Quota({ count: names.length, bytes }, await this.#tree.pieces.list(build));
+    const pieces = await this.#tree.pieces.list(build);
+    pieces.sort((a, b) => a.written.getTime() - b.written.getTime());
+    return new Quota({ count: names.length, bytes }, pieces);
   }
 }

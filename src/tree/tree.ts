@@ -120,6 +120,8 @@ export interface PieceStatus extends PieceKey {
 export interface Pieces {
   /** Whether this process keeps them: two that write to one file would name what neither has hashed. */
   kept(): Promise<boolean>;
+  /** How much is there of one. */
+  size(key: PieceKey): Promise<number>;
   /** Of one build, or of all. */
   list(build: BuildId | null): Promise<PieceStatus[]>;
   /** To go on with what is there, or afresh. Nobody else may have it open. */

@@ -39,8 +39,7 @@ export class Uploads {
     if (!(await this.#tree.pieces.kept())) return null;
     const writer = this.#writers.get(pieceName(key));
     if (writer && !(await writer.makeWay())) return null;
-    const pieces = await this.#tree.pieces.list(key.build);
-    return pieces.find((piece) => pieceName(piece) === pieceName(key))?.size ?? 0;
+    return this.#tree.pieces.size(key);
   }
 
   /** All of a blob but its first `offset` bytes. Throws as `Blobs.put`. */
