@@ -58,7 +58,7 @@ export async function publish({ tree, project, build, now }: Publication): Promi
   const records = await readRecords(files, verified, project);
 
   // 4. Every artifact, once; then the checksums, which cover them all, also by gpgv. Anybody may ask for it while some
-  //    are missing: then nothing is read.
+  //    are missing, or signatures: then nothing is read.
   const check = { tree, files, verified, certificate, now };
   await requireArtifacts(check);
   await checkArtifacts(check);

@@ -71,6 +71,18 @@ test('all of them are published; damaged before, the one is named and nothing is
   expect(await here.tree.list('releases/hello/1.0/d1')).toHaveLength((2 * COUNT) / 3);
 });
 
+test.each([ONE, 'SHA256SUMS'])('without the signature of %s no artifact is read', async (name) => {
+  await send(many(contents));
+  const first = blobOf('d0/f0');
+  rmSync(first);
+  writeFileSync(first, Buffer.alloc(contents.get('d0/f0')?.length ?? 0, 'x'));
+  rmSync(inBuild(`signatures/${name}.asc`));
+  await expect(published()).rejects.toMatchObject({
+    code: 'release-incomplete',
+    message: expect.stringContaining(`${name}.asc`),
+  });
+});
+
 test('one signature over other bytes among them is found', async () => {
   await send(many(contents, (name, bytes) => (name === ONE ? Buffer.from('other') : bytes)));
   await expect(published()).rejects.toMatchObject({

@@ -5,7 +5,8 @@ import { verifyWithGpgv } from '../../openpgp/gpgv.ts';
 import { verifyDetached } from '../../openpgp/verify.ts';
 import type { Certificate } from '../../openpgp/certificate.ts';
 import type { VerifiedRelease } from '../../policy/release-chain.ts';
-import { blobFile, buildPath } from '../../records/paths.ts';
+import { blobFile, buildPath, signatureFile } from '../../records/paths.ts';
+import type { Signed } from '../../records/paths.ts';
 import { CHECKSUMS_FILE, formatChecksums } from '../../records/signatures-list.ts';
 import type { Subject } from '../../records/subject.ts';
 import { inParallel } from '../parallel.ts';
@@ -33,12 +34,20 @@ const LITTLE = { files: 100, bytes: 16 * 1024 * 1024 };
 const workers = new Workers('publish', work);
 
 /**
- * Every artifact is there, with its size: seen before any is read.
+ * Every artifact is there, with its size, and every signature: seen before any is read.
  * Throws refused('release-incomplete'), unable('blob-damaged').
  */
 export async function requireArtifacts({ tree, verified: { manifest } }: SignatureCheck): Promise<void> {
-  await inParallel(manifest.subjects, LOOKS, async (subject) => {
-    const path = buildPath(manifest.build, blobFile(subject.sha256));
+  const { build, subjects } = manifest;
+  const requireSignature = async (signed: Signed): Promise<void> => {
+    const file = signatureFile(signed);
+    if ((await tree.size(buildPath(build, file))) === null)
+      throw incomplete(`build ${build} has no ${file}`);
+  };
+  await requireSignature(CHECKSUMS_FILE);
+  await inParallel(subjects, LOOKS, async (subject) => {
+    await requireSignature(subject.name);
+    const path = buildPath(build, blobFile(subject.sha256));
     const size = await tree.size(path);
     if (size === null) throw incomplete(`there is no ${path}, which is ${subject.name}`);
     if (size !== subject.size) throw damaged(subject);
