@@ -146,14 +146,18 @@ export class Blobs {
       await this.#locks.run(build, () => this.#dropPieces(quota, isOf));
   }
 
-  /** Returns whether there were any; none of them is just being sent. To be called under the build's lock. */
+  /**
+   * Returns whether there were any to drop; none of them is just being sent, for this process keeps them. To be called under
+   * the build's lock.
+   */
   async #dropPieces(quota: Quota, which: (piece: PieceKey) => boolean): Promise<boolean> {
     const dropped = [...quota.pieces.values()].filter(which);
+    if (dropped.length === 0 || !(await this.#tree.pieces.kept())) return false;
     for (const piece of dropped) {
       await this.#tree.pieces.drop(piece);
       quota.pieces.delete(pieceName(piece));
     }
-    return dropped.length > 0;
+    return true;
   }
 
   /** Of those that are there. */

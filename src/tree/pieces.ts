@@ -34,6 +34,9 @@ function parsePieceName(name: string): PieceKey | null {
   return known ? { build, holder, sha256 } : null;
 }
 
+/** Where another process keeps them. */
+const ASK_AGAIN_MS = 1000;
+
 /** Held to the end of the process. */
 const locks: Lock[] = [];
 
@@ -42,6 +45,7 @@ export class DirectoryPieces implements Pieces {
   readonly #naming: Naming;
   readonly #scratch: () => Promise<string>;
   #kept: Promise<boolean> | null = null;
+  #asked = 0;
 
   /** `scratch` is where files lie that are not whole. */
   constructor(inside: Inside, naming: Naming, scratch: () => Promise<string>) {
@@ -51,11 +55,13 @@ export class DirectoryPieces implements Pieces {
   }
 
   async kept(): Promise<boolean> {
-    this.#kept ??= this.#lock();
-    const kept = await this.#kept;
-    // the other process may have ended when it is asked again
-    if (!kept) this.#kept = null;
-    return kept;
+    // the other process may have ended meanwhile; asking takes a process of its own
+    const isOver = this.#kept === null || (!(await this.#kept) && performance.now() - this.#asked > ASK_AGAIN_MS);
+    if (isOver) {
+      this.#asked = performance.now();
+      this.#kept = this.#lock();
+    }
+    return this.#kept ?? false;
   }
 
   async size(key: PieceKey): Promise<number> {

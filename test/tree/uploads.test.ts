@@ -137,6 +137,10 @@ describe('with the real server', () => {
     );
     expect(await send(connect(other))).toBe('new');
     expect((await stored()).equals(bytes)).toBe(true);
+    const yesterday = new Date(now.getTime() - 25 * 3600_000);
+    await utimes(await piecePath(), yesterday, yesterday);
+    await depot.sweep();
+    expect(await pieces(), 'it may just be sent').toHaveLength(1);
   });
 
   test('a token of another slot neither sees nor continues it', async () => {
