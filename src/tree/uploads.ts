@@ -81,7 +81,8 @@ export class Uploads {
 /** A connection that is sending. */
 class Writer {
   readonly #source: Readable;
-  #moved = performance.now();
+  /** Since when it is waited for what comes next; null while that is written. */
+  #waiting: number | null = performance.now();
   #whole = false;
   readonly #ended: Promise<void>;
   /** To be called at the end. */
@@ -96,16 +97,22 @@ class Writer {
 
   async *coming(): AsyncGenerator<Buffer, void, undefined> {
     for await (const chunk of this.#source) {
-      this.#moved = performance.now();
+      this.#waiting = null;
       yield chunk;
+      this.#waiting = performance.now();
     }
+    this.#waiting = null;
     this.#whole = true;
+  }
+
+  get #stalledMs(): number {
+    return this.#waiting === null ? 0 : performance.now() - this.#waiting;
   }
 
   /** Waits for its end, and ends it if nothing comes. False if it goes on. */
   async makeWay(): Promise<boolean> {
-    if (await this.#endsWithin(STALLED_MS - (performance.now() - this.#moved))) return true;
-    if (!this.#whole && performance.now() - this.#moved < STALLED_MS) return false;
+    if (await this.#endsWithin(STALLED_MS - this.#stalledMs)) return true;
+    if (!this.#whole && this.#stalledMs < STALLED_MS) return false;
     if (!this.#whole) this.#source.destroy(new Error('another connection goes on with this upload'));
     if (await this.#endsWithin(OUTCOME_MS)) return true;
     throw unable('busy', 'what was sent is still being checked', 'ask again');

@@ -6,7 +6,7 @@ import { createServer } from 'node:http';
 import type { RequestListener } from 'node:http';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { readSubject } from '../../src/builder/hash.ts';
 import { requestListener } from '../../src/depot/routes.ts';
 import { toArtifactName } from '../../src/records/names.ts';
@@ -242,6 +242,30 @@ describe('with the real server', () => {
     expect(await send(connect(url))).toBe('new');
     expect((await stored()).equals(bytes)).toBe(true);
     expect(await silent).toMatchObject({ code: 'network' });
+  });
+
+  test('a connection whose bytes wait for the disk does not', async () => {
+    const { pieces: kept } = here.tree;
+    const open = kept.open.bind(kept);
+    let go = (): void => {};
+    const disk = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    const opening = vi.spyOn(kept, 'open').mockImplementation(async (...asked) => {
+      const piece = await open(...asked);
+      const write = piece.write.bind(piece);
+      piece.write = async (...chunks) => {
+        await disk;
+        await write(...chunks);
+      };
+      return piece;
+    });
+    const sending = here.builder.continueBlob(build, { sha256, size: bytes.length }, 0, chunked(bytes));
+    await vi.waitFor(() => expect(opening).toHaveBeenCalled());
+    expect(await here.builder.uploadOffset(build, sha256)).toBeNull();
+    go();
+    expect(await sending).toBe('new');
+    opening.mockRestore();
   });
 
   test('it counts against the limits, and yields to what its sender sends instead', async () => {
