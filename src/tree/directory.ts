@@ -222,6 +222,15 @@ export class DirectoryTree implements Tree {
   }
 
   /** A place for what is not whole yet. The first time what a crash left half-written is dropped. */
+  async sweep(): Promise<void> {
+    try {
+      // before the first write nothing is left, or it is looked for then
+      if (this.#temporary) await dropAbandoned(await this.#temporary);
+    } catch (error) {
+      throw await this.#inside.failure(error, `look into ${TEMPORARY}`);
+    }
+  }
+
   async #temporaryFile(): Promise<string> {
     this.#temporary ??= this.#openTemporary();
     return join(await this.#temporary, temporaryName());

@@ -165,8 +165,9 @@ export class GatedDepot implements Depot {
     return this.#shared.uploads.offset({ build, holder: upload.holder, sha256 });
   }
 
-  /** Drops what is left of uploads that nobody goes on with. */
+  /** Drops what is left half-way, and of uploads that nobody goes on with. */
   async sweep(): Promise<void> {
+    await this.#shared.tree.sweep();
     await this.#shared.uploads.sweep();
   }
 

@@ -77,6 +77,8 @@ export interface Tree extends View {
    * nobody else does, in whatever process. Throws unable(`locked`) if another takes too long.
    */
   replacing<T>(work: (replace: Replace) => Promise<T>): Promise<T>;
+  /** Takes away what was left half-way a day ago. */
+  sweep(): Promise<void>;
   /** Takes away what nobody needs any more, a directory with all in it; what is not there stays so. */
   remove(path: string): Promise<void>;
   /** At most `limit` builds after `after`, ascending. */

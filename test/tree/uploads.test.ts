@@ -295,6 +295,18 @@ describe('with the real server', () => {
     expect(await pieces()).toEqual([]);
   });
 
+  test('what a crash left goes in a day, while the server runs', async () => {
+    await cutAt(MIB);
+    const left = join(here.directory, '.tmp', `.${'0'.repeat(24)}.tmp`);
+    await writeFile(left, 'half');
+    await here.depot.sweep();
+    expect(await pieces()).toHaveLength(2);
+    const yesterday = new Date(Date.now() - 25 * 3600_000);
+    await utimes(left, yesterday, yesterday);
+    await here.depot.sweep();
+    expect(await pieces()).toHaveLength(1);
+  });
+
   test('it goes when its approval has ended, and is not gone on with', async () => {
     await cutAt(2 * MIB);
     await utimes(await piecePath(), now, now);
