@@ -10,14 +10,14 @@ import type { View } from '../policy/view.ts';
 import type { BuildId } from '../records/names.ts';
 import { buildPath } from '../records/paths.ts';
 
-/** As many artifacts as five of the largest releases have. */
-const ARTIFACTS_KEPT = 500_000;
+/** Artifacts, and their signatures: what two of the largest releases have. */
+const FILES_KEPT = 500_000;
 
 export class Decisions {
   readonly #rules: GateRules;
   readonly #tree: View;
   readonly #kept = new Map<BuildId, Decided>();
-  #artifacts = 0;
+  #files = 0;
 
   constructor(rules: GateRules, tree: View) {
     this.#rules = rules;
@@ -29,18 +29,25 @@ export class Decisions {
     const kept = this.#kept.get(build);
     if (kept) return kept;
     const decided = await readDecided(this.#rules, build, below(this.#tree, buildPath(build)));
-    if (decided && !this.#kept.has(build)) this.#keep(build, decided);
+    if (decided && isWhole(decided) && !this.#kept.has(build)) this.#keep(build, decided);
     return decided;
   }
 
-  /** The oldest go, down to this one. A refusal counts as one artifact. */
+  /** The oldest go, down to this one. */
   #keep(build: BuildId, decided: Decided): void {
     this.#kept.set(build, decided);
-    this.#artifacts += decided.artifacts.size + 1;
-    for (const [other, { artifacts }] of this.#kept) {
-      if (this.#artifacts <= ARTIFACTS_KEPT || other === build) break;
+    this.#files += filesOf(decided);
+    for (const [other, kept] of this.#kept) {
+      if (this.#files <= FILES_KEPT || other === build) break;
       this.#kept.delete(other);
-      this.#artifacts -= artifacts.size + 1;
+      this.#files -= filesOf(kept);
     }
   }
 }
+
+/** A refusal, or a release whose list of signatures is there: else that may come yet. */
+const isWhole = ({ artifacts, signatures }: Decided): boolean => artifacts.size === 0 || signatures !== null;
+
+/** A refusal counts as one. */
+const filesOf = ({ artifacts, signatures }: Decided): number =>
+  artifacts.size + (signatures?.listed.size ?? 0) + 1;

@@ -5,6 +5,7 @@
 import type { Readable } from 'node:stream';
 import { Failure, refused } from '../failure.ts';
 import { judgeRead, judgeRecords, judgeUpload } from '../policy/gate.ts';
+import type { Decided } from '../policy/gate/decided.ts';
 import { isProject } from '../policy/gate/rules.ts';
 import type { GateRules } from '../policy/gate/rules.ts';
 import { CARRIER, tokenOf } from '../policy/gate/token.ts';
@@ -326,7 +327,7 @@ export class GatedDepot implements Depot {
 
   async #mayUpload(build: BuildId): Promise<Uploader | Denied> {
     const { tree: view, rules, now, decisions } = this.#shared;
-    const decided = await decisions.of(build);
+    const decided = (): Promise<Decided | null> => decisions.of(build);
     const upload = await judgeUpload({ rules, build, bearer: this.#bearer, view, decided, now: now() });
     const token = tokenOf(this.#bearer);
     return upload.allow ? { ...upload, holder: token && holderOf(token) } : upload;

@@ -5,6 +5,20 @@ import { MemoryView } from '../harness/memory-view.ts';
 import { releaseFiles } from '../policy/release-scene.ts';
 import { approvalFiles, build, project, subjects } from '../policy/scene.ts';
 
+test('a release is read again until its list of signatures is there', async () => {
+  const files = [...releaseFiles()];
+  const isList = ([name]: readonly [string, Buffer]): boolean => name === 'signatures.list';
+  const view = new MemoryView().put(buildPath(build), approvalFiles());
+  view.put(
+    buildPath(build),
+    files.filter((file) => !isList(file)),
+  );
+  const decisions = new Decisions(project, view);
+  expect((await decisions.of(build))?.signatures).toBeNull();
+  view.put(buildPath(build), files.filter(isList));
+  expect((await decisions.of(build))?.signatures?.listed.size).toBeGreaterThan(0);
+});
+
 test('a decision is read once, however often strangers write; that there is none is asked again', async () => {
   const view = new MemoryView().put(buildPath(build), approvalFiles());
   const read: string[] = [];

@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { sha256Hex } from '../../src/records/sha256.ts';
 import { GatedDepot } from '../../src/tree/gated.ts';
 import type { Blob, BlobRef } from '../../src/tree/tree.ts';
@@ -18,7 +18,7 @@ import {
   tokens,
   without,
 } from '../policy/scene.ts';
-import { blobs, makeDepot, put } from './depot.ts';
+import { blobs, makeDepot, put, sendRelease } from './depot.ts';
 import type { DepotOnDisk } from './depot.ts';
 
 let here: DepotOnDisk;
@@ -184,6 +184,16 @@ describe('many small files together', () => {
     const wrong = { sha256: sha256Hex('right'), bytes: Buffer.from('wrong') };
     await expect(here.builder.putBlobs(build, [wrong])).rejects.toMatchObject({ code: 'blob-mismatch' });
     expect(await here.tree.list(`builds/${build}/blobs`)).toEqual([]);
+  });
+
+  test('of whoever has no token cost no look at what was released', async () => {
+    await sendRelease(here);
+    const { tree } = here;
+    const restarted = GatedDepot.over({ tree, rules: project, now: () => now });
+    const read = vi.spyOn(tree, 'read');
+    await expect(put(restarted, Buffer.from('more'))).rejects.toMatchObject({ code: 'token-missing' });
+    expect(read.mock.calls.map(([path]) => path)).not.toContainEqual(expect.stringContaining('manifest'));
+    read.mockRestore();
   });
 
   test('are fetched by the signer alone, and a missing one is said', async () => {

@@ -26,8 +26,8 @@ export interface UploadQuestion {
   /** The whole tree. */
   readonly view: View;
   readonly now: Date;
-  /** What the log has decided on the build, where whoever asks has read it already: reading it costs. */
-  readonly decided?: Decided | null;
+  /** What the log has decided on the build, where whoever asks remembers it: reading it costs. */
+  readonly decided?: () => Promise<Decided | null>;
 }
 
 /** The right to send blobs: good for as many as come in one request. */
@@ -59,9 +59,8 @@ export async function judgeUpload(question: UploadQuestion): Promise<Upload | De
   const limits = await judgeBuilder(question);
   const trusted =
     bearer === CARRIER || (isProject(rules) && matchesDigest(tokenOf(bearer), rules.signerTokenSha256));
-  const decided = trusted
-    ? (question.decided ?? (await readDecided(rules, build, below(view, buildPath(build)))))
-    : null;
+  const read = question.decided ?? (() => readDecided(rules, build, below(view, buildPath(build))));
+  const decided = trusted ? await read() : null;
   const logged = decided?.artifacts ?? new Map<Sha256, number>();
   if (!('allow' in limits)) return { allow: true, limits, logged };
   return logged.size > 0 ? { allow: true, limits: null, logged } : limits;
