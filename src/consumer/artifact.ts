@@ -14,7 +14,6 @@ import type { Subject } from '../records/statement.ts';
 import { openFile, readSignature } from './copy.ts';
 import type { OpenFile } from './copy.ts';
 import type { CheckedRelease } from './release.ts';
-import { sameLastPart } from './subjects.ts';
 import { unjudged } from './verdict.ts';
 import type { FileVerdict, Finding } from './verdict.ts';
 
@@ -33,20 +32,18 @@ export async function checkFile(
   progress: FileProgress,
 ): Promise<FileVerdict> {
   const passed = await passOver(await openFile(path), release, progress);
-  const same = release.subjects.withBytes(passed.sha256, passed.size);
   const claimed = release.subjects.claimedBy(path)?.name ?? null;
-  const match =
-    same.find(({ name }) => name === claimed) ?? same.find(({ name }) => sameLastPart(path, name));
+  const match = release.subjects.matching(path, passed);
 
   const wrongName = (subject: Subject, text: string): FileVerdict =>
     verdictOf(path, passed, subject, [{ code: 'wrong-name', text }]);
-  if (match !== undefined) {
+  if (match !== null) {
     if (claimed === null || claimed === match.name)
       return verdictOf(path, passed, match, await signatureFindings(passed, match, release));
     return wrongName(match, `${path} is where ${claimed} belongs, but its bytes are those of ${match.name}`);
   }
-  const [otherwise] = same;
-  if (otherwise !== undefined)
+  const otherwise = release.subjects.withContent(passed);
+  if (otherwise !== null)
     return wrongName(otherwise, `the bytes of ${path} were signed as ${otherwise.name}, not under this name`);
   if (isOwnFile(path, passed, release))
     return { ...verdictOf(path, passed, undefined, []), name: basename(path) };

@@ -6,23 +6,36 @@ import type { Subject } from '../records/statement.ts';
 /** Artifact names have at most eight parts. */
 const MAX_DEPTH = 8;
 
+type Content = Pick<Subject, 'sha256' | 'size'>;
+
 export class Subjects {
   readonly #byName: ReadonlyMap<string, Subject>;
-  readonly #byDigest: ReadonlyMap<Sha256, readonly Subject[]>;
-  readonly #byLastPart: ReadonlyMap<string, readonly Subject[]>;
-  readonly #signatures: ReadonlyMap<Sha256, readonly (readonly [string, Sha256])[]>;
+  /** The first of each, in the release's order. */
+  readonly #byContent: ReadonlyMap<string, Subject>;
+  readonly #byLastPart: ReadonlyMap<string, Subject>;
+  /** Thousands may have the same bytes, and thousands be called the same. */
+  readonly #byBoth: ReadonlyMap<string, Subject>;
+  readonly #signatures: ReadonlySet<string>;
 
   /** `signatures`: the digest of each signature file. */
   constructor(subjects: readonly Subject[], signatures: ReadonlyMap<string, Sha256>) {
-    this.#byName = new Map(subjects.map((subject) => [subject.name, subject]));
-    this.#byDigest = grouped(subjects, ({ sha256 }) => sha256);
-    this.#byLastPart = grouped(subjects, ({ name }) => basename(name));
-    this.#signatures = grouped([...signatures], ([, digest]) => digest);
+    this.#byName = firsts(subjects, ({ name }) => name);
+    this.#byContent = firsts(subjects, contentKey);
+    this.#byLastPart = firsts(subjects, ({ name }) => basename(name));
+    this.#byBoth = firsts(subjects, (subject) => bothKey(contentKey(subject), subject.name));
+    this.#signatures = new Set([...signatures].map(([name, sha256]) => bothKey(sha256, name)));
   }
 
-  /** Those with these bytes, in the release's order. */
-  withBytes(sha256: Sha256, size: number): readonly Subject[] {
-    return (this.#byDigest.get(sha256) ?? []).filter((subject) => subject.size === size);
+  /** The first with these bytes. */
+  withContent(content: Content): Subject | null {
+    return this.#byContent.get(contentKey(content)) ?? null;
+  }
+
+  /** The one with these bytes that the path claims to be, else the first of them whose name ends like the path. */
+  matching(path: string, content: Content): Subject | null {
+    const claimed = this.claimedBy(path);
+    if (claimed && contentKey(claimed) === contentKey(content)) return claimed;
+    return this.#byBoth.get(bothKey(contentKey(content), path)) ?? null;
   }
 
   /** The longest artifact name that the path ends with; null if it ends with none. */
@@ -37,24 +50,19 @@ export class Subjects {
 
   /** The first whose name ends like the path. */
   withLastPart(path: string): Subject | null {
-    return this.#byLastPart.get(basename(path))?.[0] ?? null;
+    return this.#byLastPart.get(basename(path)) ?? null;
   }
 
   /** Whether these are the bytes of a signature file of such a name. */
   isSignature(path: string, sha256: Sha256): boolean {
-    return (this.#signatures.get(sha256) ?? []).some(([name]) => sameLastPart(path, name));
+    return this.#signatures.has(bothKey(sha256, path));
   }
 }
 
-export const sameLastPart = (path: string, name: string): boolean => basename(path) === basename(name);
+const contentKey = ({ sha256, size }: Content): string => `${sha256} ${size}`;
+const bothKey = (content: string, path: string): string => `${content} ${basename(path)}`;
 
-function grouped<Item, Key>(items: readonly Item[], keyOf: (item: Item) => Key): Map<Key, Item[]> {
-  const groups = new Map<Key, Item[]>();
-  for (const item of items) {
-    const key = keyOf(item);
-    const group = groups.get(key);
-    if (group) group.push(item);
-    else groups.set(key, [item]);
-  }
-  return groups;
+function firsts(subjects: readonly Subject[], keyOf: (subject: Subject) => string): Map<string, Subject> {
+  // of the same key the last one in stays
+  return new Map(subjects.toReversed().map((subject) => [keyOf(subject), subject]));
 }
