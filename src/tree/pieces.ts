@@ -56,7 +56,8 @@ export class DirectoryPieces implements Pieces {
 
   async kept(): Promise<boolean> {
     // the other process may have ended meanwhile; asking takes a process of its own
-    const isOver = this.#kept === null || (!(await this.#kept) && performance.now() - this.#asked > ASK_AGAIN_MS);
+    const isOver =
+      this.#kept === null || (!(await this.#kept) && performance.now() - this.#asked > ASK_AGAIN_MS);
     if (isOver) {
       this.#asked = performance.now();
       this.#kept = this.#lock();

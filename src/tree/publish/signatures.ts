@@ -41,8 +41,7 @@ export async function requireArtifacts({ tree, verified: { manifest } }: Signatu
   const { build, subjects } = manifest;
   const requireSignature = async (signed: Signed): Promise<void> => {
     const file = signatureFile(signed);
-    if ((await tree.size(buildPath(build, file))) === null)
-      throw incomplete(`build ${build} has no ${file}`);
+    if ((await tree.size(buildPath(build, file))) === null) throw incomplete(`build ${build} has no ${file}`);
   };
   await requireSignature(CHECKSUMS_FILE);
   await inParallel(subjects, LOOKS, async (subject) => {
