@@ -4,7 +4,7 @@
  */
 import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
-import { refused, usage } from '../failure.ts';
+import { Failure, refused, unable, usage } from '../failure.ts';
 import type { TicketRules } from '../policy/gate/rules.ts';
 import { DEFAULT_POLICY } from '../policy/project.ts';
 import { decodeBase64Url } from '../records/names.ts';
@@ -121,12 +121,20 @@ export async function attest(options: AttestOptions, report: Report): Promise<At
       const gone = await compareWithSigned(options, source, sealed.statement, report);
       begun = { resumed: true, gone: new Set(gone) };
     }
-    return await send(depot, source, sealed, options.base, begun, report);
+    return await send(depot, source, sealed, options.base, begun, report).catch(goesOn);
   } finally {
     depot.close();
     await early?.stop();
     token.fill(0);
   }
+}
+
+/** Nothing is lost with the network: what was signed is kept, and what has arrived. */
+function goesOn(error: unknown): never {
+  if (!(error instanceof Failure) || error.code !== 'network') throw error;
+  const kept = 'the signed statement is kept, and the same command goes on';
+  const hint = error.hint === '' ? kept : `${error.hint}; ${kept}`;
+  throw unable(error.code, error.message, hint, error);
 }
 
 interface SealedHere {

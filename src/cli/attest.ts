@@ -1,5 +1,6 @@
 /** `countersign attest`: the builder's one command. */
 import { now } from '../host/clock.ts';
+import type { Broken } from '../host/http.ts';
 import { attest } from '../builder/attest.ts';
 import type { AttestEvent } from '../builder/attest.ts';
 import { parseDuration } from '../policy/duration.ts';
@@ -7,6 +8,7 @@ import { parseLocation } from '../tree/location.ts';
 import { command } from './command.ts';
 import { openDepot } from './config.ts';
 import { EXIT } from './exit-status.ts';
+import { sayIfInterrupted } from './interrupted.ts';
 import { Progress } from './progress.ts';
 import type { Terminal } from './terminal.ts';
 import { bold, formatSize, plural } from './text.ts';
@@ -42,6 +44,12 @@ ones where the upload was cut.`,
   ],
   async run({ flags, globals, operands, terminal }) {
     const report = reporter(terminal);
+    let signed = false;
+    const done = sayIfInterrupted(terminal, () =>
+      signed
+        ? 'the signed statement is kept, and what the depot lacks is sent'
+        : 'nothing is signed yet, and the ticket is good',
+    );
     const result = await attest(
       {
         ticket: flags.ticket ?? null,
@@ -57,11 +65,14 @@ ones where the upload was cut.`,
         connect: async (ticket) => {
           const location = parseLocation(globals.depot ?? ticket.url);
           const { token, insecureHttp, rules } = ticket;
-          return openDepot({ rules, insecureHttp }, location, token);
+          return openDepot({ rules, insecureHttp }, location, token, tryingAgain(terminal));
         },
       },
-      report,
-    );
+      (event) => {
+        signed ||= event.kind === 'signed' || event.kind === 'resuming';
+        report(event);
+      },
+    ).finally(done);
     terminal.record({ ...result });
     terminal.result(
       bold(`${result.project} ${result.version}`),
@@ -76,6 +87,18 @@ ones where the upload was cut.`,
     return EXIT.done;
   },
 });
+
+/** An outage has many broken connections, and is said once. */
+const OUTAGE_MS = 10_000;
+
+function tryingAgain(terminal: Terminal): Broken {
+  let said = -Infinity;
+  return ({ message }) => {
+    const time = performance.now();
+    if (time - said > OUTAGE_MS) terminal.say(`the depot does not answer, trying again: ${message}`);
+    said = time;
+  };
+}
 
 /** Says what happens, and shows progress of what takes long: of what is hashed and sent at once, the sending. */
 function reporter(terminal: Terminal): (event: AttestEvent) => void {

@@ -13,6 +13,7 @@ import { word } from '../host/shell.ts';
 import { DirectoryTree } from '../tree/directory.ts';
 import { GatedDepot } from '../tree/gated.ts';
 import { HttpDepot } from '../tree/http.ts';
+import type { Broken } from '../host/http.ts';
 import { parseLocation } from '../tree/location.ts';
 import type { Location } from '../tree/location.ts';
 import type { Depot } from '../tree/tree.ts';
@@ -124,16 +125,17 @@ interface Reader {
 
 /**
  * Opens a depot, with a token or a read request where there is one; a directory must be there, and whoever may read it
- * needs no request. Throws usage, unable.
+ * needs no request. `broken` is told why it is asked again. Throws usage, unable.
  */
 export async function openDepot(
   { rules, insecureHttp }: DepotRules,
   location: Location,
   credential: Buffer | Reader | null = null,
+  broken?: Broken,
 ): Promise<Depot> {
   const isReader = credential !== null && 'readRequest' in credential;
   const token = isReader ? credential.readRequest : credential;
-  if (location.kind === 'url') return new HttpDepot({ url: location.url, token, insecureHttp });
+  if (location.kind === 'url') return new HttpDepot({ url: location.url, token, insecureHttp, broken });
   const tree = await DirectoryTree.open(location.directory);
   const depot = GatedDepot.over({ tree, rules, now });
   if (isReader) return depot.asCarrier();

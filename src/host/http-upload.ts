@@ -11,8 +11,8 @@ interface Steps<Answer> {
   readonly send: (from: number, last: boolean, resumable: boolean) => Promise<Answer>;
   /** Before each further attempt that gets nowhere. */
   readonly pausesMs: readonly number[];
-  /** False once nobody waits any more. */
-  readonly pause: (milliseconds: number) => Promise<boolean>;
+  /** After that failure. False once nobody waits any more. */
+  readonly pause: (milliseconds: number, failure: Failure) => Promise<boolean>;
 }
 
 /** What counts as getting on: a server that has a byte more each time would keep us for ever. */
@@ -39,8 +39,8 @@ export async function upload<Answer extends { readonly status: number }>(
       if (from === 0 || pauseMs === null || (status !== 409 && status !== 422)) return answer;
       fromStart = status === 422;
     } catch (error) {
-      const isCut = error instanceof Failure && error.code === 'network';
-      if (!isCut || pauseMs === null || !(await pause(pauseMs))) throw error;
+      if (!(error instanceof Failure) || error.code !== 'network') throw error;
+      if (pauseMs === null || !(await pause(pauseMs, error))) throw error;
     }
   }
 }

@@ -8,6 +8,7 @@ import { Agent as HttpsAgent } from 'node:https';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { unable, usage } from '../failure.ts';
+import type { Failure } from '../failure.ts';
 import { bodySize, collect, receive } from './http-body.ts';
 import type { BodyTiming } from './http-body.ts';
 import { BrokenConnection, badAnswer, exchange } from './http-exchange.ts';
@@ -81,21 +82,30 @@ export function bytesBody(type: string, bytes: Buffer): HttpBody {
   return { type, size: bytes.length, source: slices };
 }
 
+/** Told why a request is tried again, before the pause. */
+export type Broken = (failure: Failure) => void;
+
 export class HttpClient {
   readonly #base: URL;
   readonly #insecureHttp: boolean;
   readonly #timing: HttpTiming;
+  readonly #broken: Broken;
   readonly #agent: HttpAgent;
   readonly #closed = new AbortController();
 
   /** `base`: an http or https URL without user, query and fragment; else throws usage('depot-url'). */
   constructor(
     base: string,
-    options: { readonly insecureHttp: boolean; readonly timing?: Partial<HttpTiming> },
+    options: {
+      readonly insecureHttp: boolean;
+      readonly timing?: Partial<HttpTiming>;
+      readonly broken?: Broken | undefined;
+    },
   ) {
     this.#base = parseBase(base);
     this.#insecureHttp = options.insecureHttp;
     this.#timing = { ...TIMING, ...options.timing };
+    this.#broken = options.broken ?? (() => {});
     const Agent = this.#base.protocol === 'https:' ? HttpsAgent : HttpAgent;
     // has TCP probe a silent connection, too: a link that is cut while an answer takes long shows in seconds
     this.#agent = new Agent({ keepAlive: true });
@@ -125,7 +135,7 @@ export class HttpClient {
         return this.#readOnce({ ...request, method: 'PUT', body, outcomeMs, ...offset }, maxBytes, last);
       },
       pausesMs: this.#timing.backOffMs,
-      pause: (milliseconds) => this.#pause(milliseconds),
+      pause: (milliseconds, failure) => this.#pause(milliseconds, failure),
     });
   }
 
@@ -177,14 +187,15 @@ export class HttpClient {
         return await attempt(false);
       } catch (error) {
         if (!(error instanceof BrokenConnection)) throw error;
-        if (!(await this.#pause(pause))) throw error;
+        if (!(await this.#pause(pause, error))) throw error;
       }
     }
     return attempt(true);
   }
 
   /** False once nobody waits any more. */
-  async #pause(milliseconds: number): Promise<boolean> {
+  async #pause(milliseconds: number, failure: Failure): Promise<boolean> {
+    if (!this.#closed.signal.aborted) this.#broken(failure);
     await sleep(milliseconds, undefined, { signal: this.#closed.signal }).catch(() => {});
     return !this.#closed.signal.aborted;
   }

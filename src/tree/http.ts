@@ -8,7 +8,7 @@ import type { Readable } from 'node:stream';
 import { Failure, refused, unable } from '../failure.ts';
 import { tooLarge } from '../host/files.ts';
 import { HttpClient, bytesBody } from '../host/http.ts';
-import type { HttpRequest, HttpTiming } from '../host/http.ts';
+import type { Broken, HttpRequest, HttpTiming } from '../host/http.ts';
 import { collect } from '../host/http-body.ts';
 import { badAnswer } from '../host/http-exchange.ts';
 import { closedObject, listOf, nullOr } from '../records/fields.ts';
@@ -51,6 +51,7 @@ export interface HttpDepotOptions {
   readonly token: Buffer | ReadAuthority | null;
   readonly insecureHttp: boolean;
   readonly timing?: Partial<HttpTiming>;
+  readonly broken?: Broken | undefined;
 }
 
 export class HttpDepot implements Depot {
@@ -61,11 +62,11 @@ export class HttpDepot implements Depot {
   readonly #authorization: string | null;
 
   /** Throws usage('depot-url'). */
-  constructor({ url, token, insecureHttp, timing = {} }: HttpDepotOptions) {
+  constructor({ url, token, insecureHttp, timing = {}, broken }: HttpDepotOptions) {
     this.#url = url;
     this.#insecureHttp = insecureHttp;
     this.#timing = timing;
-    this.#http = new HttpClient(url, { insecureHttp, timing });
+    this.#http = new HttpClient(url, { insecureHttp, timing, broken });
     this.#authorization = token && formatAuthorization(token);
   }
 

@@ -61,11 +61,28 @@ test('attest is killed, and run again', async () => {
   await expectWhole();
 });
 
+test('attest is interrupted: it says what is kept, and the signal ends it', async () => {
+  const interrupt = new AbortController();
+  const attesting = attest(interrupt.signal);
+  await halfArrived();
+  interrupt.abort('SIGINT');
+  const interrupted = await attesting;
+  expect(interrupted.code).toBeNull();
+  // the statement is sealed while the upload stands still
+  expect(interrupted.stderr.trim().split('\n').at(-1)).toMatch(
+    /^interrupted; run it again: (the signed statement is kept|nothing is signed yet, and the ticket is good)/,
+  );
+  mustBe(0, await attest());
+  await expectWhole();
+});
+
 test('the depot is killed, and comes back while attest runs', async () => {
   const attesting = attest();
   await halfArrived();
   await world.stopServer('SIGKILL');
   await world.startServer();
-  mustBe(0, await attesting);
+  const attested = await attesting;
+  mustBe(0, attested);
+  expect(attested.stderr.match(/the depot does not answer, trying again: /g)).toHaveLength(1);
   await expectWhole();
 });

@@ -32,7 +32,7 @@ export interface RunOptions {
   readonly under?: readonly string[];
   /** Ends the child so long after its start; it then has no code. */
   readonly timeoutMs?: number;
-  /** Ends the child with SIGKILL, as a power cut would; it then has no code. */
+  /** Ends the child with the signal that is the reason, or SIGKILL, as a power cut would; it then has no code. */
   readonly kill?: AbortSignal;
 }
 
@@ -47,7 +47,9 @@ export async function runProgram(args: readonly string[], options: RunOptions): 
     killSignal: 'SIGKILL',
   });
   const memory = watchMemory(child);
-  options.kill?.addEventListener('abort', () => child.kill('SIGKILL'));
+  options.kill?.addEventListener('abort', () =>
+    child.kill(options.kill?.reason === 'SIGINT' ? 'SIGINT' : 'SIGKILL'),
+  );
   child.stdin.on('error', () => {}); // it need not read what we offer
   child.stdin.end(options.input ?? '');
   const [stdout, stderr] = [child.stdout, child.stderr].map((stream) => {
