@@ -22,8 +22,8 @@ export class Progress {
   }
 
   /** As `update`, of things that are counted. */
-  count(done: number, total: number): void {
-    this.#show((elapsedMs) => progressText(this.#label, done, total, elapsedMs, String));
+  count(done: number, total: number, detail = ''): void {
+    this.#show((elapsedMs) => progressText(this.#label, done, total, elapsedMs, String, detail));
   }
 
   finish(): void {

@@ -16,6 +16,7 @@ import { DirectoryTree } from '../tree/directory.ts';
 import { command, wrongUse } from './command.ts';
 import { depotLocation, loadProject, openDepot, readGuardedFile, rulesOf } from './config.ts';
 import { EXIT } from './exit-status.ts';
+import { sayIfInterrupted } from './interrupted.ts';
 import { Progress } from './progress.ts';
 import { requireAnswer } from './question.ts';
 import { keyRows, linesToSign, sourceRow } from './rows.ts';
@@ -28,6 +29,13 @@ export { sign as command };
 const WATCH_INTERVAL_SECONDS = 5;
 /** A question names this many artifacts, and counts the rest. */
 const LISTED = 10;
+
+/** What the next run need not do again. */
+const KEPT: Partial<Record<SignerEvent['kind'], string>> = {
+  reading: 'nothing of this build is signed yet, and its artifacts are read again',
+  signing: 'the signatures made so far are kept',
+  delivering: 'all of this build is signed, and what the depot lacks is sent',
+};
 
 const sign = command({
   name: 'sign',
@@ -65,6 +73,8 @@ only. Whatever the depot or the network spoilt is tried again on the next run.`,
     const state = await openState(stateDirectory, project, { recover: flags.recover === true });
     const depot = await openDepot(rulesOf(project), location, state.token);
     const keep = flags.keep === undefined ? null : await DirectoryTree.make(resolve(flags.keep));
+    const report = reporter(terminal);
+    let phase: SignerEvent['kind'] = 'note';
     const signer: Signer = {
       keep,
       wait: flags['no-wait'] !== true,
@@ -74,7 +84,10 @@ only. Whatever the depot or the network spoilt is tried again on the next run.`,
       state,
       connectAgent: () => Agent.connect(),
       ask: (question) => ask(question, flags.yes === true, terminal),
-      report: reporter(terminal),
+      report: (event) => {
+        if (event.kind !== 'note') phase = event.kind;
+        report(event);
+      },
       now: clock.now,
     };
     try {
@@ -83,7 +96,8 @@ only. Whatever the depot or the network spoilt is tried again on the next run.`,
         await watch(signer, { interval: WATCH_INTERVAL_SECONDS, stop: stopSignal() });
         return EXIT.done;
       }
-      const round = await runRound(signer, named);
+      const done = sayIfInterrupted(terminal, () => KEPT[phase] ?? 'it goes on');
+      const round = await runRound(signer, named).finally(done);
       if (round.log !== null) showUnsent(round.log, terminal);
       else if (round.results.length === 0) terminal.say('nothing to do');
       return exitStatus(round, named);
@@ -174,7 +188,7 @@ function reporter(terminal: Terminal): (event: SignerEvent) => void {
     if (progress?.kind !== event.kind || progress.build !== event.build)
       progress = { kind: event.kind, build: event.build, shown: new Progress(terminal, event.kind) };
     if (event.kind === 'reading') progress.shown.update(event.done, event.bytes, event.build);
-    else progress.shown.count(event.done, event.signatures);
+    else progress.shown.count(event.done, event.signatures, 'signatures (with SHA256SUMS)');
   };
 }
 
@@ -215,9 +229,10 @@ function showResult(result: BuildResult, terminal: Terminal): void {
   const line = [bold(build), '  ', OUTCOME_STYLE[result.outcome](state), `  ${result.text}`];
   if (!terminal.json) terminal.result(...line);
   else terminal.say(...line);
-  if (result.outcome === 'published' || result.outcome === 'sent')
-    terminal.say(
-      `  ${plural(artifacts, 'artifact')}, ${formatSize(bytes)}, signed in ${signSeconds.toFixed(1)} s`,
-    );
+  if (result.outcome === 'published' || result.outcome === 'sent') {
+    // 0: this run has signed nothing of it
+    const signed = signSeconds > 0 ? `signed in ${signSeconds.toFixed(1)} s` : 'signed by an earlier run';
+    terminal.say(`  ${plural(artifacts, 'artifact')}, ${formatSize(bytes)}, ${signed}`);
+  }
   terminal.hint(result.hint);
 }

@@ -98,6 +98,11 @@ export async function signRelease(
   const signatures = await Signatures.open(round.state, manifest.build);
   try {
     const all = [...passed.values(), checksums.finish()];
+    const kept = all.filter(({ sha256 }) => signatures.get(sha256) !== null).length;
+    if (kept > 0) {
+      const text = `${kept} of ${all.length} signatures (with SHA256SUMS) are made already`;
+      round.report({ kind: 'note', build: manifest.build, text });
+    }
     let done = 0;
     await inParallel(all, AT_ONCE, async (one) => {
       await signOne(round, plan, signatures, one);

@@ -22,7 +22,7 @@ import { spoilt } from './spoilt.ts';
 import { keptStatement, authenticatorOf } from './statement.ts';
 
 const WHO_ELSE =
-  'if nobody has changed the project file: who else has the log key? see docs/how-to/recover.md';
+  'has the project file changed since? restore it, or approve anew; if nobody has changed it: who else has the log key? see docs/how-to/recover.md';
 
 /**
  * Why the release key may not be used for the manifest of this intent; null if approvers and builders vouch for what it

@@ -31,6 +31,7 @@ test('the depot has it all when the run ends; the next run has it published, and
       ...{ signSeconds: expect.any(Number), publishSeconds: expect.any(Number) },
     },
   ]);
+  expect(sent.stderr).toMatch(/1 artifact, 14 B, signed in \d+\.\d s/);
   expect(sent.stderr).toMatch(/the depot has it; the next run has it published/);
   expect(existsSync(world.tree('builds', build, 'signatures', 'app.tgz.asc'))).toBe(true);
   expect(asksToPublish()).toBe(false);
@@ -41,6 +42,7 @@ test('the depot has it all when the run ends; the next run has it published, and
   const next = await world.sign(['--no-wait', '--depot', link.url]);
   expect(next.code, next.stderr).toBe(0);
   expect(next.json).toMatchObject([{ build, state: 'published', artifacts: 1 }]);
+  expect(next.stderr).toContain('1 artifact, 14 B, signed by an earlier run');
   expect(asksToPublish()).toBe(true);
   expect(world.agent.signatures).toBe(signatures);
   expect((await world.sign()).json).toEqual([]);
