@@ -8,6 +8,7 @@ import { diskFailure, orNull, readFileBounded } from '../host/files.ts';
 import { MAX_SIGNATURE_BYTES } from '../openpgp/signature.ts';
 import type { SignatureVerdict } from '../openpgp/verify.ts';
 import type { Sha256 } from '../records/names.ts';
+import { releaseProofFile } from '../records/paths.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import { HttpDepot } from '../tree/http.ts';
 import { isMissing } from './verdict.ts';
@@ -112,7 +113,15 @@ export async function openFile(path: string): Promise<OpenFile> {
 
 /** A file that every release has and this copy lacks: no verdict, and never valid. */
 export const incomplete = (copy: ReleaseCopy, name: string): Failure =>
-  unable('release-incomplete', `${copy.where} has no ${name}`, 'copy the whole release again');
+  unable(
+    'release-incomplete',
+    `${copy.where} has no ${name}`,
+    name === record(releaseProofFile) ? NO_COPY : 'copy the whole release again',
+  );
+/** Every release has a proof: what has none may be a directory of files. */
+const NO_COPY =
+  'this is no copy of a release, which has countersign/ in it; for files alone: ' +
+  'countersign verify --project NAME --version VERSION FILE..., or --release URL FILE...';
 
 /**
  * What a failure says of the release or of a file in it: a refusal is a verdict, a record that is too large too,

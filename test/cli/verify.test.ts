@@ -42,6 +42,13 @@ test('half a copy is no verdict, and a version is no file: the hint says what to
     code: 3,
     stderr: expect.stringMatching(/hint: copy the whole release again$/m),
   });
+  await rm(world.path('operator', 'half', 'countersign'), { recursive: true });
+  expect(await say(half)).toMatchObject({
+    code: 3,
+    stderr: expect.stringMatching(
+      /hint: .*for files alone: countersign verify --project NAME --version VERSION/,
+    ),
+  });
   const version = await say('1.0.0');
   expect(version).toMatchObject({ code: 2, stderr: expect.stringMatching(/hint: name a file.*--version V/) });
 });
