@@ -38,7 +38,7 @@ async function type(sections: readonly (readonly [page: string, heading: string]
   const start = [
     `countersign() { '${PROGRAM}' "$@"; }`,
     'set -m',
-    'trap "jobs -p | sed s/^/-/ | xargs -r kill --; gpgconf --kill all; gpgconf --homedir ~/trial-two-of-three/bob --kill all" EXIT',
+    'trap "jobs -p | sed s/^/-/ | xargs -r kill --; gpgconf --kill all; for other in two-of-three/bob digest/safe; do gpgconf --homedir ~/trial-$other --kill all || true; done" EXIT',
   ];
   const { stdout } = await run('bash', ['-eo', 'pipefail', '-c', [...start, script].join('\n')], {
     cwd: home,
@@ -79,7 +79,8 @@ test('digest mode: H signs what it has not read', slow, async () => {
   ]);
   expect(seen).toMatch(/^valid {2}M\/hello-1\.0\.img is /m);
   expect(seen).toContain('without fetching it');
-  expect(seen).toMatch(/^[0-9a-f]{64,190}$/m);
+  // the file is a byte longer than whole blocks
+  expect(seen).toMatch(/^[0-9a-f]{64}00$/m);
 });
 
 test('enrol: a key of the builder’s own, and a stolen ticket', slow, async () => {
