@@ -33,11 +33,19 @@ function curveTexts(figures: Figures): string {
 
 /** The document, with results at its marks. */
 export function withResults(document: string, results: Results): string {
-  const machines = new Set(Object.values(results).map(({ machine }) => `${machine}.`));
   return fill(document, (name) => {
     if (name === 'goals') return goalsText(allFigures(results));
-    return name === 'machine' ? [...machines].join('\n') : textOf(name, results, FULL);
+    return name === 'machine' ? machineText(results) : textOf(name, results, FULL);
   });
+}
+
+/** What it was measured on, and how long all of it took. */
+function machineText(results: Results): string {
+  const sections = Object.values(results);
+  if (sections.length === 0) return 'Nothing was measured.';
+  const machines = new Set(sections.map(({ machine }) => `${machine}.`));
+  const minutes = Math.ceil(sections.reduce((sum, { seconds }) => sum + seconds, 0) / 60);
+  return `${[...machines].join('\n')} Sections ${Object.keys(results).join(', ')}: ${minutes} minutes.`;
 }
 
 /** Puts results into the document, and beside it: the figures themselves, and the curves. */

@@ -1,6 +1,7 @@
 /** Figures and goals as text: Markdown, for the terminal and for docs/performance.md. */
-import { GOALS, digits, judge } from './goals.ts';
-import type { Outcome } from './goals.ts';
+import { GOALS } from './goals.ts';
+import { digits, judge } from './judge.ts';
+import type { Outcome } from './judge.ts';
 import { median, spread } from './measure.ts';
 import type { Figure, Figures } from './measure.ts';
 import type { SectionResult } from './results.ts';

@@ -1,5 +1,5 @@
 /** The scaling curves: from the figures of section `curves` to a table and a plot. */
-import { digits } from './goals.ts';
+import { digits } from './judge.ts';
 import { median } from './measure.ts';
 import type { Figures } from './measure.ts';
 import { plot } from './plot.ts';

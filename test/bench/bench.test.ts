@@ -1,8 +1,10 @@
 /** What `npm run bench` makes of its figures. That it measures well is seen by running it: tests do not time. */
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { GOALS, digits, judge } from '../../bench/goals.ts';
-import type { Goal } from '../../bench/goals.ts';
+import { GOALS } from '../../bench/goals.ts';
+import { digits, judge } from '../../bench/judge.ts';
+import type { Goal } from '../../bench/judge.ts';
 import { Notebook, alternate, median, spread, timed } from '../../bench/measure.ts';
 import { withResults } from '../../bench/document.ts';
 import { plot } from '../../bench/plot.ts';
@@ -65,27 +67,89 @@ describe('a goal', () => {
     value: (of) => of('theirs') / of('ours'),
     wanted: { atLeast: 2 },
     unit: '×',
-    cause: (of) => `ours takes ${of('ours')} s`,
+    bound: (of) => ({
+      value: of('theirs') / of('nothing at all'),
+      text: `nothing takes ${of('nothing at all')} s`,
+    }),
+    gap: (of) => of('ours') - of('theirs') / 2,
+    causes: (of) => [
+      { text: `reading takes ${digits(of('reading'))} s`, explains: of('reading') },
+      { text: `waiting takes ${digits(of('waiting'))} s`, explains: of('waiting') },
+    ],
   };
-  const figures = (theirs: number, ours: number) => ({
+  const figures = (theirs: number, ours: number, more: Readonly<Record<string, number>> = {}) => ({
     theirs: { unit: 's', values: [theirs] } as const,
     ours: { unit: 's', values: [ours, 100, 0] } as const,
+    ...Object.fromEntries(
+      Object.entries(more).map(([name, value]) => [name, { unit: 's', values: [value] } as const]),
+    ),
   });
+  const cause = (more: Readonly<Record<string, number>>): string => judge(goal, figures(8, 14, more)).cause;
 
   test('is met on its limit, and says no cause then', () => {
     expect(judge(goal, figures(4, 2))).toMatchObject({ value: '2 ×', verdict: 'met', cause: '' });
     expect(judge({ ...goal, wanted: { atMost: 2 } }, figures(4, 2)).verdict).toBe('met');
   });
 
-  test('is missed beyond it, and says why', () => {
-    const outcome = { wanted: 'at least 2 ×', value: '1.5 ×', verdict: 'missed', cause: 'ours takes 2 s' };
-    expect(judge(goal, figures(3, 2))).toMatchObject(outcome);
+  test('is missed beyond it', () => {
+    expect(judge(goal, figures(3, 2))).toMatchObject({
+      wanted: 'at least 2 ×',
+      value: '1.5 ×',
+      verdict: 'missed',
+    });
     expect(judge({ ...goal, wanted: { atMost: 2 } }, figures(6, 2)).verdict).toBe('missed');
+  });
+
+  test('is explained by what makes up half of the gap or more, else it is not, and what was measured is said', () => {
+    expect(cause({ reading: 3, waiting: 4 })).toBe('reading takes 3 s; waiting takes 4 s: 70 % of the gap');
+    expect(cause({ reading: 60 })).toBe('reading takes 60 s: 100 % of the gap');
+    expect(cause({ reading: 3, waiting: 1 })).toBe(
+      'not explained: reading takes 3 s; waiting takes 1 s (40 % of the gap)',
+    );
+    expect(cause({ waiting: 0 })).toBe('not explained: waiting takes 0 s');
+    expect(cause({})).toBe('not explained: nothing else was measured');
+  });
+
+  test('is out of reach where nobody could reach it, and nothing else is blamed then', () => {
+    expect(cause({ 'nothing at all': 5, reading: 10 })).toBe(
+      'out of reach on this machine: nothing takes 5 s',
+    );
+    expect(cause({ 'nothing at all': 4, reading: 10 })).toBe('reading takes 10 s: 100 % of the gap');
   });
 
   test('without its figures is neither', () => {
     expect(judge(goal, {})).toMatchObject({ value: '–', verdict: 'not measured', cause: '' });
     expect(goalsText({})).toMatch(/\n0 met, 0 missed, \d\d not measured\.$/);
+  });
+
+  test('of ours says no cause that its figures do not hold: whatever is missing, no NaN is printed', () => {
+    for (const each of GOALS) {
+      const names = new Set<string>();
+      const value = each.value((name) => (names.add(name), 1));
+      const missed = 'atLeast' in each.wanted ? { atLeast: value + 1e9 } : { atMost: value - 1e9 };
+      const only = Object.fromEntries([...names].map((name) => [name, { unit: 's', values: [1] } as const]));
+      const outcome = judge({ ...each, wanted: missed }, only);
+      expect(outcome.verdict).toBe('missed');
+      expect(outcome.cause).toMatch(/^(not explained|out of reach)/);
+      expect(outcome.cause).not.toContain('NaN');
+    }
+  });
+});
+
+describe('npm run bench', () => {
+  const bench = (...args: string[]) =>
+    spawnSync(process.execPath, ['scripts/bench.mjs', ...args], { encoding: 'utf8' });
+
+  test('says how it is used, and does nothing else', () => {
+    const { status, stdout, stderr } = bench('--help');
+    expect([status, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(/^usage: npm run bench /);
+  });
+
+  test.each([['--nonsense'], ['larg'], ['--quick', '--write']])('takes no %s', (...args) => {
+    const { status, stdout, stderr } = bench(...args);
+    expect([status, stdout]).toEqual([2, '']);
+    expect(stderr).toMatch(/^usage: npm run bench /);
   });
 });
 
