@@ -1,4 +1,5 @@
 /** Step 8 of protocol §5: a logged release leaves the signer, is published, and is read back. */
+import { Failure } from '../failure.ts';
 import type { BuildHistory } from '../policy/history.ts';
 import { buildPath, logEntryFile, releaseProofFile } from '../records/paths.ts';
 import { PROOF_MAX } from '../tlog/proof.ts';
@@ -35,11 +36,19 @@ export async function deliverRelease(
     return new Stop('sent', 'signed', null, text, `to have that now: countersign sign ${build}`);
   }
   tell(`the depot verifies and publishes ${files} files`);
-  await depot.publish(build);
+  await depot.publish(build).catch(otherwise);
   tell(`reading ${files} signatures back`);
   const stop = await takeReceipt(round, history, released);
   if (stop.standing.outcome === 'published') await round.state.settle(build, round.now());
   return stop;
+}
+
+/** It was checked here, with the certificate of the project file: if a depot can't, its own is another. */
+function otherwise(error: unknown): never {
+  if (!(error instanceof Failure) || error.code !== 'signature-invalid') throw error;
+  const hint =
+    "if the depot's project file or certificate is another: copy countersign.toml and keys/ to L, and restart serve there";
+  throw new Failure(error.kind, error.code, error.message, hint, error);
 }
 
 /**

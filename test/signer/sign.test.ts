@@ -3,8 +3,10 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { refused } from '../../src/failure.ts';
 import { buildPath } from '../../src/records/paths.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
+import { oddDepot } from './odd-depot.ts';
 import { Scene } from './scene.ts';
 
 let scene: Scene;
@@ -21,6 +23,19 @@ const contents = {
 };
 
 describe('a build that approvers allowed and a builder sealed', () => {
+  test('of a depot that has another certificate: the hint says what to copy', async () => {
+    const build = await scene.approve();
+    await scene.attest(build, { 'app.tgz': 'app' });
+    const text = 'app.tgz.asc: made by a key that is not in the certificate';
+    const publish = () => Promise.reject(refused('signature-invalid', text));
+    const { result } = await scene.sign({ depot: oddDepot(await scene.signerDepot(), { publish }) });
+    expect(result).toMatchObject({
+      code: 'signature-invalid',
+      hint: expect.stringMatching(/copy countersign.toml and keys\/ to L, and restart serve there/),
+    });
+    expect((await scene.sign()).result?.outcome).toBe('published');
+  });
+
   test('is signed, published and read back', async () => {
     const build = await scene.approve();
     await scene.attest(build, contents);
