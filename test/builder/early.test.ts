@@ -195,7 +195,7 @@ describe('cut off in the middle of many small files', () => {
         await depot(which, some);
       };
     meddle('putBlobs', count);
-    await expect(site.attest()).rejects.toBe(cut);
+    await expect(site.attest()).rejects.toMatchObject({ message: cut.message });
     expect(sent).toEqual([69, 69]);
 
     site.connect = mended;
@@ -229,7 +229,7 @@ describe('cut off in the middle of many small files', () => {
     site.put(Object.fromEntries(Array.from({ length: 20 }, (_, at) => [`f${at}`, `content ${at}`])));
     const mended = site.connect;
     meddle('submit', () => () => Promise.reject(cut));
-    await expect(site.attest()).rejects.toBe(cut);
+    await expect(site.attest()).rejects.toMatchObject({ message: cut.message });
     site.connect = mended;
     rmSync(join(blobs(), sha256Hex('content 12')));
     expect(await site.attest()).toMatchObject({ resumed: true });
