@@ -112,6 +112,8 @@ class Writer {
   /** Waits for its end, and ends it if nothing comes. False if it goes on. */
   async makeWay(): Promise<boolean> {
     if (await this.#endsWithin(STALLED_MS - this.#stalledMs)) return true;
+    // the disk may have taken until now what came long ago
+    if (this.#stalledMs < STALLED_MS && (await this.#endsWithin(STALLED_MS - this.#stalledMs))) return true;
     if (!this.#whole && this.#stalledMs < STALLED_MS) return false;
     if (!this.#whole) this.#source.destroy(new Error('another connection goes on with this upload'));
     if (await this.#endsWithin(OUTCOME_MS)) return true;
