@@ -7,6 +7,13 @@ import type { HashState } from '../records/subject.ts';
 /** Octets of a block, of the chaining words, and of the message's length in bits at the end of the padding. */
 const [BLOCK, WORDS, LENGTH] = [64, 32, 8];
 
+/** The chaining words before the first block (§5.3.3). */
+const INITIAL = '6a09e667bb67ae853c6ef372a54ff53a510e527f9b05688c1f83d9ab5be0cd19';
+
+/** Whether it can be the state of so many octets, for all that can be seen of it: words change with the first whole block. */
+export const mayBeStateOf = (state: HashState, size: number): boolean =>
+  size >= BLOCK || state.startsWith(INITIAL);
+
 /**
  * SHA-256 of a message whose first `size` octets left this state, and that ends with `more`. Throws RangeError for a
  * state that is not one of `size` octets.
@@ -21,7 +28,7 @@ export function sha256From(state: HashState, size: number, more: Uint8Array): Bu
   const padded = Buffer.alloc(Math.ceil((rest.length + 1 + LENGTH) / BLOCK) * BLOCK);
   rest.copy(padded);
   padded.writeUInt8(0x80, rest.length);
-  padded.writeBigUInt64BE(8n * BigInt(size + more.length), padded.length - LENGTH);
+  padded.writeBigUInt64BE(8n * (BigInt(size) + BigInt(more.length)), padded.length - LENGTH);
 
   for (let start = 0; start < padded.length; start += BLOCK) compress(words, padded.subarray(start));
   const digest = Buffer.alloc(WORDS);

@@ -101,6 +101,7 @@ describe('a statement that says otherwise', () => {
   /** A state that is well-formed for a size, whatever it is of. */
   const state = (hex: string, size: number) => ({ size, sha256State: toHashState(hex, 'attack', size) });
 
+  const short = state(wanted.toString('hex') + '00'.repeat(40), 40);
   const wrong: Readonly<Record<string, Partial<StatedSubject>>> = {
     'the state of other bytes': { sha256State: hashStateOf(Buffer.from('apq')) },
     'the state of a longer message': state(stateText(Buffer.from('apple')), 5),
@@ -111,6 +112,10 @@ describe('a statement that says otherwise', () => {
     'a digest, and it is said to finish to itself': {
       ...state(wanted.toString('hex'), 0),
       sha256: toSha256(wanted.toString('hex'), 'attack'),
+    },
+    'words of its own choosing before the first whole block, and the digest to which they finish': {
+      ...short,
+      sha256: toSha256(sha256From(short.sha256State, 40, Buffer.alloc(0)).toString('hex'), 'attack'),
     },
     'padding in the tail': state(
       stateText(Buffer.from(`app\x80${'\0'.repeat(59)}\x18`, 'latin1')).slice(0, 64) +
@@ -217,11 +222,11 @@ describe('a statement that says otherwise', () => {
   test('words of the builder’s choosing, and the digest to which they finish: a signature of nothing, that nobody sees', async () => {
     const held = approve('2.5');
     expect((await post(world, held.build, held.files)).status).toBe(201);
-    const chosen = toHashState(wanted.toString('hex') + '00'.repeat(40), 'attack', 40);
-    const digest = sha256From(chosen, 40, Buffer.alloc(0));
+    const chosen = toHashState(wanted.toString('hex') + '00'.repeat(40), 'attack', 104);
+    const digest = sha256From(chosen, 104, Buffer.alloc(0));
     const subject = {
       ...honest,
-      size: 40,
+      size: 104,
       sha256: toSha256(digest.toString('hex'), 'attack'),
       sha256State: chosen,
     };
@@ -234,7 +239,7 @@ describe('a statement that says otherwise', () => {
       '422 blobs-missing',
     );
     // an L that goes along
-    await plant(world, held.build, new Map([...statement, [`blobs/${subject.sha256}`, Buffer.alloc(40)]]));
+    await plant(world, held.build, new Map([...statement, [`blobs/${subject.sha256}`, Buffer.alloc(104)]]));
     const since = world.agent.digests.length;
     const ran = await world.sign([held.build]);
     expect(ran.code, ran.stderr).toBe(3);

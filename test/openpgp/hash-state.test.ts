@@ -1,7 +1,7 @@
 /** SHA-256 gone on with from a state is SHA-256 of the whole (FIPS 180-4), whatever was before and whatever comes after. */
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { sha256From } from '../../src/openpgp/hash-state.ts';
+import { mayBeStateOf, sha256From } from '../../src/openpgp/hash-state.ts';
 import { toHashState } from '../../src/records/subject.ts';
 import { hashStateOf, stateText } from '../harness/hash-state.ts';
 
@@ -91,6 +91,24 @@ test('a length of more bits than 32 hold is counted whole', () => {
   bits[0] = 0x80;
   bits.writeBigUInt64BE(8n * BigInt(2 ** 52), 56);
   expect(stateText(bits)).toBe(far);
+});
+
+test('and to the octet, where size and trailer together are more than a number holds', () => {
+  const size = 2 ** 53 - 1;
+  const [tail, more] = [Buffer.alloc(63, 1), Buffer.from('ab')];
+  const state = toHashState(stateText(Buffer.alloc(0)) + tail.toString('hex'), 'test', size);
+  const end = Buffer.alloc(128);
+  Buffer.concat([tail, more, Buffer.of(0x80)]).copy(end);
+  end.writeBigUInt64BE(8n * (2n ** 53n + 1n), 120);
+  expect(sha256From(state, size, more).toString('hex')).toBe(stateText(end));
+});
+
+test('before the first whole block there is one state of so many octets', () => {
+  for (const size of [0, 1, 63, 64, 65]) {
+    expect(mayBeStateOf(hashStateOf(bytesOf(size)), size), `${size}`).toBe(true);
+    const others = toHashState(stateText(bytesOf(64)) + bytesOf(size % 64).toString('hex'), 'test', size);
+    expect(mayBeStateOf(others, size), `${size}, of other words`).toBe(size >= 64);
+  }
 });
 
 test('a state of another number of octets is a fault of ours', () => {
