@@ -91,7 +91,7 @@ async function keeping(round: Round, build: BuildId, tally: Counting): Promise<S
     return await proceed(round, build, keep, tally);
   } finally {
     const logged = round.state.journal.history.build(build);
-    if (!logged?.release || logged.revocation) await keep?.discard();
+    if (keep?.begun && (!logged?.release || logged.revocation)) await keep.discard();
   }
 }
 

@@ -20,14 +20,21 @@ type Release = Pick<Manifest, 'project' | 'version' | 'subjects'>;
 export class Keep {
   readonly #tree: Tree;
   readonly #build: BuildId;
+  #begun = false;
 
   constructor(tree: Tree, build: BuildId) {
     this.#tree = tree;
     this.#build = build;
   }
 
+  /** Whether artifacts were about to be read for it: until then nothing of it is there, and nobody needs the directory. */
+  get begun(): boolean {
+    return this.#begun;
+  }
+
   /** Whether the release has a place there, before anything is read. Throws refused(`conflict`), unable(`disk`). */
   async requireRoom(release: Release): Promise<void> {
+    this.#begun = true;
     const place = join(this.#tree.directory, directoryOf(release));
     if ((await orNull(lstat(place), `look at ${place}`)) !== null) throw taken(place);
   }

@@ -3,10 +3,13 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { unable } from '../../src/failure.ts';
 import { newBuildId, toArtifactName, toProjectName, toVersion } from '../../src/records/names.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
 import { Keep } from '../../src/signer/keep.ts';
+import { newSession } from '../../src/signer/round.ts';
 import { DirectoryTree } from '../../src/tree/directory.ts';
+import { Scene } from './scene.ts';
 
 let directory: string;
 let tree: DirectoryTree;
@@ -14,7 +17,7 @@ beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'cs-keep-'));
   tree = await DirectoryTree.make(directory);
 });
-afterEach(() => rmSync(directory, { recursive: true }));
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
 const newKeep = (at: number): Keep => new Keep(tree, newBuildId(new Date(at), Buffer.alloc(10)));
 const blob = (text: string) => ({ sha256: sha256Hex(Buffer.from(text)), bytes: Buffer.from(text) });
@@ -76,4 +79,37 @@ test('what was kept in part gets no name', async () => {
   await newKeep(1).writeAll([blob('one')]);
   await newKeep(1).finish(release({ a: 'one', b: 'two' }));
   expect(names()).toEqual([]);
+});
+
+test('a signing that is broken off leaves nothing, and the next one in that session keeps all', async () => {
+  const scene = await Scene.make();
+  try {
+    const build = await scene.approve();
+    await scene.attest(build, { a: 'a', large: 'x'.repeat(100_000) });
+    const locked = newSession({
+      connectAgent: () => Promise.reject(unable('agent-locked', 'the card is not there')),
+    });
+    expect((await scene.sign({ keep: tree, session: locked })).result).toMatchObject({
+      code: 'agent-locked',
+    });
+    expect(locked.verified).not.toBe(null);
+    expect(names()).toEqual([]);
+    const session = { ...scene.newSession(), verified: locked.verified };
+    expect((await scene.sign({ keep: tree, session })).result).toMatchObject({ outcome: 'published' });
+    expect(names()).toEqual(['hello-1.0']);
+    expect(readdirSync(join(directory, 'hello-1.0')).sort()).toEqual(['a', 'large']);
+  } finally {
+    await scene.close();
+  }
+});
+
+test('a directory that is gone is no matter of builds that are not read yet', async () => {
+  const scene = await Scene.make();
+  try {
+    await scene.approve();
+    rmSync(directory, { recursive: true });
+    expect((await scene.sign({ keep: tree })).result).toMatchObject({ outcome: 'waiting' });
+  } finally {
+    await scene.close();
+  }
 });

@@ -75,7 +75,7 @@ export interface Ran {
 
 /** What a round is run with, where it differs from the usual. */
 export type Odd = Partial<
-  Pick<Signer, 'depot' | 'publicDepot' | 'connectAgent' | 'ask' | 'loadProject' | 'now'>
+  Pick<Signer, 'depot' | 'publicDepot' | 'keep' | 'connectAgent' | 'ask' | 'loadProject' | 'now'>
 > & {
   readonly named?: readonly BuildId[];
   /** As with `--recover`. */
