@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { COLUMNS } from './row.ts';
+import { COLUMNS, isSwept } from './row.ts';
 import type { Column, Outcome, Row } from './row.ts';
 import {
   APPROVE,
@@ -54,7 +54,7 @@ function rendered(row: Row): string[] {
   const cells = columns.map((column) => {
     const outcome = row.cells[column];
     if (outcome === undefined) return '–';
-    return row.swept?.includes(column) === true ? `${WORDS[outcome]} *` : WORDS[outcome];
+    return isSwept(row, column) ? `${WORDS[outcome]} *` : WORDS[outcome];
   });
   // whatever takes room meets a disk without any
   const full = row.cells.ENOSPC === undefined ? '–' : WORDS['exit 3'];
