@@ -4,15 +4,13 @@
  */
 import type { BuildId, Sha256 } from '../records/names.ts';
 import type { Subject } from '../records/statement.ts';
-import { BATCH } from '../tree/tree.ts';
+import { BATCH, RESUMED } from '../tree/tree.ts';
 import type { Depot } from '../tree/tree.ts';
 import type { Report } from './events.ts';
 import { SMALL, readShort, readSubject } from './hash.ts';
 
 /** While one request waits for its answer, others send. */
 const REQUESTS = 3;
-/** From here on `putBlob` asks first what the depot has, to go on where it was cut. */
-const RESUMED = 1024 * 1024;
 /** Of small files that wait for their turn so many bytes are kept; more are read again. */
 const KEPT_BYTES = 2 * BATCH.bytes;
 

@@ -20,7 +20,7 @@ import { inParallel } from './parallel.ts';
 import { packTar, tarEntries, tarLength } from './tar.ts';
 import type { TarEntry } from './tar.ts';
 import type { ReadAuthority } from '../policy/gate/token.ts';
-import { BATCH } from './tree.ts';
+import { BATCH, RESUMED } from './tree.ts';
 import type {
   Blob,
   BlobRef,
@@ -38,8 +38,6 @@ import { batches, formatAuthorization, formatNames, parseError, parseJson, parse
 
 /** How many bodies of many files are on their way at a time. */
 const BATCHES = 3;
-/** From this size on an upload goes on where it was cut. */
-const RESUMED = 1024 * 1024;
 const LISTING_MAX = 1024 * 1024;
 const LISTED_MAX = 20_000;
 // a depot verifies all of a release before it answers; 280 MB a second is what it may be expected to do

@@ -171,6 +171,9 @@ export interface FileRef {
 /** What travels together in one request: small files, many at a time. */
 export const BATCH = { fileBytes: 256 * 1024, bytes: 4 * 1024 * 1024, files: 1000 } as const;
 
+/** From this size on `putBlob` asks first what the depot has, to go on where it was cut. */
+export const RESUMED = 1024 * 1024;
+
 /** How many bytes of entries a signer sends of its log at a time: what a depot takes without a token, with room to spare. */
 export const LOG_BATCH = 512 * 1024;
 
