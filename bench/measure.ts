@@ -4,6 +4,7 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { collected } from '../test/harness/collected.ts';
 
 /** What each number counts: seconds, milliseconds, mebibytes, files or signatures a second, bytes; or things. */
 export type Unit = 's' | 'ms' | 'MiB' | '/s' | 'B' | '';
@@ -107,20 +108,12 @@ export async function timed(
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: 600_000,
     });
-    const [stdout, stderr] = [child.stdout, child.stderr].map((stream) => {
-      const chunks: Buffer[] = [];
-      stream.on('data', (chunk: Buffer) => chunks.push(chunk));
-      return () => Buffer.concat(chunks).toString();
-    });
-    const code = await new Promise<number | null>((resolve, reject) => {
-      child.once('error', reject);
-      child.once('close', resolve);
-    });
+    const { code, stdout, stderr } = await collected(child);
     const seconds = (performance.now() - start) / 1000;
     if (code === null || !accept.includes(code))
-      throw new Error(`${command} ${args[0] ?? ''} ended with ${code}:\n${stdout?.()}\n${stderr?.()}`);
+      throw new Error(`${command} ${args[0] ?? ''} ended with ${code}:\n${stdout}\n${stderr}`);
     const [user = 0, system = 0, peak = 0] = readFileSync(usage, 'utf8').trim().split(' ').map(Number);
-    return { seconds, cpu: user + system, peakMiB: peak / 1024, stdout: stdout?.() ?? '' };
+    return { seconds, cpu: user + system, peakMiB: peak / 1024, stdout };
   } finally {
     rmSync(directory, { recursive: true });
   }

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { collected } from './collected.ts';
 
 const DIST = new URL('../../dist/', import.meta.url);
 export const PROGRAM = fileURLToPath(new URL('countersign.mjs', DIST));
@@ -52,18 +53,9 @@ export async function runProgram(args: readonly string[], options: RunOptions): 
   );
   child.stdin.on('error', () => {}); // it need not read what we offer
   child.stdin.end(options.input ?? '');
-  const [stdout, stderr] = [child.stdout, child.stderr].map((stream) => {
-    const chunks: Buffer[] = [];
-    stream.on('data', (chunk: Buffer) => chunks.push(chunk));
-    return () => Buffer.concat(chunks).toString();
-  });
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', resolve);
-  });
-  const out = stdout?.() ?? '';
-  const json = jsonLines(out);
-  return { code, stdout: out, stderr: stderr?.() ?? '', json, error: errorIn(json), peakKiB: memory() };
+  const ended = await collected(child);
+  const json = jsonLines(ended.stdout);
+  return { ...ended, json, error: errorIn(json), peakKiB: memory() };
 }
 
 /** Watches how much memory a child takes. What it returns says the most so far. */

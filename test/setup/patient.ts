@@ -1,6 +1,7 @@
 /** A host for `doctor`: what it finds there, and what it finds once its cure has been carried out. */
 import { spawn } from 'node:child_process';
 import { expect } from 'vitest';
+import { collected } from '../harness/collected.ts';
 import { PROGRAM } from '../harness/program.ts';
 import type { Environment } from '../harness/program.ts';
 
@@ -36,22 +37,13 @@ export class Patient {
     const child = spawn('/bin/sh', args, { cwd, env: { ...this.#host.env, ...env }, timeout: 60_000 });
     child.stdin.on('error', () => {}); // it need not read what we offer
     child.stdin.end(input);
-    const [stdout, stderr] = [child.stdout, child.stderr].map((stream) => {
-      const chunks: Buffer[] = [];
-      stream.on('data', (chunk: Buffer) => chunks.push(chunk));
-      return () => Buffer.concat(chunks).toString();
-    });
-    const code = await new Promise<number | null>((resolve, reject) => {
-      child.once('error', reject);
-      child.once('close', resolve);
-    });
-    const out = stdout?.() ?? '';
-    const lines = out.split('\n').filter((line) => line.startsWith('{"check"'));
+    const { code, stdout, stderr } = await collected(child);
+    const lines = stdout.split('\n').filter((line) => line.startsWith('{"check"'));
     return {
       code,
       findings: lines.map((line) => JSON.parse(line) as Finding),
-      stdout: out,
-      stderr: stderr?.() ?? '',
+      stdout,
+      stderr,
     };
   }
 
