@@ -10,6 +10,7 @@ import type { BuildId, Sha256 } from '../records/names.ts';
 import { blobFile, buildPath } from '../records/paths.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import { DeniedFailure } from './denied.ts';
+import type { Heard } from './happening.ts';
 import type { KeyedMutex } from './mutex.ts';
 import { inParallel } from './parallel.ts';
 import { pieceName } from './pieces.ts';
@@ -33,8 +34,11 @@ export class Blobs {
   readonly #locks: KeyedMutex;
   readonly #quotas: Quotas;
 
+  readonly #heard: Heard;
+
   /** `locks` are those of the tree's builds. */
-  constructor(tree: Tree, locks: KeyedMutex) {
+  constructor(tree: Tree, locks: KeyedMutex, heard: Heard) {
+    this.#heard = heard;
     this.#tree = tree;
     this.#locks = locks;
     this.#quotas = new Quotas(tree);
@@ -64,6 +68,7 @@ export class Blobs {
         quota.end(blob.size, written);
       }
     }
+    if (written === 'new') this.#heard({ kind: 'received', build, bytes: blob.size });
     await this.#dropOf(build, quota, new Set([blob.sha256]));
     return written;
   }
@@ -88,6 +93,8 @@ export class Blobs {
     } finally {
       for (const [at, { size }] of lacking.entries()) quota.end(size, written[at] ?? 'same');
     }
+    for (const [at, { size }] of lacking.entries())
+      if (written[at] === 'new') this.#heard({ kind: 'received', build, bytes: size });
     await this.#dropOf(build, quota, distinct);
   }
 

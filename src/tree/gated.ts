@@ -17,6 +17,7 @@ import { Blobs } from './blobs.ts';
 import type { Uploader } from './blobs.ts';
 import { Decisions } from './decisions.ts';
 import { DeniedFailure } from './denied.ts';
+import type { Heard } from './happening.ts';
 import { extendLog } from './log/extend.ts';
 import { KeyedMutex } from './mutex.ts';
 import { holderOf } from './pieces.ts';
@@ -36,10 +37,12 @@ export interface GatedDepotOptions {
   readonly now: () => Date;
   /** The URL that it is served at, beside the one in the project file; asked for each time, as it is known late. */
   readonly url?: () => string | null;
+  readonly heard?: Heard;
 }
 
 /** What all that write to one tree in this process share. */
 interface Shared extends GatedDepotOptions {
+  readonly heard: Heard;
   readonly locks: KeyedMutex;
   readonly blobs: Blobs;
   readonly uploads: Uploads;
@@ -66,15 +69,24 @@ export class GatedDepot implements Depot {
 
   /** One for each tree in a process: its locks and counts are its own. */
   static over(options: GatedDepotOptions): GatedDepot {
-    const { tree, rules, now } = options;
+    const { tree, rules, now, heard = () => {} } = options;
     const publishing = new SharedWork<BuildId>(async (build) => {
       if (!isProject(rules)) throw refused('publish-refused', 'a ticket publishes nothing');
-      await publish({ tree, project: rules, build, now: now() });
+      const started = performance.now();
+      let ok = false;
+      try {
+        const written = await publish({ tree, project: rules, build, now: now() });
+        ok = true;
+        if (written === 'new') heard({ kind: 'changed', build });
+      } finally {
+        heard({ kind: 'published', build, seconds: (performance.now() - started) / 1000, ok });
+      }
     });
     const locks = new KeyedMutex();
-    const blobs = new Blobs(tree, locks);
+    const blobs = new Blobs(tree, locks, heard);
     const shared = {
       ...options,
+      heard,
       locks,
       blobs,
       uploads: new Uploads(tree, blobs, now),
@@ -217,8 +229,10 @@ export class GatedDepot implements Depot {
   }
 
   async pushLog(push: LogPush): Promise<Written> {
-    const { tree, rules, locks } = this.#shared;
-    return locks.run('log', () => extendLog(tree, rules.log, push));
+    const { tree, rules, locks, heard } = this.#shared;
+    const written = await locks.run('log', () => extendLog(tree, rules.log, push));
+    if (written === 'new') heard({ kind: 'logged' });
+    return written;
   }
 
   async publish(build: BuildId): Promise<void> {
@@ -309,7 +323,9 @@ export class GatedDepot implements Depot {
     if (!verdict.allow) throw new DeniedFailure(verdict);
     for (const file of verdict.abandoned) await tree.remove(buildPath(build, file));
     const judged = [...verdict.files].map(([file, bytes]) => [buildPath(build, file), bytes] as const);
-    return (await write(judged)).includes('new') ? 'new' : 'same';
+    if (!(await write(judged)).includes('new')) return 'same';
+    this.#shared.heard({ kind: 'changed', build });
+    return 'new';
   }
 
   /** What a record rests on lasts before it is there. */

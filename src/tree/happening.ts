@@ -1,0 +1,20 @@
+/** What happens to a depot in this process: for whoever waits for it, and for whoever counts. */
+import type { BuildId } from '../records/names.ts';
+
+export type Happening =
+  /** Records of the build are new: an approval, a statement, a release …; or it is published. */
+  | { readonly kind: 'changed'; readonly build: BuildId }
+  /** A blob is whole and new. */
+  | { readonly kind: 'received'; readonly build: BuildId; readonly bytes: number }
+  /** A run of the second verification ended, well or not. */
+  | { readonly kind: 'published'; readonly build: BuildId; readonly seconds: number; readonly ok: boolean }
+  /** The log has grown, or got cosignatures. */
+  | { readonly kind: 'logged' }
+  /** What was given up was dropped: so many files, so large together. `what` is of a closed set, for a counter. */
+  | { readonly kind: 'dropped'; readonly what: Dropped; readonly files: number; readonly bytes: number };
+
+/** Why files went: see policy/retention.ts. */
+export type Dropped = 'unnamed' | 'unsealed' | 'unapproved' | 'refused' | 'abandoned';
+
+/** Told after the fact; throws nothing. */
+export type Heard = (happening: Happening) => void;
