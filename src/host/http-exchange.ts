@@ -33,10 +33,14 @@ export interface Exchange {
   readonly response: IncomingMessage;
 }
 
-/** The connection failed, which another attempt may mend. */
+/** The connection failed, or the server takes nothing now, which another attempt may mend. */
 export class BrokenConnection extends Failure {
-  constructor(message: string, cause?: unknown) {
+  /** How long the server wants to be left alone. */
+  readonly notBeforeMs: number;
+
+  constructor(message: string, cause?: unknown, notBeforeMs = 0) {
     super('unable', 'network', message, 'check the network and that server, then try again', cause);
+    this.notBeforeMs = notBeforeMs;
   }
 }
 

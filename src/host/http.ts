@@ -4,6 +4,7 @@
  * environment.
  */
 import { Agent as HttpAgent } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -33,8 +34,12 @@ const TIMING: HttpTiming = {
   backOffMs: [200, 1000, 3000],
 };
 
-// a server that restarts, or the proxy in front of it
-const BUSY = new Set([502, 503, 504]);
+// a server that has too much to do, that restarts, or the proxy in front of it
+const BUSY = new Set([429, 502, 503, 504]);
+/** Who asks for more patience than that waits for nothing sooner. */
+const RETRY_AFTER_MAX_MS = 30_000;
+/** Those who lost the same server do not all come back at the same moment. */
+const JITTER = 0.25;
 const SLICE = 256 * 1024;
 /** What a server is expected to check and to make last of a body that has gone, at the least: 50 MB a second. */
 const CHECKED_PER_MS = 50_000;
@@ -82,8 +87,8 @@ export function bytesBody(type: string, bytes: Buffer): HttpBody {
   return { type, size: bytes.length, source: slices };
 }
 
-/** Told why a request is tried again, before the pause. */
-export type Broken = (failure: Failure) => void;
+/** Told why a request is tried again, and after which pause, before that. */
+export type Broken = (failure: Failure, pauseMs: number) => void;
 
 export class HttpClient {
   readonly #base: URL;
@@ -193,10 +198,12 @@ export class HttpClient {
     return attempt(true);
   }
 
-  /** False once nobody waits any more. */
+  /** So long at the least. False once nobody waits any more. */
   async #pause(milliseconds: number, failure: Failure): Promise<boolean> {
-    if (!this.#closed.signal.aborted) this.#broken(failure);
-    await sleep(milliseconds, undefined, { signal: this.#closed.signal }).catch(() => {});
+    const asked = failure instanceof BrokenConnection ? failure.notBeforeMs : 0;
+    const pauseMs = Math.max(milliseconds, asked) * (1 + Math.random() * JITTER);
+    if (!this.#closed.signal.aborted) this.#broken(failure, pauseMs);
+    await sleep(pauseMs, undefined, { signal: this.#closed.signal }).catch(() => {});
     return !this.#closed.signal.aborted;
   }
 
@@ -223,8 +230,10 @@ export class HttpClient {
       const status = response.statusCode ?? 0;
       if (status < 200 || (status >= 300 && status < 400))
         throw badAnswer(`status ${status}, and nothing is followed`);
-      if (BUSY.has(status) && !last)
-        throw new BrokenConnection(`${this.#base.host} is not ready: status ${status}`);
+      if (BUSY.has(status) && !last) {
+        const words = `${this.#base.host} is not ready: status ${status}`;
+        throw new BrokenConnection(words, undefined, retryAfterMs(response));
+      }
       // stores of plain files say in chunks what they don't have: nobody needs that text
       if (status >= 400 && method !== 'HEAD' && response.headers['content-length'] === undefined) {
         response.destroy();
@@ -274,6 +283,12 @@ export class HttpClient {
       'use https, or say insecure-http = true in the project file',
     );
   }
+}
+
+/** What Retry-After says in seconds; 0 for anything else. */
+function retryAfterMs({ headers }: IncomingMessage): number {
+  const { 'retry-after': seconds = '' } = headers;
+  return /^\d{1,9}$/.test(seconds) ? Math.min(Number(seconds) * 1000, RETRY_AFTER_MAX_MS) : 0;
 }
 
 /** Whether a URL's host name is this machine: 127.0.0.0/8, ::1, localhost. */

@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { bytesBody } from '../../src/host/http.ts';
+import { HttpClient, bytesBody } from '../../src/host/http.ts';
 import { collect } from '../../src/host/http-body.ts';
 import { GET, cleanUp, client, get, ok, raw } from './raw-server.ts';
 
@@ -215,6 +215,30 @@ describe('a broken connection is tried again', () => {
   test('what a busy server says last is the answer', async () => {
     const server = await raw(busy);
     expect(await client(server.url).read(GET, 10)).toMatchObject({ status: 503, bytes: Buffer.from('busy') });
+  });
+
+  test('no sooner than the server wants, and no later than in half a minute', async () => {
+    const after = (seconds: string): string =>
+      `HTTP/1.1 429 Busy\r\nRetry-After: ${seconds}\r\nContent-Length: 0\r\n\r\n`;
+    const server = await raw(after('1'), after('Mon, 23 Nov 2026 18:00:00 GMT'), after('86400'));
+    const pauses: number[] = [];
+    const asking = new HttpClient(server.url, {
+      insecureHttp: false,
+      timing: { backOffMs: [1, 1, 1] },
+      broken: (failure, pauseMs) => {
+        expect(failure.message).toContain('is not ready: status 429');
+        pauses.push(pauseMs);
+        if (pauses.length === 3) asking.close();
+      },
+    });
+    const start = performance.now();
+    await expect(asking.read(GET, 10)).rejects.toMatchObject({ code: 'network' });
+    expect(performance.now() - start).toBeGreaterThanOrEqual(999);
+    const [asked, nonsense, day] = pauses;
+    expect(asked).toBeGreaterThanOrEqual(1000);
+    expect(nonsense).toBeLessThan(2);
+    expect(day).toBeGreaterThanOrEqual(30_000);
+    expect(day).toBeLessThan(40_000);
   });
 
   test('a stream that breaks is an error, never an end', async () => {
