@@ -24,6 +24,7 @@ import { BATCH, RESUMED } from './tree.ts';
 import type {
   Blob,
   BlobRef,
+  Changed,
   Depot,
   FileRef,
   LogPush,
@@ -33,8 +34,9 @@ import type {
   Update,
   Written,
 } from './tree.ts';
-import { BYTES_TYPE, JSON_TYPE, LOG_PUSH_MAX, SMALL_BODY_MAX, TAR_TYPE } from './wire.ts';
-import { batches, formatAuthorization, formatNames, parseError, parseJson, parseSizes } from './wire.ts';
+import { BYTES_TYPE, CHANGES_WAIT_MS, JSON_TYPE, LOG_PUSH_MAX, SMALL_BODY_MAX, TAR_TYPE } from './wire.ts';
+import { batches, formatAuthorization, formatNames, parseChanges } from './wire.ts';
+import { parseError, parseJson, parseSizes } from './wire.ts';
 
 /** How many bodies of many files are on their way at a time. */
 const BATCHES = 3;
@@ -42,6 +44,8 @@ const LISTING_MAX = 1024 * 1024;
 const LISTED_MAX = 20_000;
 // a depot verifies all of a release before it answers; 280 MB a second is what it may be expected to do
 const PUBLISH_MS = 15 * 60_000;
+// it says that nothing has changed before that
+const CHANGES_MS = CHANGES_WAIT_MS + 10_000;
 
 export interface HttpDepotOptions {
   readonly url: string;
@@ -136,6 +140,30 @@ export class HttpDepot implements Depot {
     if (sequence.some((id, at) => at > 0 && id <= (sequence[at - 1] ?? '')))
       throw badAnswer('its builds are out of order');
     return { builds, next };
+  }
+
+  /** On a connection of its own, which ends with `signal`; tried once. */
+  async changes(after: string | null, signal: AbortSignal): Promise<Changed | null> {
+    const timing = { ...this.#timing, backOffMs: [] };
+    const http = new HttpClient(this.#url, { insecureHttp: this.#insecureHttp, timing });
+    const end = (): void => http.close();
+    signal.addEventListener('abort', end);
+    try {
+      signal.throwIfAborted();
+      const request: HttpRequest = {
+        method: 'GET',
+        path: after === null ? 'changes/' : `changes/?after=${after}`,
+        authorization: this.#authorization,
+        outcomeMs: CHANGES_MS,
+      };
+      const { status, bytes } = await http.read(request, SMALL_BODY_MAX);
+      if (status === 404) return null;
+      if (status !== 200) throw this.#failure(status, bytes, request);
+      return parseChanges(bytes);
+    } finally {
+      signal.removeEventListener('abort', end);
+      end();
+    }
   }
 
   async submit(build: BuildId, files: ReadonlyMap<string, Buffer>): Promise<Written> {

@@ -94,6 +94,14 @@ export interface Page {
   readonly next: BuildId | null;
 }
 
+/** What a depot tells of itself: a hint, which anything may be missing from. */
+export interface Changed {
+  /** Where it stands now: what comes after that is asked for next time. */
+  readonly cursor: string;
+  /** Those that have changed since it was asked, in no order; null for any. */
+  readonly builds: readonly BuildId[] | null;
+}
+
 /** Whoever reads finds what was there or what comes, whole. Durable when it returns. */
 export type Replace = (path: string, bytes: Buffer) => Promise<void>;
 
@@ -209,6 +217,11 @@ export interface Depot {
   builds(after: BuildId | null): Promise<Page>;
   /** Those that somebody has laid a revocation into: a hint. A page may be empty and not the last. */
   revoked(after: BuildId | null): Promise<Page>;
+  /**
+   * What has changed since `after`: answers when something has, or else within half a minute; without `after` at once, with
+   * none. Ends with `signal`. Null of a depot that tells nothing. Throws unable, refused.
+   */
+  changes(after: string | null, signal: AbortSignal): Promise<Changed | null>;
   /** Records and their authenticators, judged whole. Paths are below `builds/<build>/`. */
   submit(build: BuildId, files: ReadonlyMap<string, Buffer>): Promise<Written>;
   hasBlob(build: BuildId, sha256: Sha256): Promise<boolean>;

@@ -1,11 +1,12 @@
 /** What client and server of a depot agree on beside paths (protocol §4): bodies of many files, and errors. */
 import { Failure, refused, unable } from '../failure.ts';
 import type { ReadAuthority } from '../policy/gate/token.ts';
-import { closedObject, integer, listOf, nullOr, text } from '../records/fields.ts';
-import { toSha256 } from '../records/names.ts';
+import { closedObject, integer, listOf, malformed, nullOr, text } from '../records/fields.ts';
+import { toBuildId, toSha256 } from '../records/names.ts';
 import type { Sha256 } from '../records/names.ts';
 import { printable } from '../records/printable.ts';
 import { BATCH } from './tree.ts';
+import type { Changed } from './tree.ts';
 
 export const TAR_TYPE = 'application/x-tar';
 export const JSON_TYPE = 'application/json';
@@ -18,6 +19,10 @@ export const SMALL_BODY_MAX = 128 * 1024;
 const NAME_MAX = 300;
 /** A list of names, each with its quotes and comma. */
 export const NAMES_MAX = BATCH.files * (NAME_MAX + 3) + 2;
+
+/** How long `GET /changes/?after=` waits for something to tell, and how many builds it tells of at a time. */
+export const CHANGES_WAIT_MS = 25_000;
+export const CHANGES_MAX = 1000;
 
 /** The entries of a push of the log, from whoever has the signer's token: some 200,000. */
 export const LOG_PUSH_MAX = 64 * 1024 * 1024;
@@ -72,6 +77,18 @@ export const parseSizes = (bytes: Buffer, count: number): (number | null)[] =>
   listOf(parseJson(bytes), 'the list of sizes', { min: count, max: count }, (size, where) =>
     nullOr(size, where, integer),
   );
+
+/** What `after` may be; whoever gives it out knows what it means. */
+const CURSOR = /^[A-Za-z0-9.-]{1,64}$/;
+
+/** The answer to `GET /changes/`. Throws refused('record-malformed'). */
+export function parseChanges(bytes: Buffer): Changed {
+  const { cursor, builds } = closedObject(parseJson(bytes), 'what has changed', ['cursor', 'builds']);
+  const where = text(cursor, 'cursor', 64);
+  if (!CURSOR.test(where)) throw malformed('cursor', 'not a cursor');
+  const bounds = { min: 0, max: CHANGES_MAX };
+  return { cursor: where, builds: nullOr(builds, 'builds', (list, at) => listOf(list, at, bounds, toBuildId)) };
+}
 
 /** The body of an answer that is no success. Who asked may print it, and it may quote what a stranger sent. */
 export const formatError = ({ code, message, hint }: Pick<Failure, 'code' | 'message' | 'hint'>): Buffer =>

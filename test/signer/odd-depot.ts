@@ -9,6 +9,7 @@ export const oddDepot = (depot: Depot, changes: Partial<Depot>): Depot => ({
   size: (path) => depot.size(path),
   builds: (after) => depot.builds(after),
   revoked: (after) => depot.revoked(after),
+  changes: (after, signal) => depot.changes(after, signal),
   submit: (build, files) => depot.submit(build, files),
   hasBlob: (build, sha256) => depot.hasBlob(build, sha256),
   putBlob: (build, sha256, size, source) => depot.putBlob(build, sha256, size, source),
