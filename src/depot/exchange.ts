@@ -3,6 +3,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Project } from '../policy/project.ts';
 import type { GatedDepot } from '../tree/gated.ts';
 import type { Tree } from '../tree/tree.ts';
+import type { Limits } from './limits.ts';
+import type { Meters } from './meters.ts';
+import type { Requests } from './requests-log.ts';
 
 /** What is served, to everybody. */
 export interface Served {
@@ -12,6 +15,9 @@ export interface Served {
   readonly now: () => Date;
   /** One line for the operator. */
   readonly log: (line: string) => void;
+  readonly limits: Limits;
+  readonly meters: Meters;
+  readonly requests: Requests;
 }
 
 /** A request that is well-formed, and the depot as whoever sent it may see it. */
@@ -21,5 +27,7 @@ export interface Exchange {
   /** As in the URL, with its slash. */
   readonly path: string;
   readonly token: Buffer | null;
+  /** Whether it is of the signer, or of a builder of the build in the path: nobody keeps these out. */
+  readonly known: boolean;
   readonly depot: GatedDepot;
 }

@@ -13,7 +13,7 @@
  *     POST       /releases/<project>/<version>/sizes   a JSON list of names in, a JSON list of their sizes out
  *     POST       /log                         a checkpoint and the entries up to it, as a tar
  */
-import type { RequestListener, ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import type { HttpBindings } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
@@ -21,13 +21,19 @@ import { Hono } from 'hono';
 import { conflict, refused } from '../failure.ts';
 import { inTurn } from '../host/turns.ts';
 import { tokenOf } from '../policy/gate/token.ts';
+import { denied } from '../policy/gate/verdict.ts';
 import { toBuildId, toProjectName, toSha256, toVersion } from '../records/names.ts';
 import type { BuildId, Sha256 } from '../records/names.ts';
 import { buildPath, isTreePath, parseBuildFile } from '../records/paths.ts';
+import { DeniedFailure } from '../tree/denied.ts';
 import type { Blob, Written } from '../tree/tree.ts';
-import { notFound, sendFailure, sendFile, sendJson } from './answer.ts';
+import { notFound, sendFailure, sendJson } from './answer.ts';
 import { Bodies, SMALL_WRITE_MAX } from './bodies.ts';
 import type { Exchange, Served } from './exchange.ts';
+import { sendFile } from './file.ts';
+import { Limits } from './limits.ts';
+import { Meters } from './meters.ts';
+import { Requests } from './requests-log.ts';
 import { parsePush, sendCheckpoint } from './log.ts';
 import { sendBlobs, sendReleased, sendSizes } from './released.ts';
 import { bearerOf, isTarget } from './request.ts';
@@ -36,39 +42,53 @@ import { receiveBlob, sendBlob } from './upload.ts';
 
 type Handler = (exchange: Exchange, name: (parameter: string) => string) => Promise<void>;
 
+/** What is served; who watches, and what a limit is, may be left to us. */
+type Given = Omit<Served, 'meters' | 'requests' | 'limits'> & Partial<Served>;
+
 /** Answers every request; what goes wrong is answered as `{code, message, hint}`. */
-export function requestListener(served: Served): RequestListener {
+export function requestListener({ meters = new Meters(), ...given }: Given): RequestListener {
+  const { requests = new Requests({ meters, log: (_level, message) => given.log(message) }) } = given;
+  const { limits = new Limits(given.depot) } = given;
+  const served: Served = { ...given, meters, requests, limits };
   const listener = getRequestListener(routes(served).fetch, { overrideGlobalObjects: false });
-  return inTurn((request, response) => {
-    if (isTarget(request.url)) void listener(request, response);
-    else {
-      const error = refused(
-        'path-malformed',
-        'the path is not one of a depot',
-        'no escapes, dots or queries',
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    await limits.admit(request, response);
+    if (isTarget(request.url)) return listener(request, response);
+    throw refused('path-malformed', 'the path is not one of a depot', 'no escapes, dots or queries');
+  };
+  return inTurn(
+    (request, response) => {
+      requests.begin(request, response);
+      answer(request, response).catch((error: unknown) =>
+        sendFailure(response, error, requests.failed(response, error)),
       );
-      sendFailure(response, error, served.log);
-    }
-  });
+    },
+    () => meters.limited('waiting'),
+  );
 }
 
 function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
   const app = new Hono<{ Bindings: HttpBindings }>();
-  const bodies = new Bodies(served);
+  const bodies = new Bodies((limit) => served.meters.limited(limit));
   const handle = (method: string, path: string, handler: Handler): void => {
     app.on(method, path, async (context) => {
       const { incoming: request, outgoing: response } = context.env;
+      served.requests.route(response, routeOf(path, context.req.path));
       try {
         const bearer = bearerOf(request);
         await handler(
           {
             ...{ request, response, path: context.req.path },
-            ...{ token: tokenOf(bearer), depot: served.depot.as(bearer) },
+            ...{
+              token: tokenOf(bearer),
+              known: served.limits.isKnown(request),
+              depot: served.depot.as(bearer),
+            },
           },
           (parameter) => context.req.param(parameter) ?? '',
         );
       } catch (error) {
-        sendFailure(response, error, served.log);
+        sendFailure(response, error, served.requests.failed(response, error));
       }
       return RESPONSE_ALREADY_SENT;
     });
@@ -93,9 +113,7 @@ function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
   handle('GET', '/builds/:build/blobs/:sha256', (exchange, name) =>
     sendBlob(exchange, name('build'), name('sha256')),
   );
-  handle('GET', '*', ({ request, response, path, depot }) =>
-    sendFile(request, response, depot, path.slice(1), () => notFound(path)),
-  );
+  handle('GET', '*', sendFile);
 
   handle('PUT', '/builds/:build/blobs/:sha256', async (exchange, name) =>
     sendWritten(exchange.response, await receiveBlob(exchange, pathBuild(name), pathBlob(name))),
@@ -104,14 +122,14 @@ function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
 
   handle('POST', '/builds/:build', async (exchange, name) => {
     const build = pathBuild(name);
-    const files = await bodies.files(exchange.request, build, exchange.token);
+    const files = await bodies.files(exchange.request, exchange.known);
     const named = new Map(files.map(({ name: file, bytes }) => [file, bytes]));
     if (named.size !== files.length) throw refused('duplicate-name', 'a file is in the tar twice');
     sendWritten(exchange.response, await exchange.depot.submit(build, named));
   });
   handle('POST', '/builds/:build/blobs', async (exchange, name) => {
     const build = pathBuild(name);
-    const blobs: Blob[] = (await bodies.files(exchange.request, build, exchange.token)).map(
+    const blobs: Blob[] = (await bodies.files(exchange.request, exchange.known)).map(
       ({ name: sha256, bytes }) => ({
         sha256: toSha256(sha256, 'the name of a blob'),
         bytes,
@@ -122,7 +140,7 @@ function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
   });
   handle('POST', '/builds/:build/signatures', async (exchange, name) => {
     const build = pathBuild(name);
-    await exchange.depot.putSignatures(build, await bodies.files(exchange.request, build, exchange.token));
+    await exchange.depot.putSignatures(build, await bodies.files(exchange.request, exchange.known));
     sendWritten(exchange.response, 'new');
   });
   handle('POST', '/builds/:build/fetch', (exchange, name) => sendBlobs(bodies, exchange, pathBuild(name)));
@@ -145,8 +163,8 @@ function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
     ),
   );
 
-  handle('POST', '/log', async ({ request, response, token, depot }) => {
-    sendWritten(response, await depot.pushLog(parsePush(await bodies.log(request, token))));
+  handle('POST', '/log', async ({ request, response, known, depot }) => {
+    sendWritten(response, await depot.pushLog(parsePush(await bodies.log(request, known))));
   });
 
   app.all('*', ({ env }) => {
@@ -155,11 +173,15 @@ function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
       'the depot does not do that',
       'see docs/protocol.md, section 4',
     );
-    sendFailure(env.outgoing, error, served.log);
+    sendFailure(env.outgoing, error, served.requests.failed(env.outgoing, error));
     return RESPONSE_ALREADY_SENT;
   });
   return app;
 }
+
+/** A route's name for the meters: as it is written here; of files, where they lie. */
+const routeOf = (route: string, path: string): string =>
+  route === '*' ? (/^\/(?:builds|releases|log)\//.exec(path)?.[0] ?? '/') + '*' : route;
 
 const pathBlob = (name: (parameter: string) => string): Sha256 =>
   toSha256(name('sha256'), 'the name of a blob');
@@ -186,12 +208,10 @@ async function putRecord(
   const bytes = await bodies.small(request, SMALL_WRITE_MAX);
   const existing = await depot.read(path, SMALL_WRITE_MAX);
   if (existing === null) {
-    const body = {
-      code: 'write-needs-authenticator',
-      message: `${absolute} is not written alone`,
-      hint: `POST it with its authenticators as a tar to /${buildPath(toBuildId(build, 'build'))}`,
-    };
-    sendJson(response, body, 403);
+    const hint = `POST it with its authenticators as a tar to /${buildPath(toBuildId(build, 'build'))}`;
+    throw new DeniedFailure(
+      denied(403, 'write-needs-authenticator', `${absolute} is not written alone`, hint),
+    );
   } else if (existing.equals(bytes)) sendWritten(response, 'same');
   else throw conflict(absolute);
 }

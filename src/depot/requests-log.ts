@@ -1,0 +1,168 @@
+/**
+ * Each request: its id, a line in the log when it is over, and what the meters count. Neither a header nor a token nor a
+ * body is ever in a line.
+ */
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { Failure } from '../failure.ts';
+import { isBuildId } from '../records/names.ts';
+import { parseBuildFile } from '../records/paths.ts';
+import { Clients } from './clients.ts';
+import type { Meters } from './meters.ts';
+import { isTarget } from './request.ts';
+
+export type Level = 'debug' | 'info' | 'warn' | 'error';
+type Fields = Readonly<Record<string, string | number | boolean | null | undefined>>;
+
+/** A line for the operator; what is undefined is left out. Throws nothing, and never waits. */
+export type Log = (level: Level, message: string, fields?: Fields) => void;
+
+export interface RequestsOptions {
+  readonly meters: Meters;
+  readonly log: Log;
+  /** Who is a proxy, whose word on ids is taken. */
+  readonly clients?: Clients;
+}
+
+const ID = /^[A-Za-z0-9._-]{8,64}$/;
+/** What a path says that is none of ours. */
+const FOREIGN_MAX = 200;
+/** Whoever watches asks these every few seconds. */
+const WATCHED: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
+
+/** A request that is under way: what is known of it once its handler is found. */
+interface UnderWay {
+  readonly id: string;
+  route: string;
+  code?: string;
+}
+
+/** Where a connection's counts stood when its last request was over. */
+interface Mark {
+  readonly read: number;
+  readonly written: number;
+}
+
+export class Requests {
+  readonly #meters: Meters;
+  readonly #log: Log;
+  readonly #clients: Clients;
+  readonly #underWay = new Map<ServerResponse, UnderWay>();
+  readonly #marks = new WeakMap<Socket, Mark>();
+  #stopping = false;
+
+  constructor({ meters, log, clients = new Clients() }: RequestsOptions) {
+    this.#meters = meters;
+    this.#log = log;
+    this.#clients = clients;
+  }
+
+  /** How many there are now. */
+  get underWay(): number {
+    return this.#underWay.size;
+  }
+
+  /** Gives a request its id, which goes with the answer, and watches until it is over. */
+  begin(request: IncomingMessage, response: ServerResponse): void {
+    const started = performance.now();
+    const { socket } = request;
+    const before = this.#marks.get(socket) ?? { read: 0, written: 0 };
+    const underWay: UnderWay = { id: this.#idOf(request), route: 'none' };
+    this.#underWay.set(response, underWay);
+    response.setHeader('x-request-id', underWay.id);
+    if (this.#stopping) response.shouldKeepAlive = false;
+    response.once('close', () => {
+      this.#underWay.delete(response);
+      const after = { read: socket.bytesRead, written: socket.bytesWritten };
+      this.#marks.set(socket, after);
+      this.#over(request, response, underWay, {
+        seconds: (performance.now() - started) / 1000,
+        bytesIn: after.read - before.read,
+        bytesOut: after.written - before.written,
+      });
+    });
+  }
+
+  /** The handler was found. */
+  route(response: ServerResponse, route: string): void {
+    const underWay = this.#underWay.get(response);
+    if (underWay) underWay.route = route;
+  }
+
+  /** It came to this, which is about to be answered. Returns what logs a line more of the same request. */
+  failed(response: ServerResponse, error: unknown): (line: string) => void {
+    const underWay = this.#underWay.get(response);
+    if (underWay) underWay.code = error instanceof Failure ? error.code : 'internal';
+    return (line) => this.#log('error', line, { request: underWay?.id });
+  }
+
+  /** From now on connections end with the answers that are under way. */
+  stop(): void {
+    this.#stopping = true;
+    for (const response of this.#underWay.keys()) {
+      response.shouldKeepAlive = false;
+      // its head has said otherwise
+      if (response.headersSent) response.once('finish', () => response.req.socket.end());
+    }
+  }
+
+  /** What is no HTTP, and is answered as such: returns the headers that go with that. */
+  unread(status: number): Readonly<Record<string, string>> {
+    const request = randomId();
+    this.#log('info', 'not HTTP', { request, status });
+    const nothing = { seconds: 0, bytesIn: 0, bytesOut: 0 };
+    this.#meters.answered({ method: 'other', route: 'none', status, ...nothing });
+    return { 'x-request-id': request };
+  }
+
+  #idOf({ headers, socket }: IncomingMessage): string {
+    const given = headers['x-request-id'];
+    const isProxys = typeof given === 'string' && ID.test(given) && this.#clients.isProxy(socket);
+    return isProxys ? given : randomId();
+  }
+
+  #over(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { id, route, code }: UnderWay,
+    cost: { readonly seconds: number; readonly bytesIn: number; readonly bytesOut: number },
+  ): void {
+    const method = request.method ?? '';
+    const status = response.headersSent ? response.statusCode : 0;
+    this.#meters.answered({ method, route, status, ...(code !== undefined && { code }), ...cost });
+    this.#log(levelOf(route, status), 'request', {
+      request: id,
+      method,
+      path: pathOf(request.url ?? ''),
+      status,
+      code,
+      ...(!response.writableFinished && { cut: true }),
+      in: cost.bytesIn,
+      out: cost.bytesOut,
+      ms: Math.round(cost.seconds * 10_000) / 10,
+      client: this.#clients.ofRequest(request) ?? 'local',
+      ...buildOf(request.url ?? ''),
+    });
+  }
+}
+
+const randomId = (): string => randomBytes(8).toString('hex');
+
+function levelOf(route: string, status: number): Level {
+  if (status === 500) return 'error';
+  if (status > 500 && route !== '/readyz') return 'warn';
+  return WATCHED.has(route) ? 'debug' : 'info';
+}
+
+/** What is no path of ours is cut, and its query goes: people put secrets there. */
+const pathOf = (url: string): string =>
+  isTarget(url) ? url : (url.split('?')[0] ?? '').slice(0, FOREIGN_MAX);
+
+/** The build and slot that a path is about. */
+function buildOf(url: string): Fields {
+  const [, build = '', file = ''] = /^\/builds\/([^/?]*)\/?([^?]*)/.exec(url) ?? [];
+  if (!isBuildId(build)) return {};
+  const found = parseBuildFile(file);
+  return { build, ...(found !== null && 'slot' in found && { slot: found.slot }) };
+}
