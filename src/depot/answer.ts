@@ -1,18 +1,29 @@
-/** How the depot answers: files straight from the tree, and failures as `{code, message, hint}`. */
+/** How the depot answers: bodies, whether they are still what they were, and failures as `{code, message, hint}`. */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import { Failure, refused, unable } from '../failure.ts';
+import { Failure, refused } from '../failure.ts';
 import { DeniedFailure } from '../tree/denied.ts';
-import type { GatedDepot } from '../tree/gated.ts';
-import { BYTES_TYPE, JSON_TYPE, formatError } from '../tree/wire.ts';
+import { JSON_TYPE, formatError } from '../tree/wire.ts';
+import { bodyValidators, judgeConditions } from './conditional.ts';
+import type { Validators } from './conditional.ts';
 import { contentSecurityPolicy } from './pages.ts';
-import { parseRange } from './request.ts';
+import { methodsAt } from './request.ts';
 
-/** Goes with every answer: nothing from here is ever run or framed, or guessed to be of another type. */
+export const TEXT_TYPE = 'text/plain; charset=utf-8';
+
+/**
+ * Goes with every answer: nothing from here is ever run or framed, or guessed to be of another type. Nor kept, unless an
+ * answer says otherwise: what is not there yet may be there a second later.
+ */
 export const commonHeaders: Readonly<Record<string, string>> = {
   'content-security-policy': contentSecurityPolicy,
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
+  'cache-control': 'no-store',
 };
+
+/** Who may keep an answer, if anybody may: one to somebody who has shown a token is theirs alone. */
+export const cacheControl = ({ headers }: IncomingMessage, anybody: string): string =>
+  headers.authorization === undefined ? anybody : 'private, no-store';
 
 /** A body that nobody read is let in up to this size, so that the client sees the answer; else the connection ends. */
 const UNREAD_MAX = 1024 * 1024;
@@ -28,16 +39,21 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   'upload-offset': 409,
   'version-taken': 409,
   'length-required': 411,
+  'precondition-failed': 412,
   'too-large': 413,
   'tar-too-large': 413,
   'record-too-large': 413,
 };
 
+/** What may be asked for again, and after how many seconds, where nobody has said so already. */
+const STATUS_OF_FAULT: Readonly<Record<string, number>> = { 'too-many-requests': 429, busy: 503 };
+const RETRY_AFTER: Readonly<Record<number, string>> = { 503: '5' };
+
 /** The status of a failure: the gate's own, else by its code; a fault of ours is 500, whose cause another try at once would meet again. */
 const statusOf = (failure: Failure): number => {
   if (failure instanceof DeniedFailure) return failure.status;
   if (failure.kind === 'refused') return STATUS_OF_CODE[failure.code] ?? 422;
-  return failure.code === 'busy' ? 503 : 500;
+  return STATUS_OF_FAULT[failure.code] ?? 500;
 };
 
 /** Answers with a whole body. */
@@ -62,6 +78,38 @@ export function sendBytes(
 export const sendJson = (response: ServerResponse, value: unknown, status = 200): void =>
   sendBytes(response, status, `${JSON.stringify(value)}\n`, { 'content-type': JSON_TYPE });
 
+/**
+ * Answers with what may be other bytes the next time: whoever has it asks whether it is still so. Throws
+ * refused('precondition-failed').
+ */
+export function sendCurrent(
+  response: ServerResponse,
+  type: string,
+  body: Buffer | string,
+  headers: OutgoingHttpHeaders = {},
+): void {
+  const validators = bodyValidators(body);
+  const kept = { ...headers, 'cache-control': cacheControl(response.req, 'no-cache'), etag: validators.tag };
+  if (sendIfFresh(response, validators, kept)) return;
+  sendBytes(response, 200, body, { ...kept, 'content-type': type });
+}
+
+/**
+ * Answers 304 to whoever has it already, with the headers that say so (RFC 9110 §15.4.5); else false, and nothing is
+ * answered. Throws refused('precondition-failed').
+ */
+export function sendIfFresh(
+  response: ServerResponse,
+  validators: Validators,
+  headers: OutgoingHttpHeaders,
+): boolean {
+  const condition = judgeConditions(response.req.headers, validators);
+  if (condition === 'failed')
+    throw refused('precondition-failed', 'it is not what the request names', 'ask for it without conditions');
+  if (condition === 'fresh') response.writeHead(304, { ...commonHeaders, ...headers }).end();
+  return condition === 'fresh';
+}
+
 /** What is answered where nothing is. */
 export const notFound = (path: string): Failure => refused('not-found', `there is no ${path}`);
 
@@ -73,83 +121,16 @@ export function sendFailure(response: ServerResponse, error: unknown, log: (line
     return;
   }
   if (error instanceof Failure) {
-    sendBytes(response, statusOf(error), formatError(error), { 'content-type': JSON_TYPE });
+    const status = statusOf(error);
+    sendBytes(response, status, formatError(error), {
+      'content-type': JSON_TYPE,
+      ...(status === 401 && { 'www-authenticate': 'Bearer' }),
+      ...(RETRY_AFTER[status] !== undefined && { 'retry-after': RETRY_AFTER[status] }),
+      ...(status === 405 && { allow: methodsAt(response.req.url) }),
+    });
     return;
   }
   log(`internal error: ${error instanceof Error ? (error.stack ?? error.message) : 'unknown'}`);
   const body = { code: 'internal', message: 'the depot failed', hint: 'try again; its log says more' };
   sendBytes(response, 500, formatError(body), { 'content-type': JSON_TYPE });
-}
-
-/** Of tiles and bundles, as tlog-tiles wishes. */
-const IMMUTABLE = 'public, max-age=31536000, immutable';
-
-/** What is shown in a browser rather than saved. Artifacts are anybody's bytes: they are always saved. */
-const typeOf = (path: string): OutgoingHttpHeaders => {
-  if (path.startsWith('log/')) return { 'content-type': BYTES_TYPE, 'cache-control': IMMUTABLE };
-  const isArtifact = path.startsWith('releases/') && !/^[^/]+\/[^/]+\/[^/]+\/countersign\//.test(path);
-  const text = { 'content-type': 'text/plain; charset=utf-8' };
-  if (/\/SHA256SUMS$|\.asc$/.test(path)) return text;
-  if (isArtifact || path.includes('/blobs/'))
-    return { 'content-type': BYTES_TYPE, 'content-disposition': 'attachment' };
-  if (path.endsWith('.json')) return { 'content-type': JSON_TYPE };
-  return /\.(?:list|proof)$/.test(path) ? text : { 'content-type': BYTES_TYPE };
-};
-
-/** Answers with a file of the tree, or one range of it. Throws the gate's denial, and refused('not-found'). */
-export async function sendFile(
-  request: IncomingMessage,
-  response: ServerResponse,
-  depot: GatedDepot,
-  path: string,
-  notFound: () => Failure,
-): Promise<void> {
-  const size = await depot.size(path);
-  if (size === null) throw notFound();
-  const range = parseRange(request.headers.range, size);
-  const headers: OutgoingHttpHeaders = { ...commonHeaders, ...typeOf(path), 'accept-ranges': 'bytes' };
-  if (range === 'unsatisfiable') {
-    response.writeHead(416, { ...headers, 'content-range': `bytes */${size}`, 'content-length': 0 }).end();
-    return;
-  }
-  const head = request.method === 'HEAD';
-  const file = head ? null : await depot.open(path, range ?? undefined);
-  if (!head && file === null) throw notFound();
-  const length = range === null ? size : range.end - range.start + 1;
-  const part = range && { 'content-range': `bytes ${range.start}-${range.end}/${size}` };
-  response.writeHead(range === null ? 200 : 206, { ...headers, 'content-length': length, ...part });
-  if (file === null) response.end();
-  else await sendChunks(response, file.chunks(), length);
-}
-
-/**
- * Each chunk when the one before has gone. A file that somebody cuts or prolongs meanwhile ends the connection: whoever asked
- * would wait for the rest, or take what is too much for the next answer. Throws what the source throws, unable('disk').
- */
-async function sendChunks(
-  response: ServerResponse,
-  chunks: AsyncIterable<Buffer>,
-  length: number,
-): Promise<void> {
-  let left = length;
-  for await (const chunk of chunks) {
-    left -= chunk.length;
-    if (left < 0) break;
-    if (!(await gone(response, chunk))) return;
-  }
-  if (left !== 0) throw unable('disk', 'a file changed while it was sent');
-  response.end();
-}
-
-/** Once the system has all of it. False if the connection ended instead. */
-function gone(response: ServerResponse, chunk: Buffer): Promise<boolean> {
-  return new Promise((resolve) => {
-    const closed = (): void => resolve(false);
-    response.once('close', closed);
-    response.write(chunk, (error) => {
-      response.off('close', closed);
-      resolve(!error);
-    });
-    if (response.destroyed) closed();
-  });
 }

@@ -7,14 +7,12 @@ import { bundleEntries } from '../tlog/tile.ts';
 import type { GatedDepot } from '../tree/gated.ts';
 import type { TarEntry } from '../tree/tar.ts';
 import type { LogPush } from '../tree/tree.ts';
-import { sendBytes } from './answer.ts';
-
-const HEADERS = { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-cache' };
+import { TEXT_TYPE, sendCurrent } from './answer.ts';
 
 /** Answers with the checkpoint: read whole, for it may be replaced meanwhile. False if there is none. */
 export async function sendCheckpoint(response: ServerResponse, depot: GatedDepot): Promise<boolean> {
   const note = await depot.read('log/checkpoint', NOTE_MAX);
-  if (note !== null) sendBytes(response, 200, note, HEADERS);
+  if (note !== null) sendCurrent(response, TEXT_TYPE, note);
   return note !== null;
 }
 

@@ -77,7 +77,7 @@ export const contentLength = (request: IncomingMessage, maxBytes: number): numbe
  * 'unsatisfiable': answer 416.
  */
 export const parseRange = (header: string | undefined, size: number): ByteRange | 'unsatisfiable' | null => {
-  const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? '');
+  const match = /^bytes=(\d{0,15})-(\d{0,15})$/i.exec(header ?? '');
   if (match === null || (match[1] === '' && match[2] === '')) return null;
   const [first, last] = [match[1] ?? '', match[2] ?? ''];
   const start = first === '' ? Math.max(0, size - Number(last)) : Number(first);
@@ -85,6 +85,15 @@ export const parseRange = (header: string | undefined, size: number): ByteRange 
   if (first !== '' && last !== '' && Number(last) < start) return null;
   return start > end ? 'unsatisfiable' : { start, end };
 };
+
+/** The methods that a path may be asked for with, for the Allow of a 405 (RFC 9110 §10.2.1). */
+export function methodsAt(url = ''): string {
+  const path = url.replace(/\?.*$/s, '');
+  const posts =
+    /^\/(?:log|builds\/[^/]+(?:\/(?:blobs|fetch|publish|signatures))?|releases\/[^/]+\/[^/]+\/(?:fetch|sizes))$/;
+  if (posts.test(path)) return 'GET, HEAD, POST';
+  return /^\/builds\/[^/]+\/./.test(path) ? 'GET, HEAD, PUT' : 'GET, HEAD';
+}
 
 /** Whether a person's browser asks: then a listing is a page, otherwise JSON. */
 export const wantsPage = (request: IncomingMessage): boolean =>

@@ -4,37 +4,49 @@ import { assuranceOf } from '../records/assurance.ts';
 import type { BuildId, ProjectName, Version } from '../records/names.ts';
 import { emptyRoot } from '../tlog/merkle.ts';
 import { LogReader, depotLog } from '../tree/log/reader.ts';
-import { notFound, sendBytes, sendJson } from './answer.ts';
+import { JSON_TYPE } from '../tree/wire.ts';
+import { notFound, sendCurrent } from './answer.ts';
 import type { Exchange, Served } from './exchange.ts';
 import { listBuild, listReleases, readRelease } from './listing.ts';
 import { buildPage, buildsPage, frontPage, logPage, releasePage, releasesPage } from './pages.ts';
 import type { ListedBuild } from './pages.ts';
 import { listingQuery, wantsPage } from './request.ts';
 
-const HTML = { 'content-type': 'text/html; charset=utf-8' };
+const HTML_TYPE = 'text/html; charset=utf-8';
+
+/** Answers with the page, or with the same as JSON on one line. */
+function show({ request, response }: Exchange, page: () => string, value: () => unknown): void {
+  const [body, type] = wantsPage(request) ? [page(), HTML_TYPE] : [`${JSON.stringify(value())}\n`, JSON_TYPE];
+  sendCurrent(response, type, body, { vary: 'Accept' });
+}
 
 /** The front page. */
-export async function showFront({ project }: Served, { request, response }: Exchange): Promise<void> {
-  if (wantsPage(request)) sendBytes(response, 200, frontPage(project.name), HTML);
-  else sendJson(response, { project: project.name });
+export async function showFront({ project: { name } }: Served, exchange: Exchange): Promise<void> {
+  show(
+    exchange,
+    () => frontPage(name),
+    () => ({ project: name }),
+  );
 }
 
 /** Builds, a page at a time: all, or those that hold a revocation. */
-export async function showBuilds(served: Served, { request, response, depot }: Exchange): Promise<void> {
+export async function showBuilds(served: Served, exchange: Exchange): Promise<void> {
+  const { request, depot } = exchange;
   const { revoked, after } = listingQuery(request.url);
   const { builds, next } = await (revoked ? depot.revoked(after) : depot.builds(after));
-  if (!wantsPage(request)) {
-    sendJson(response, { builds, next });
-    return;
-  }
   const listings: ListedBuild[] = [];
-  for (const build of builds) {
+  // a program is told no more than their ids
+  for (const build of wantsPage(request) ? builds : []) {
     const listing = await listBuild(served, build);
     if (listing === null) continue;
     const { state, approval } = listing;
     listings.push({ build, state, project: approval.project, version: approval.version });
   }
-  sendBytes(response, 200, buildsPage(listings, { revoked, next }), HTML);
+  show(
+    exchange,
+    () => buildsPage(listings, { revoked, next }),
+    () => ({ builds, next }),
+  );
 }
 
 /** One build. */
@@ -44,18 +56,22 @@ export async function showBuild(served: Served, exchange: Exchange, build: Build
   const { state, files, approval, revocations } = listing;
   const assurance = assuranceOf(approval);
   const builders = slotsOf(approval).map((slot) => ({ slot, scheme: builderOf(approval, slot).scheme }));
-  if (wantsPage(exchange.request)) {
-    const { project, version } = approval;
-    const page = buildPage({ ...listing, project, version, assurance, builders });
-    sendBytes(exchange.response, 200, page, HTML);
-  } else sendJson(exchange.response, { build, state, assurance, builders, files, revocations });
+  const { project, version } = approval;
+  show(
+    exchange,
+    () => buildPage({ ...listing, project, version, assurance, builders }),
+    () => ({ build, state, assurance, builders, files, revocations }),
+  );
 }
 
 /** Every release. */
-export async function showReleases(served: Served, { request, response }: Exchange): Promise<void> {
+export async function showReleases(served: Served, exchange: Exchange): Promise<void> {
   const releases = await listReleases(served);
-  if (wantsPage(request)) sendBytes(response, 200, releasesPage(releases), HTML);
-  else sendJson(response, { releases });
+  show(
+    exchange,
+    () => releasesPage(releases),
+    () => ({ releases }),
+  );
 }
 
 /** One release, and who has withdrawn it. */
@@ -72,23 +88,24 @@ export async function showRelease(
   const count = release.signatures.count - 1;
   const listing = await listBuild(served, build);
   const withdrawn = listing?.state === 'revoked' ? listing.revocations : [];
-  if (wantsPage(exchange.request)) {
-    const page = releasePage({ project, version, build, assurance, count, manifest, withdrawn });
-    sendBytes(exchange.response, 200, page, HTML);
-  } else
-    sendJson(exchange.response, {
-      ...{ project, version, build, assurance, count, withdrawn },
-      artifacts: manifest?.subjects ?? null,
-    });
+  const facts = { project, version, build, assurance, count, withdrawn };
+  show(
+    exchange,
+    () => releasePage({ ...facts, manifest }),
+    () => ({ ...facts, artifacts: manifest?.subjects ?? null }),
+  );
 }
 
 /** How far the log has come. */
-export async function showLog({ project }: Served, { request, response, depot }: Exchange): Promise<void> {
+export async function showLog({ project }: Served, exchange: Exchange): Promise<void> {
   const { origin } = project.log;
-  const head = await new LogReader(depotLog(depot), project.log).head();
+  const head = await new LogReader(depotLog(exchange.depot), project.log).head();
   const { size, root } = head?.checkpoint ?? { size: 0, root: emptyRoot() };
   const witnesses = (head?.cosignatures ?? []).map(({ key }) => key.name);
   const state = { origin, size, root: root.toString('base64'), witnesses };
-  if (wantsPage(request)) sendBytes(response, 200, logPage(state), HTML);
-  else sendJson(response, state);
+  show(
+    exchange,
+    () => logPage(state),
+    () => state,
+  );
 }

@@ -12,8 +12,9 @@ import { refused } from '../failure.ts';
 import { isBuildId, isSha256 } from '../records/names.ts';
 import type { BuildId, Sha256 } from '../records/names.ts';
 import type { Written } from '../tree/tree.ts';
-import { notFound, sendBytes, sendFile } from './answer.ts';
+import { sendBytes } from './answer.ts';
 import type { Exchange } from './exchange.ts';
+import { sendFile, sendStatus } from './file.ts';
 import { contentLength } from './request.ts';
 
 /** Receives the body of a PUT. Throws what the depot throws, refused('upload-malformed' | 'length-required' | 'too-large'). */
@@ -50,17 +51,14 @@ function parseOffset({ headers }: IncomingMessage): number | null {
   );
 }
 
-/** Answers GET and HEAD. Throws the gate's denial, refused('not-found'), unable('busy'). */
+/** Answers GET and HEAD. Throws the gate's denial, refused: `not-found`, `precondition-failed`, unable('busy'). */
 export async function sendBlob(exchange: Exchange, build: string, sha256: string): Promise<void> {
   const { request, response, path, depot } = exchange;
-  if (request.method === 'HEAD' && isBuildId(build) && isSha256(sha256)) {
-    const missing = !(await depot.hasBlob(build, sha256));
-    const offset = missing ? await depot.uploadOffset(build, sha256) : null;
-    // it may have become whole while that was found out
-    if (offset !== null && !(await depot.hasBlob(build, sha256))) {
-      const where = { 'upload-complete': '?0', 'upload-offset': offset, 'cache-control': 'no-store' };
-      return sendBytes(response, 404, '', where);
-    }
-  }
-  return sendFile(request, response, depot, path.slice(1), () => notFound(path));
+  if (request.method !== 'HEAD' || !isBuildId(build) || !isSha256(sha256)) return sendFile(exchange);
+  let status = await depot.status(path.slice(1));
+  const offset = status === null ? await depot.uploadOffset(build, sha256) : null;
+  // it may have become whole while that was found out
+  if (offset !== null) status = await depot.status(path.slice(1));
+  if (offset === null || status !== null) return sendStatus(exchange, status);
+  return sendBytes(response, 404, '', { 'upload-complete': '?0', 'upload-offset': offset });
 }

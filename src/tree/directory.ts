@@ -27,7 +27,7 @@ import { removeOwn, requireOwn } from './own.ts';
 import { inParallel } from './parallel.ts';
 import { DirectoryPieces } from './pieces.ts';
 import { DirectoryStage } from './stage.ts';
-import type { Assembly, ByteRange, LocalFile, Page, Pieces, Replace } from './tree.ts';
+import type { Assembly, ByteRange, FileStatus, LocalFile, Page, Pieces, Replace } from './tree.ts';
 import type { Stage, Tree, Update, Written } from './tree.ts';
 
 const TEMPORARY = '.tmp';
@@ -103,26 +103,28 @@ export class DirectoryTree implements Tree {
     return place === null ? null : readFileNow(place, maxBytes);
   }
 
-  async open(path: string, range?: ByteRange): Promise<LocalFile | null> {
+  async open(path: string): Promise<LocalFile | null> {
     const file = await this.#open(path);
     if (!file) return null;
-    const { start, end } = range ?? { start: 0, end: Math.max(file.size - 1, 0) };
+    const { handle, size, modified } = file;
+    const whole = { start: 0, end: Math.max(size - 1, 0) };
     this.#streams += 1;
     const chunk = Math.max(SMALL_CHUNK, Math.min(CHUNK, Math.floor(CHUNKS_TOGETHER / this.#streams)));
-    const highWaterMark = Math.max(1, Math.min(chunk, end - start + 1));
-    const stream = file.handle.createReadStream({ start, end, highWaterMark });
+    const stream = handle.createReadStream({
+      ...whole,
+      highWaterMark: Math.max(1, Math.min(chunk, size)),
+    });
     stream.once('close', () => {
       this.#streams -= 1;
     });
-    const { handle } = file;
-    async function* chunks(): AsyncGenerator<Buffer> {
+    async function* chunks(range: ByteRange = whole): AsyncGenerator<Buffer> {
       try {
-        yield* readAhead(handle, { start, end }, highWaterMark);
+        yield* readAhead(handle, range, chunk);
       } finally {
         stream.destroy();
       }
     }
-    return { size: file.size, stream, chunks };
+    return { size, modified, stream, chunks };
   }
 
   async scan(path: string, size: number, update: Update): Promise<number | null> {
@@ -134,9 +136,13 @@ export class DirectoryTree implements Tree {
   }
 
   async size(path: string): Promise<number | null> {
+    return (await this.status(path))?.size ?? null;
+  }
+
+  async status(path: string): Promise<FileStatus | null> {
     const place = await this.#inside.locate(path);
     const status = place === null ? null : await orNull(lstat(place), `look at ${place}`);
-    return status?.isFile() ? status.size : null;
+    return status?.isFile() ? { size: status.size, modified: status.mtime } : null;
   }
 
   async list(directory: string): Promise<string[]> {
@@ -256,7 +262,7 @@ export class DirectoryTree implements Tree {
   }
 
   /** A regular file that no link led to, open; null for anything else. */
-  async #open(path: string): Promise<{ handle: FileHandle; size: number } | null> {
+  async #open(path: string): Promise<({ readonly handle: FileHandle } & FileStatus) | null> {
     const place = await this.#inside.locate(path);
     if (!place) return null;
     // O_NONBLOCK: opening a FIFO would wait for its writer
@@ -268,7 +274,7 @@ export class DirectoryTree implements Tree {
     const handle = await orNull(opening, `open ${place}`);
     if (!handle) return null;
     const status = await handle.stat();
-    if (status.isFile()) return { handle, size: status.size };
+    if (status.isFile()) return { handle, size: status.size, modified: status.mtime };
     await handle.close();
     return null;
   }

@@ -26,7 +26,7 @@ import { mismatch } from './receive.ts';
 import { missing, placed, readAll, readPieces, sizesOf } from './released.ts';
 import type { Wanted } from './released.ts';
 import { SharedWork } from './shared-work.ts';
-import type { Blob, BlobRef, ByteRange, Depot, FileRef, LogPush } from './tree.ts';
+import type { Blob, BlobRef, Depot, FileRef, FileStatus, LogPush } from './tree.ts';
 import type { LocalFile, Place, Tree, Update, Written } from './tree.ts';
 import { Uploads } from './uploads.ts';
 import { batches } from './wire.ts';
@@ -110,8 +110,8 @@ export class GatedDepot implements Depot {
     return (await this.#readable(path, false)) ? this.#shared.tree.read(path, maxBytes) : null;
   }
 
-  async open(path: string, range?: ByteRange): Promise<LocalFile | null> {
-    return (await this.#readable(path, false)) ? this.#shared.tree.open(path, range) : null;
+  async open(path: string): Promise<LocalFile | null> {
+    return (await this.#readable(path, false)) ? this.#shared.tree.open(path) : null;
   }
 
   async scan(path: string, size: number, update: Update): Promise<number | null> {
@@ -124,8 +124,12 @@ export class GatedDepot implements Depot {
   }
 
   /** What HEAD tells: a builder may ask it of blobs that it may not read. Null if it is not there. */
+  async status(path: string): Promise<FileStatus | null> {
+    return (await this.#readable(path, true)) ? this.#shared.tree.status(path) : null;
+  }
+
   async size(path: string): Promise<number | null> {
-    return (await this.#readable(path, true)) ? this.#shared.tree.size(path) : null;
+    return (await this.status(path))?.size ?? null;
   }
 
   async builds(after: BuildId | null): Promise<{ builds: BuildId[]; next: BuildId | null }> {

@@ -67,10 +67,12 @@ async function readWhole(tree: Tree, { path, size }: Wanted): Promise<Buffer> {
 }
 
 async function readPart(tree: Tree, { path, size }: Wanted, start: number): Promise<Buffer> {
-  const file = await tree.open(path, { start, end: Math.min(start + PIECE, size) - 1 });
+  const file = await tree.open(path);
   if (file?.size !== size) file?.stream.destroy();
   const parts: Buffer[] = [];
-  if (file?.size === size) for await (const chunk of file.chunks()) parts.push(Buffer.from(chunk));
+  const end = Math.min(start + PIECE, size) - 1;
+  if (file?.size === size)
+    for await (const chunk of file.chunks({ start, end })) parts.push(Buffer.from(chunk));
   const bytes = Buffer.concat(parts);
   if (bytes.length !== Math.min(PIECE, size - start)) throw missing(path);
   return bytes;

@@ -25,10 +25,17 @@ export interface OpenFile {
   readonly stream: Readable;
 }
 
+/** What is known of a file without its bytes. */
+export interface FileStatus {
+  readonly size: number;
+  /** When it was last written to. */
+  readonly modified: Date;
+}
+
 /** Of a tree in this process: can be read without a stream, too, which is less work. */
-export interface LocalFile extends OpenFile {
-  /** Instead of `stream`, once: each chunk is good until the next is asked for. */
-  chunks(): AsyncIterable<Buffer>;
+export interface LocalFile extends OpenFile, FileStatus {
+  /** Instead of `stream`, once: all of it, or a range. Each chunk is good until the next is asked for. */
+  chunks(range?: ByteRange): AsyncIterable<Buffer>;
 }
 
 /** Takes bytes that are good only until it returns. */
@@ -57,7 +64,9 @@ export interface Tree extends View {
   /** Null if it is not there; unable('too-large') over `maxBytes`, which is any record's unless said. */
   read(path: string, maxBytes?: number): Promise<Buffer | null>;
   /** Null if it is not there. */
-  open(path: string, range?: ByteRange): Promise<LocalFile | null>;
+  open(path: string): Promise<LocalFile | null>;
+  /** Null if it is not there. */
+  status(path: string): Promise<FileStatus | null>;
   /** As `Depot.scan`. */
   scan(path: string, size: number, update: Update): Promise<number | null>;
   write(path: string, bytes: Buffer): Promise<Written>;
