@@ -2,12 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { buffer } from 'node:stream/consumers';
 import { unable } from '../failure.ts';
-import { judgeBuilder } from '../policy/gate.ts';
-import type { Project } from '../policy/project.ts';
-import { matchesDigest } from '../policy/token.ts';
-import type { View } from '../policy/view.ts';
 import { LARGE_RECORD_MAX, MAX_SUBJECTS } from '../records/canonical.ts';
-import type { BuildId } from '../records/names.ts';
 import { tarEntries } from '../tree/tar.ts';
 import type { TarEntry, TarLimits } from '../tree/tar.ts';
 import { LOG_PUSH_MAX, NAMES_MAX, SMALL_BODY_MAX } from '../tree/wire.ts';
@@ -28,18 +23,24 @@ const KNOWN_TOGETHER = LARGE_WRITE_MAX + 64 * MIB;
 const GRACE_MS = 20_000;
 const BYTES_PER_MS = 16;
 
-export class Bodies {
-  readonly #project: Project;
-  readonly #tree: View;
-  readonly #now: () => Date;
-  readonly #strangers = new Room(STRANGERS_TOGETHER);
-  readonly #lists = new Room(LISTS_TOGETHER);
-  readonly #known = new Room(KNOWN_TOGETHER);
+/** Why a body was turned away or cut off. */
+export type BodyLimit = 'bodies' | 'body-deadline';
 
-  constructor({ project, tree, now }: { project: Project; tree: View; now: () => Date }) {
-    this.#project = project;
-    this.#tree = tree;
-    this.#now = now;
+export class Bodies {
+  readonly #strangers: Room;
+  readonly #lists: Room;
+  readonly #known: Room;
+
+  /** `limited` hears of those that were turned away or cut off. */
+  constructor(limited: (limit: BodyLimit) => void = () => {}) {
+    this.#strangers = new Room(STRANGERS_TOGETHER, limited);
+    this.#lists = new Room(LISTS_TOGETHER, limited);
+    this.#known = new Room(KNOWN_TOGETHER, limited);
+  }
+
+  /** How many bytes are held now. */
+  get bytes(): number {
+    return this.#strangers.taken + this.#lists.taken + this.#known.taken;
   }
 
   /** The whole body, of whoever sends it. Throws refused('length-required' | 'too-large'), unable('busy'). */
@@ -51,8 +52,7 @@ export class Bodies {
    * A list of files that are asked for, of a build or of a release: a short one, but from the signer and the builders of the
    * build, whom nobody else keeps out. Throws as `small`.
    */
-  async list(request: IncomingMessage, build: BuildId | null, token: Buffer | null): Promise<Buffer> {
-    const known = build === null ? this.#isSigner(token) : await this.#isKnown(build, token);
+  list(request: IncomingMessage, known: boolean): Promise<Buffer> {
     return known
       ? this.#known.take(request, NAMES_MAX, buffer)
       : this.#lists.take(request, SMALL_BODY_MAX, buffer);
@@ -62,15 +62,13 @@ export class Bodies {
    * The files of a tar for a build: many for the signer and the builders of the build, few for everybody else.
    * Throws as `small`, refused('tar-malformed' | 'tar-too-large').
    */
-  async files(request: IncomingMessage, build: BuildId, token: Buffer | null): Promise<TarEntry[]> {
-    const known = await this.#isKnown(build, token);
+  files(request: IncomingMessage, known: boolean): Promise<TarEntry[]> {
     const bytes = known ? LARGE_WRITE_MAX : SMALL_WRITE_MAX;
     return this.#tar(request, known, { files: known ? MAX_SUBJECTS + 1 : 1000, fileBytes: bytes, bytes });
   }
 
   /** The files of a push of the log: a long one from the signer, a short one from anybody. Throws as `files`. */
-  log(request: IncomingMessage, token: Buffer | null): Promise<TarEntry[]> {
-    const known = this.#isSigner(token);
+  log(request: IncomingMessage, known: boolean): Promise<TarEntry[]> {
     const bytes = known ? LOG_PUSH_MAX + SMALL_WRITE_MAX : SMALL_WRITE_MAX;
     return this.#tar(request, known, { files: 2, fileBytes: bytes, bytes });
   }
@@ -82,26 +80,21 @@ export class Bodies {
       return files;
     });
   }
-
-  #isSigner(token: Buffer | null): boolean {
-    return matchesDigest(token, this.#project.signerTokenSha256);
-  }
-
-  async #isKnown(build: BuildId, token: Buffer | null): Promise<boolean> {
-    if (token === null) return false; // else each stranger's would cost a look at the approval's signatures
-    if (this.#isSigner(token)) return true;
-    const question = { rules: this.#project, build, bearer: token, view: this.#tree, now: this.#now() };
-    return !('allow' in (await judgeBuilder(question)));
-  }
 }
 
 /** So many bytes at a time, taken as they come: who only says a length holds nothing. Who comes when it is full may come again. */
 class Room {
   readonly #bytes: number;
+  readonly #limited: (limit: BodyLimit) => void;
   #taken = 0;
 
-  constructor(bytes: number) {
+  constructor(bytes: number, limited: (limit: BodyLimit) => void) {
     this.#bytes = bytes;
+    this.#limited = limited;
+  }
+
+  get taken(): number {
+    return this.#taken;
   }
 
   /** What `read` makes of the body. The connection ends when it takes too long to come. */
@@ -113,7 +106,10 @@ class Room {
     const length = contentLength(request, maxBytes);
     this.#require(length);
     const late = setTimeout(
-      () => request.destroy(new Error('the body came too slowly')),
+      () => {
+        this.#limited('body-deadline');
+        request.destroy(new Error('the body came too slowly'));
+      },
       GRACE_MS + length / BYTES_PER_MS,
     );
     const held = { bytes: 0 };
@@ -139,7 +135,8 @@ class Room {
   }
 
   #require(bytes: number): void {
-    if (this.#taken + bytes > this.#bytes)
-      throw unable('busy', 'the depot is receiving as much as it can hold', 'try again in a minute');
+    if (this.#taken + bytes <= this.#bytes) return;
+    this.#limited('bodies');
+    throw unable('busy', 'the depot is receiving as much as it can hold', 'try again in a minute');
   }
 }

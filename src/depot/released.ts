@@ -15,11 +15,11 @@ import type { Exchange } from './exchange.ts';
 /** A tar of small files of a release. Throws the gate's denial, refused: `not-found`, `too-large`. */
 export async function sendReleased(
   bodies: Bodies,
-  { request, response, token, depot }: Exchange,
+  { request, response, known, depot }: Exchange,
   project: ProjectName,
   version: Version,
 ): Promise<void> {
-  const names = parseNames(await bodies.list(request, null, token));
+  const names = parseNames(await bodies.list(request, known));
   const sizes = await depot.releasedSizes(project, version, names);
   const files = names.map((name, at) => {
     const size = sizes[at] ?? null;
@@ -32,10 +32,10 @@ export async function sendReleased(
 /** A tar of small blobs. Throws the gate's denial, refused: `blob-missing`, `too-large`. */
 export async function sendBlobs(
   bodies: Bodies,
-  { request, response, token, depot }: Exchange,
+  { request, response, known, depot }: Exchange,
   build: BuildId,
 ): Promise<void> {
-  const digests = parseDigests(await bodies.list(request, build, token));
+  const digests = parseDigests(await bodies.list(request, known));
   const sizes = await depot.blobSizes(build, digests);
   const blobs = digests.map((sha256, at) => ({ sha256, name: sha256, size: sizes[at] ?? 0 }));
   await sendTar(response, blobs, () => depot.readBlobs(build, blobs));
@@ -60,11 +60,11 @@ async function sendTar(
 /** The size of each file, null where there is none. Throws as `sendReleased`. */
 export async function sendSizes(
   bodies: Bodies,
-  { request, response, token, depot }: Exchange,
+  { request, response, known, depot }: Exchange,
   project: ProjectName,
   version: Version,
 ): Promise<void> {
-  const names = parseNames(await bodies.list(request, null, token));
+  const names = parseNames(await bodies.list(request, known));
   sendJson(response, await depot.releasedSizes(project, version, names));
 }
 

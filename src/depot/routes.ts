@@ -31,7 +31,6 @@ import { notFound, sendFailure, sendJson } from './answer.ts';
 import { Bodies, SMALL_WRITE_MAX } from './bodies.ts';
 import type { Exchange, Served } from './exchange.ts';
 import { sendFile } from './file.ts';
-import { sendFile } from './file.ts';
 import { Limits } from './limits.ts';
 import { Meters } from './meters.ts';
 import { Requests } from './requests-log.ts';

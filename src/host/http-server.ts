@@ -1,9 +1,11 @@
 /** An HTTP server that others reach: listens, bounds what connections may take, and ends in order. An edge to the system. */
 import { createServer } from 'node:http';
-import type { RequestListener } from 'node:http';
+import type { RequestListener, Server, ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { Socket } from 'node:net';
 import { unable } from '../failure.ts';
+import type { Connections } from './connections.ts';
 
 export interface Address {
   readonly host: string;
@@ -30,11 +32,15 @@ export interface ServerSettings {
   readonly requestMs: number;
   /** A connection on which nothing moves ends. */
   readonly idleMs: number;
-  /** How many one address may have is for a proxy in front. */
-  readonly connectionsMax: number;
+  readonly connections: Connections;
+  /** A connection was ended for what did not come or go in time. */
+  readonly late?: (what: Late) => void;
 }
 
-/** A request's headers must be there by then. */
+/** The head of a request, or anything while one is under way. */
+export type Late = 'head-deadline' | 'idle';
+
+/** A request's head must be there by then; of TLS, what comes before any request. */
 const HEADERS_MS = 20_000;
 const KEEP_ALIVE_MS = 30_000;
 /** How long requests under way may take once the server is to end. */
@@ -43,7 +49,7 @@ const GRACE_MS = 5_000;
 /** Serves until `close`. Throws unable(`listen-failed`). */
 export async function startHttpServer(
   listener: RequestListener,
-  { listen, tls, requestMs, idleMs, connectionsMax }: ServerSettings,
+  { listen, tls, requestMs, idleMs, connections, late = () => {} }: ServerSettings,
 ): Promise<HttpServer> {
   const settings = {
     headersTimeout: HEADERS_MS,
@@ -51,9 +57,12 @@ export async function startHttpServer(
     requestTimeout: requestMs,
     keepAliveTimeout: KEEP_ALIVE_MS,
   };
-  const server = tls ? createTlsServer({ ...settings, ...tls }, listener) : createServer(settings, listener);
+  const server = tls
+    ? createTlsServer({ ...settings, ...tls, handshakeTimeout: HEADERS_MS })
+    : createServer(settings);
+  watch(server, connections, late);
+  server.on('request', listener);
   server.setTimeout(idleMs);
-  server.maxConnections = connectionsMax;
 
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) =>
@@ -69,6 +78,46 @@ export async function startHttpServer(
   });
   return { url: urlOf(server.address(), tls !== undefined), close: () => closeServer(server) };
 }
+
+/** Keeps count of the connections, and ends those that are too late. */
+function watch(server: Server, connections: Connections, late: (what: Late) => void): void {
+  const underWay = new WeakMap<Socket, Set<ServerResponse>>();
+  server.on('connection', (socket) => connections.take(socket));
+  server.on('secureConnection', (socket: Socket) => connections.secured(socket));
+  server.on('request', ({ socket }, response) => {
+    connections.begin(socket);
+    const answers = underWay.get(socket) ?? new Set();
+    underWay.set(socket, answers.add(response));
+    response.once('close', () => {
+      answers.delete(response);
+      connections.end(socket);
+    });
+  });
+  server.on('timeout', (socket: Socket) => {
+    if (underWay.get(socket)?.size) late('idle');
+    socket.destroy();
+  });
+  server.on('tlsClientError', ({ code }: NodeJS.ErrnoException) => {
+    if (code === 'ERR_TLS_HANDSHAKE_TIMEOUT') late('head-deadline');
+  });
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') late('head-deadline');
+    const status = STATUS_OF_ERROR[error.code ?? ''] ?? '400 Bad Request';
+    // not into an answer that has begun
+    const begun = [...(underWay.get(socket) ?? [])].some(({ headersSent }) => headersSent);
+    if (socket.writable && !begun) socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
+    socket.destroy(error);
+  });
+  // no more files may be opened: whoever asked to be let in is turned away by the system, and the next one let in
+  server.on('error', () => {});
+}
+
+/** As Node answers if nobody listens for these errors. */
+const STATUS_OF_ERROR: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: '413 Payload Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+};
 
 /** What helps against the errors that people meet; empty for others. */
 function hintOf({ code }: NodeJS.ErrnoException, port: number): string {

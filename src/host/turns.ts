@@ -7,8 +7,11 @@ const WAITING_MAX = 16;
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** The same handler, called when the answers before have gone; not at all once the connection has ended. */
-export function inTurn(handle: Handler): Handler {
+/**
+ * The same handler, called when the answers before have gone; not at all once the connection has ended. `cut` hears of
+ * a connection that was cut off.
+ */
+export function inTurn(handle: Handler, cut: () => void = () => {}): Handler {
   const waiting = new WeakMap<Socket, (() => void)[]>();
   return (request, response) => {
     const { socket } = request;
@@ -25,6 +28,9 @@ export function inTurn(handle: Handler): Handler {
       waiting.set(socket, queue);
       begin();
     } else if (queue.length < WAITING_MAX) queue.push(begin);
-    else socket.destroy();
+    else {
+      socket.destroy();
+      cut();
+    }
   };
 }

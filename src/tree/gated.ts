@@ -4,15 +4,18 @@
  */
 import type { Readable } from 'node:stream';
 import { Failure, refused } from '../failure.ts';
-import { judgeRead, judgeRecords, judgeUpload } from '../policy/gate.ts';
+import { judgeBuilder, judgeRead, judgeRecords, judgeUpload } from '../policy/gate.ts';
+import type { SignedApproval } from '../policy/gate/approval.ts';
 import type { Decided } from '../policy/gate/decided.ts';
 import { isProject } from '../policy/gate/rules.ts';
 import type { GateRules } from '../policy/gate/rules.ts';
 import { CARRIER, tokenOf } from '../policy/gate/token.ts';
 import type { Bearer, ReadAuthority } from '../policy/gate/token.ts';
 import type { Denied } from '../policy/gate/verdict.ts';
+import { matchesDigest } from '../policy/token.ts';
 import type { BuildId, ProjectName, Sha256, Version } from '../records/names.ts';
 import { VARIANTS, blobFile, buildPath, parseBuildFile, releaseDir } from '../records/paths.ts';
+import { Approvals } from './approvals.ts';
 import { Blobs } from './blobs.ts';
 import type { Uploader } from './blobs.ts';
 import { Decisions } from './decisions.ts';
@@ -47,6 +50,7 @@ interface Shared extends GatedDepotOptions {
   readonly blobs: Blobs;
   readonly uploads: Uploads;
   readonly decisions: Decisions;
+  readonly approvals: Approvals;
   /** Verifying takes minutes: however many ask, there is one run, and one that waits. */
   readonly publishing: SharedWork<BuildId>;
 }
@@ -91,6 +95,7 @@ export class GatedDepot implements Depot {
       blobs,
       uploads: new Uploads(tree, blobs, now),
       decisions: new Decisions(rules, tree),
+      approvals: new Approvals(rules, tree, now),
       publishing,
     };
     return new GatedDepot(shared, null);
@@ -104,6 +109,17 @@ export class GatedDepot implements Depot {
   /** The same depot for whoever keeps it and copies into it from another one. */
   asCarrier(): GatedDepot {
     return new GatedDepot(this.#shared, CARRIER);
+  }
+
+  /** Whether whoever asks is the signer or, of a build, one of its builders, while it takes anything. Throws unable('disk'). */
+  async isKnown(build: BuildId | null): Promise<boolean> {
+    const { tree: view, rules, now, approvals } = this.#shared;
+    const token = tokenOf(this.#bearer);
+    if (token === null) return false;
+    if (isProject(rules) && matchesDigest(token, rules.signerTokenSha256)) return true;
+    if (build === null) return false;
+    const signed = (): Promise<SignedApproval | Denied> => approvals.of(build);
+    return !('allow' in (await judgeBuilder({ rules, build, bearer: token, view, now: now(), signed })));
   }
 
   async read(path: string, maxBytes: number): Promise<Buffer | null> {
@@ -351,9 +367,11 @@ export class GatedDepot implements Depot {
   }
 
   async #mayUpload(build: BuildId): Promise<Uploader | Denied> {
-    const { tree: view, rules, now, decisions } = this.#shared;
+    const { tree: view, rules, now, decisions, approvals } = this.#shared;
     const decided = (): Promise<Decided | null> => decisions.of(build);
-    const upload = await judgeUpload({ rules, build, bearer: this.#bearer, view, decided, now: now() });
+    const signed = (): Promise<SignedApproval | Denied> => approvals.of(build);
+    const question = { rules, build, bearer: this.#bearer, view, now: now() };
+    const upload = await judgeUpload({ ...question, decided, signed });
     const token = tokenOf(this.#bearer);
     return upload.allow ? { ...upload, holder: token && holderOf(token) } : upload;
   }

@@ -6,6 +6,7 @@
  */
 import type { IncomingMessage, OutgoingHttpHeaders, RequestListener, ServerResponse } from 'node:http';
 import { Failure, refused, unable } from '../failure.ts';
+import { Connections } from '../host/connections.ts';
 import { startHttpServer } from '../host/http-server.ts';
 import type { Address, HttpServer, TlsIdentity } from '../host/http-server.ts';
 import { inTurn } from '../host/turns.ts';
@@ -35,7 +36,7 @@ export function startWitness({ witness, log, ...where }: ServerOptions): Promise
     ...where,
     requestMs: REQUEST_MS,
     idleMs: IDLE_MS,
-    connectionsMax: CONNECTIONS_MAX,
+    connections: new Connections({ most: CONNECTIONS_MAX }),
   });
 }
 

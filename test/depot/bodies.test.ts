@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { requestListener } from '../../src/depot/routes.ts';
+import { Connections } from '../../src/host/connections.ts';
 import { startHttpServer } from '../../src/host/http-server.ts';
 import type { HttpServer } from '../../src/host/http-server.ts';
 import { packTar } from '../../src/tree/tar.ts';
@@ -23,7 +24,7 @@ beforeEach(async () => {
   await sendRelease(here);
   await here.depot.as(signerToken).publish(build);
   const { tree, depot } = here;
-  const bounds = { requestMs: 0, idleMs: 60_000, connectionsMax: 1000 };
+  const bounds = { requestMs: 0, idleMs: 60_000, connections: new Connections({ most: 1000 }) };
   const listener = requestListener({ project, tree, depot, now: () => now, log: () => {} });
   server = await startHttpServer(listener, { listen: { host: '127.0.0.1', port: 0 }, ...bounds });
 });

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { buildsPage } from '../../src/depot/pages.ts';
 import { requestListener } from '../../src/depot/routes.ts';
+import { Connections } from '../../src/host/connections.ts';
 import { startHttpServer } from '../../src/host/http-server.ts';
 import type { HttpServer } from '../../src/host/http-server.ts';
 import { timestamp } from '../../src/records/names.ts';
@@ -22,7 +23,7 @@ beforeAll(async () => {
   await seal(here);
   const { tree, depot } = here;
   const listener = requestListener({ project: rules, tree, depot, now: () => now, log: () => {} });
-  const bounds = { requestMs: 0, idleMs: 60_000, connectionsMax: 100 };
+  const bounds = { requestMs: 0, idleMs: 60_000, connections: new Connections({ most: 100 }) };
   server = await startHttpServer(listener, { listen: { host: '127.0.0.1', port: 0 }, ...bounds });
 });
 afterAll(async () => {

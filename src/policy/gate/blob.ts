@@ -10,6 +10,7 @@ import { below } from '../view.ts';
 import { matchesDigest } from '../token.ts';
 import type { View } from '../view.ts';
 import { signedApproval } from './approval.ts';
+import type { SignedApproval } from './approval.ts';
 import { readDecided } from './decided.ts';
 import type { Decided } from './decided.ts';
 import { isProject } from './rules.ts';
@@ -28,6 +29,8 @@ export interface UploadQuestion {
   readonly now: Date;
   /** What the log has decided on the build, where whoever asks remembers it: reading it costs. */
   readonly decided?: () => Promise<Decided | null>;
+  /** The build's approval as `signedApproval` finds it, likewise. */
+  readonly signed?: () => Promise<SignedApproval | Denied>;
 }
 
 /** The right to send blobs: good for as many as come in one request. */
@@ -70,7 +73,8 @@ export async function judgeUpload(question: UploadQuestion): Promise<Upload | De
 export async function judgeBuilder(question: UploadQuestion): Promise<BlobLimits | Denied> {
   const { rules, build, bearer, now } = question;
   // 1. The build is approved.
-  const signed = await signedApproval(rules, build, below(question.view, buildPath(build)), now);
+  const directory = below(question.view, buildPath(build));
+  const signed = await (question.signed?.() ?? signedApproval(rules, build, directory, now));
   if ('allow' in signed) return signed;
   const { approval } = signed;
   // 2. The token is one of its builders'.
