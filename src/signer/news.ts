@@ -1,13 +1,22 @@
 /** What is new in a round of `sign --watch`: what lasts from round to round is said once, and again every hour. */
+import type { BuildId } from '../records/names.ts';
 import type { Signer, SignerEvent } from './signer.ts';
 
 const AGAIN_MS = 3600 * 1000;
 
+type Said = Exclude<SignerEvent, { kind: 'reading' | 'signing' | 'delivering' }>;
+
+interface Spoken {
+  readonly build: BuildId | null;
+  /** In milliseconds. */
+  readonly time: number;
+}
+
 export class News {
   readonly #signer: Pick<Signer, 'report' | 'now'>;
-  /** What was said and is still so, with its time: in the round before, and in this one. */
-  #before = new Map<string, number>();
-  #said = new Map<string, number>();
+  /** What was said and is still so, by its gist: in the round before, and in this one. */
+  #before = new Map<string, Spoken>();
+  #said = new Map<string, Spoken>();
 
   constructor(signer: Pick<Signer, 'report' | 'now'>) {
     this.#signer = signer;
@@ -20,19 +29,27 @@ export class News {
     const text = gist(event);
     const now = this.#signer.now().getTime();
     const said = this.#said.get(text) ?? this.#before.get(text);
-    const isNew = said === undefined || now - said >= AGAIN_MS;
-    this.#said.set(text, isNew ? now : said);
+    const isNew = said === undefined || now - said.time >= AGAIN_MS;
+    this.#said.set(text, isNew ? { build: buildOf(event), time: now } : said);
     if (isNew) this.#signer.report(event);
   };
 
-  endRound(): void {
-    this.#before = this.#said;
+  /** `only`: the round was over these builds alone, and what was said of others is still so. */
+  endRound(only: readonly BuildId[] | null = null): void {
+    const isStill = ({ build }: Spoken): boolean =>
+      only !== null && (build === null || !only.includes(build));
+    this.#before = new Map([...[...this.#before].filter(([, spoken]) => isStill(spoken)), ...this.#said]);
     this.#said = new Map();
   }
 }
 
+function buildOf(event: Said): BuildId | null {
+  if (event.kind === 'note') return event.build;
+  return event.kind === 'result' ? event.result.build : event.decided.build;
+}
+
 /** Two events with the same gist are the same news. */
-function gist(event: Exclude<SignerEvent, { kind: 'reading' | 'signing' | 'delivering' }>): string {
+function gist(event: Said): string {
   if (event.kind === 'continuing') return JSON.stringify([event.kind, event.decided.build]);
   if (event.kind === 'note') return JSON.stringify([event.kind, event.build, event.text]);
   const { build, state, code, text, hint } = event.result;

@@ -26,10 +26,49 @@ const MINUTE_MS = 60_000;
  * Throws usage (no usable release key, configuration), unable (the depot can't be listed), and, when nothing more is
  * done, refused (`log-behind`, `log-fork`), unable (`clock-behind`, `clock-jumped`).
  */
-export async function runRound(
+export function runRound(
   signer: Signer,
   named: readonly BuildId[] = [],
   session: Session = newSession(signer),
+): Promise<RoundResult> {
+  return inRound(signer, session, (round) =>
+    named.length > 0 ? handleNamed(round, named) : handleAll(round),
+  );
+}
+
+/** As `runRound`, without names, over the builds that went on waiting in the rounds before: the depot is not listed. */
+export function runOpenRound(signer: Signer, session: Session): Promise<RoundResult> {
+  return inRound(signer, session, async function* (round) {
+    const releases = await changeableReleases(round);
+    yield* handleOpen(round, session.open);
+    yield* handleReleases(round, releases);
+  });
+}
+
+/** As `runRound`, without names, over these alone, of which the depot says that they have changed. */
+export function runToldRound(
+  signer: Signer,
+  told: readonly BuildId[],
+  session: Session,
+): Promise<RoundResult> {
+  return inRound(signer, session, async function* (round) {
+    const { history } = round.state.journal;
+    const out: BuildHistory[] = [];
+    for (const build of told) {
+      const logged = history.build(build);
+      if (logged && (await isOut(round, logged))) out.push(logged);
+    }
+    yield* handleOpen(round, told);
+    yield* handleReleases(round, { contestable: out.filter((each) => mayBeOpen(round, each)), revoked: out });
+  });
+}
+
+type Results = AsyncGenerator<BuildResult, void, undefined>;
+
+async function inRound(
+  signer: Signer,
+  session: Session,
+  handle: (round: Round) => Results,
 ): Promise<RoundResult> {
   const { depot, publicDepot, state, report } = signer;
   state.journal.requireTime(timestamp(signer.now()));
@@ -40,28 +79,54 @@ export async function runRound(
   try {
     await log.compare();
     const results: BuildResult[] = [];
-    const releases = named.length > 0 ? null : await changeableReleases(round);
-    for (const build of named.length > 0 ? named : await openBuilds(signer)) {
-      const result = await handleBuild(round, build);
-      if (named.length === 0 && result.state === 'expired') continue;
-      signer.report({ kind: 'result', result });
+    for await (const result of handle(round)) {
+      report({ kind: 'result', result });
       results.push(result);
     }
-    for (const [handle, histories] of [
-      [handleDissent, releases?.contestable ?? []],
-      [handleWithdrawal, releases?.revoked ?? []],
-    ] as const)
-      for (const history of histories) {
-        const result = await handle(round, history);
-        if (result === null) continue;
-        signer.report({ kind: 'result', result });
-        results.push(result);
-      }
     return { results, log: await finish(log) };
   } finally {
     session.agent.endRound();
     session.nonces.endRound();
   }
+}
+
+async function* handleNamed(round: Round, named: readonly BuildId[]): Results {
+  for (const build of named) yield await handleBuild(round, build);
+}
+
+async function* handleAll(round: Round): Results {
+  const releases = await changeableReleases(round);
+  const builds = await openBuilds(round);
+  round.session.open = new Set(builds);
+  yield* handleOpen(round, builds);
+  yield* handleReleases(round, releases);
+}
+
+/** Those of the builds that are not settled, ascending. */
+async function* handleOpen(round: Round, builds: Iterable<BuildId>): Results {
+  const { state, session } = round;
+  for (const build of [...builds].sort()) {
+    const result = (await state.isSettled(build)) ? null : await handleBuild(round, build);
+    if (result === null || isOver(result) || (await state.isSettled(build))) session.open.delete(build);
+    // what nobody but the depot speaks of is kept in no memory
+    else if (state.journal.history.build(build) || result.outcome === 'waiting') session.open.add(build);
+    if (result !== null && result.state !== 'expired') yield result;
+  }
+}
+
+/** Nothing more happens to it by itself: an approval that ended, or a build that is nowhere. */
+const isOver = ({ state, code }: BuildResult): boolean =>
+  state === 'expired' || (state === 'unknown' && code === 'approval-missing');
+
+async function* handleReleases(round: Round, releases: Changeable | null): Results {
+  for (const [handle, histories] of [
+    [handleDissent, releases?.contestable ?? []],
+    [handleWithdrawal, releases?.revoked ?? []],
+  ] as const)
+    for (const history of histories) {
+      const result = await handle(round, history);
+      if (result !== null) yield result;
+    }
 }
 
 /** Nothing to remember yet. */
@@ -71,6 +136,7 @@ export function newSession({ connectAgent }: Pick<Signer, 'connectAgent'>): Sess
     verified: null,
     log: { compared: new Set(), witnessed: new Map() },
     nonces: new Nonces(),
+    open: new Set(),
     releasesSeen: null,
     agreeing: new Set(),
   };
@@ -93,7 +159,7 @@ async function openBuilds({ depot, state }: Signer): Promise<BuildId[]> {
   for await (const build of listBuilds(depot, BUILDS_MAX)) builds.add(build);
   for (const { build } of state.journal.history.builds()) builds.add(build);
   const open: BuildId[] = [];
-  for (const build of [...builds].sort()) if (!(await state.isSettled(build))) open.push(build);
+  for (const build of builds) if (!(await state.isSettled(build))) open.push(build);
   return open;
 }
 
@@ -112,16 +178,14 @@ async function changeableReleases(round: Round): Promise<Changeable | null> {
   const { depot, state, session } = round;
   const time = round.now().getTime();
   if (session.releasesSeen !== null && time - session.releasesSeen < MINUTE_MS) return null;
-  const isOut = async (history: BuildHistory): Promise<boolean> =>
-    history.release !== null && history.revocation === null && (await state.isSettled(history.build));
   const contestable: BuildHistory[] = [];
   for (const history of state.journal.history.builds())
-    if (mayBeOpen(round, history) && (await isOut(history))) contestable.push(history);
+    if (mayBeOpen(round, history) && (await isOut(round, history))) contestable.push(history);
   const revoked: BuildHistory[] = [];
   try {
     for await (const build of listRevoked(depot, REVOKED_MAX)) {
       const history = state.journal.history.build(build);
-      if (history && (await isOut(history))) revoked.push(history);
+      if (history && (await isOut(round, history))) revoked.push(history);
     }
   } catch (error) {
     // A hint, which an older depot does not give: nothing else waits for it.
@@ -132,6 +196,9 @@ async function changeableReleases(round: Round): Promise<Changeable | null> {
   session.releasesSeen = time;
   return { contestable, revoked };
 }
+
+const isOut = async ({ state }: Round, history: BuildHistory): Promise<boolean> =>
+  history.release !== null && history.revocation === null && (await state.isSettled(history.build));
 
 /** Whether its approval may not have expired, as far as the log alone says, which may name a hundred thousand: none was logged before it began. */
 function mayBeOpen({ project, now }: Round, { approval }: BuildHistory): boolean {

@@ -46,6 +46,8 @@ export interface Session {
   verified: { readonly build: BuildId; readonly passed: ReadonlyMap<Sha256, Passed> } | null;
   readonly log: LogMemory;
   readonly nonces: Nonces;
+  /** The builds that went on waiting when they were looked at last. */
+  open: Set<BuildId>;
   /** When the releases that are out were looked at last, in milliseconds. */
   releasesSeen: number | null;
   /** Paths of statements that came after their build's intent, and agree with it. */

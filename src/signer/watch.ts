@@ -1,5 +1,4 @@
 /** `sign --watch`: rounds without end. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure, unable } from '../failure.ts';
 import { ClockFault } from '../host/clock.ts';
 import { heartbeat } from '../records/log-entry.ts';
@@ -7,10 +6,13 @@ import { timestamp, timestampDate } from '../records/names.ts';
 import type { BuildId } from '../records/names.ts';
 import { News } from './news.ts';
 import { Lost } from './lost.ts';
-import { newSession, runRound } from './round.ts';
-import type { Signer } from './signer.ts';
+import { newSession, runOpenRound, runRound, runToldRound } from './round.ts';
+import type { Session, Signer } from './signer.ts';
+import { Told } from './told.ts';
 
 const HOUR_MS = 3600 * 1000;
+/** While the depot tells what changes: what others write into its directory it can't know. */
+const LISTED_EVERY_MS = 30_000;
 /** How long a release is read back again after it was logged, and how often (protocol §5.8). */
 const WATCHED_MS = 24 * HOUR_MS;
 const RECEIPT_EVERY_MS = HOUR_MS;
@@ -19,7 +21,8 @@ const HEARTBEAT_MS = 24 * HOUR_MS;
 
 /**
  * A round every `interval` seconds until `stop`; what can't be done now is reported, once while it lasts (`News`),
- * and tried in the next one.
+ * and tried in the next one. What the depot tells of is looked at at once; while it tells, all that it has is listed
+ * twice a minute, and the rounds between are over the builds that are known to wait.
  * Releases of the last day are read back again every hour, and a log whose newest entry is a day old gets a
  * heartbeat. Throws what a round throws as usage, refused (`log-behind`, `log-fork`), unable(`disk`)
  * when the journal has failed: a new start can go on, this one never; and unable(`clock-jumped`).
@@ -31,19 +34,24 @@ export async function watch(
   const news = new News(loud);
   const signer: Signer = { ...loud, report: news.report };
   const session = newSession(signer);
+  const told = new Told(signer.depot, { intervalMs: interval * 1000, stop });
   let receipts = signer.now().getTime();
+  let listed = -Infinity;
+  /** Rounds that went through, one after the other. */
+  let well = 0;
   while (!stop.aborted) {
-    await attempt(signer, async () => {
-      const { log } = await runRound(signer, [], session);
+    const began = performance.now();
+    const all = !told.tells || began - listed >= LISTED_EVERY_MS;
+    const went = await attempt(signer, async () => {
+      const { log } = await (all ? runRound(signer, [], session) : runOpenRound(signer, session));
+      if (all) listed = began;
       await beat(signer);
       if (log !== null) throw log;
     });
-    if (signer.state.journal.broken)
-      throw unable(
-        'disk',
-        'the journal could not be written',
-        'make room if the disk is full, and start again',
-      );
+    well = went ? well + 1 : 0;
+    // one that is away is not silent
+    if (well > 1 && told.failure)
+      signer.report({ kind: 'note', build: null, text: silence(told.failure, interval) });
     // either way: a clock may be set back
     if (Math.abs(signer.now().getTime() - receipts) >= RECEIPT_EVERY_MS) {
       receipts = signer.now().getTime();
@@ -51,20 +59,58 @@ export async function watch(
       if (recent.length > 0) await attempt(signer, () => runRound(signer, recent, session));
     }
     news.endRound();
-    await sleep(interval * 1000, undefined, { signal: stop }).catch(() => {});
+    const end = performance.now() + interval * 1000;
+    for (;;) {
+      const builds = await told.next(end);
+      if (builds === 'any') listed = -Infinity;
+      if (builds === null || builds === 'any') break;
+      if (!(await hear(signer, builds, session, told))) listed = -Infinity;
+      news.endRound(builds);
+    }
   }
 }
 
-/** A fault of the network or the disk ends a round, not the watch. */
-async function attempt(signer: Signer, round: () => Promise<unknown>): Promise<void> {
+/** A round over builds that the depot tells of. False if they are to be looked for again: it does not tell twice. */
+async function hear(
+  signer: Signer,
+  builds: readonly BuildId[],
+  session: Session,
+  told: Told,
+): Promise<boolean> {
+  const { journal } = signer.state;
+  const { size } = journal;
+  let isKnown = true;
+  const went = await attempt(signer, async () => {
+    const { results, log } = await runToldRound(signer, builds, session);
+    if (journal.size > size || results.some(({ outcome }) => outcome === 'published')) told.useful();
+    isKnown = results.every(({ build, outcome }) => outcome !== 'unfinished' || session.open.has(build));
+    if (log !== null) throw log;
+  });
+  return went && isKnown;
+}
+
+const silence = ({ message }: Failure, interval: number): string =>
+  `the depot does not tell what changes (${message}): it is looked at every ${interval} s`;
+
+/** A fault of the network or the disk ends a round, not the watch. False then. Throws as `watch`. */
+async function attempt(signer: Signer, round: () => Promise<unknown>): Promise<boolean> {
+  let went = false;
   try {
     await round();
+    went = true;
   } catch (error) {
     if (!(error instanceof Failure) || error.kind === 'usage' || error instanceof Lost) throw error;
     // A clock that is behind catches up; one that was set while we went by it is for a person to look at.
     if (error instanceof ClockFault && error.code === 'clock-jumped') throw error;
     signer.report({ kind: 'note', build: null, text: `${error.message}; tried again in the next round` });
   }
+  if (signer.state.journal.broken)
+    throw unable(
+      'disk',
+      'the journal could not be written',
+      'make room if the disk is full, and start again',
+    );
+  return went;
 }
 
 /**
