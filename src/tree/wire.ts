@@ -87,7 +87,10 @@ export function parseChanges(bytes: Buffer): Changed {
   const where = text(cursor, 'cursor', 64);
   if (!CURSOR.test(where)) throw malformed('cursor', 'not a cursor');
   const bounds = { min: 0, max: CHANGES_MAX };
-  return { cursor: where, builds: nullOr(builds, 'builds', (list, at) => listOf(list, at, bounds, toBuildId)) };
+  return {
+    cursor: where,
+    builds: nullOr(builds, 'builds', (list, at) => listOf(list, at, bounds, toBuildId)),
+  };
 }
 
 /** The body of an answer that is no success. Who asked may print it, and it may quote what a stranger sent. */
