@@ -5,8 +5,6 @@
 import { randomBytes } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { unable } from '../failure.ts';
-import type { Project } from '../policy/project.ts';
-import { matchesDigest } from '../policy/token.ts';
 import type { BuildId } from '../records/names.ts';
 import type { Heard } from '../tree/happening.ts';
 import { CHANGES_MAX, CHANGES_WAIT_MS, JSON_TYPE } from '../tree/wire.ts';
@@ -21,6 +19,8 @@ export interface ChangesOptions {
   /** How long nothing is waited for; shorter than a connection may be idle. */
   readonly waitMs?: number;
   readonly strangersMax?: number;
+  /** Somebody may not wait. */
+  readonly limited?: (limit: 'changes') => void;
 }
 
 /** Somebody who waits. All who do have seen all that there is. */
@@ -31,9 +31,9 @@ interface Waiting {
 }
 
 export class Changes {
-  readonly #signerToken: Project['signerTokenSha256'];
   readonly #waitMs: number;
   readonly #strangersMax: number;
+  readonly #limited: (limit: 'changes') => void;
   /** Counts are of this process: one that it has not given out says nothing. */
   readonly #boot = randomBytes(8).toString('hex');
   #count = 0;
@@ -44,13 +44,10 @@ export class Changes {
   readonly #waiting = new Set<Waiting>();
   #closed = false;
 
-  constructor(
-    { signerTokenSha256 }: Pick<Project, 'signerTokenSha256'>,
-    { waitMs = CHANGES_WAIT_MS, strangersMax = STRANGERS_MAX }: ChangesOptions = {},
-  ) {
-    this.#signerToken = signerTokenSha256;
+  constructor({ waitMs = CHANGES_WAIT_MS, strangersMax = STRANGERS_MAX, limited }: ChangesOptions = {}) {
     this.#waitMs = waitMs;
     this.#strangersMax = strangersMax;
+    this.#limited = limited ?? (() => {});
   }
 
   /** For `GatedDepotOptions.heard`. */
@@ -74,12 +71,12 @@ export class Changes {
   }
 
   /** `GET /changes/`, and with `?after=<cursor>` as soon as something has changed since. Throws unable(`busy`). */
-  async answer({ request, response, token }: Exchange): Promise<void> {
+  async answer({ request, response, known }: Exchange): Promise<void> {
     const after = /\?after=(.*)$/.exec(request.url ?? '')?.[1];
     const builds = after === undefined ? [] : this.#since(after);
     const atOnce = after === undefined || builds === null || builds.length > 0;
     if (atOnce || this.#closed || request.method === 'HEAD') this.#send(response, builds);
-    else await this.#wait(response, matchesDigest(token, this.#signerToken));
+    else await this.#wait(response, known);
   }
 
   /** Answers all that wait; nobody waits any more. */
@@ -92,7 +89,7 @@ export class Changes {
   async #wait(response: ServerResponse, known: boolean): Promise<void> {
     const max = known ? SIGNERS_MAX : this.#strangersMax;
     if ([...this.#waiting].filter((each) => each.known === known).length >= max) {
-      response.setHeader('retry-after', String(Math.ceil(this.#waitMs / 1000)));
+      this.#limited('changes');
       throw unable('busy', 'too many wait for changes', 'look at GET /builds/ every now and then');
     }
     await new Promise<void>((resolve) => {

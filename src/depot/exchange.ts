@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Project } from '../policy/project.ts';
 import type { GatedDepot } from '../tree/gated.ts';
 import type { Tree } from '../tree/tree.ts';
+import type { Changes } from './changes.ts';
 import type { Limits } from './limits.ts';
 import type { Meters } from './meters.ts';
 import type { Requests } from './requests-log.ts';
@@ -16,6 +17,7 @@ export interface Served {
   /** One line for the operator. */
   readonly log: (line: string) => void;
   readonly limits: Limits;
+  readonly changes: Changes;
   readonly meters: Meters;
   readonly requests: Requests;
 }

@@ -19,6 +19,7 @@ export type Limit =
   | 'head-deadline'
   | 'idle'
   | 'waiting'
+  | 'changes'
   | 'disk-reserve';
 
 /** What became of a request. */

@@ -3,6 +3,7 @@
  *
  *     GET, HEAD  /<path>                      a file; ranges. /, /releases/…/, /builds/…/, /log/ are listings: a page or
  *                                             JSON; /builds/?revoked=1 those that hold a revocation
+ *     GET, HEAD  /changes/?after=<cursor>     which builds have changed since, as soon as one has
  *     PUT        /builds/<build>/blobs/<sha256>
  *     POST       /builds/<build>              a record with its authenticators, as a tar
  *     POST       /builds/<build>/blobs        many small blobs, as a tar
@@ -29,6 +30,7 @@ import { DeniedFailure } from '../tree/denied.ts';
 import type { Blob, Written } from '../tree/tree.ts';
 import { notFound, sendFailure, sendJson } from './answer.ts';
 import { Bodies, SMALL_WRITE_MAX } from './bodies.ts';
+import { Changes } from './changes.ts';
 import type { Exchange, Served } from './exchange.ts';
 import { sendFile } from './file.ts';
 import { Limits } from './limits.ts';
@@ -43,13 +45,13 @@ import { receiveBlob, sendBlob } from './upload.ts';
 type Handler = (exchange: Exchange, name: (parameter: string) => string) => Promise<void>;
 
 /** What is served; who watches, and what a limit is, may be left to us. */
-type Given = Omit<Served, 'meters' | 'requests' | 'limits'> & Partial<Served>;
+type Given = Omit<Served, 'meters' | 'requests' | 'limits' | 'changes'> & Partial<Served>;
 
 /** Answers every request; what goes wrong is answered as `{code, message, hint}`. */
 export function requestListener({ meters = new Meters(), ...given }: Given): RequestListener {
   const { requests = new Requests({ meters, log: (_level, message) => given.log(message) }) } = given;
-  const { limits = new Limits(given.depot) } = given;
-  const served: Served = { ...given, meters, requests, limits };
+  const { limits = new Limits(given.depot), changes = new Changes() } = given;
+  const served: Served = { ...given, meters, requests, limits, changes };
   const listener = getRequestListener(routes(served).fetch, { overrideGlobalObjects: false });
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     await limits.admit(request, response);
@@ -96,6 +98,7 @@ function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
 
   handle('GET', '/', (exchange) => showFront(served, exchange));
   handle('GET', '/builds/', (exchange) => showBuilds(served, exchange));
+  handle('GET', '/changes/', (exchange) => served.changes.answer(exchange));
   handle('GET', '/builds/:build/', (exchange, name) => showBuild(served, exchange, pathBuild(name)));
   handle('GET', '/releases/', (exchange) => showReleases(served, exchange));
   handle('GET', '/releases/:project/:version/', (exchange, name) =>
