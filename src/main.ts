@@ -8,6 +8,7 @@ await serveJobs(import.meta.url, {
   hash: () => import('./builder/hash-all.ts'),
   state: () => import('./builder/state.ts'),
   publish: () => import('./tree/publish/artifacts.ts'),
+  check: () => import('./depot/check/bytes.ts'),
 });
 
 process.exitCode = await runProgram(
@@ -60,7 +61,14 @@ process.exitCode = await runProgram(
     },
     {
       title: 'depot',
-      verbs: [{ name: 'serve', summary: 'serve the depot over HTTP', load: () => import('./cli/serve.ts') }],
+      verbs: [
+        { name: 'serve', summary: 'serve the depot over HTTP', load: () => import('./cli/serve.ts') },
+        {
+          name: 'check',
+          summary: 'every file of a depot, and mend it',
+          load: () => import('./cli/check.ts'),
+        },
+      ],
     },
     {
       title: 'signer',
@@ -85,4 +93,6 @@ process.exitCode = await runProgram(
     },
   ],
   process.argv.slice(2),
+  // oxlint-disable-next-line eslint/no-restricted-properties -- its output has left by then
+  (status) => process.exit(status),
 );

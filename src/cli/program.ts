@@ -16,8 +16,15 @@ export interface Section {
   readonly verbs: readonly Verb[];
 }
 
-/** Runs the program with its arguments (without node and file). Returns the exit status; never throws. */
-export async function runProgram(sections: readonly Section[], args: readonly string[]): Promise<ExitStatus> {
+/**
+ * Runs the program with its arguments (without node and file). Returns the exit status; never throws. `leave` ends the
+ * process where a command left something under way.
+ */
+export async function runProgram(
+  sections: readonly Section[],
+  args: readonly string[],
+  leave: (status: ExitStatus) => void = () => {},
+): Promise<ExitStatus> {
   const { switches, verb, rest } = splitVerb(args);
   const terminal = new Terminal({
     json: switches.has('json'),
@@ -27,6 +34,7 @@ export async function runProgram(sections: readonly Section[], args: readonly st
   try {
     const status = await runVerb(sections, { switches, verb, rest }, terminal);
     await terminal.flush();
+    if (terminal.leaving) leave(status);
     return status;
   } catch (thrown) {
     const failure = asFailure(thrown);

@@ -15,6 +15,11 @@ import type { Failure } from '../failure.ts';
 import { dim, jsonLine, red, renderLine, WIDTH, wrapParts, yellow } from './text.ts';
 import type { Part } from './text.ts';
 
+/** More of a log than that waits for no reader. */
+const UNREAD_MAX = 256 * 1024;
+/** How long the end of a log waits for its reader. */
+const LAST_LINES_MS = 1000;
+
 export interface TerminalOptions {
   readonly json: boolean;
   readonly quiet: boolean;
@@ -27,6 +32,8 @@ export class Terminal {
   readonly #verbose: boolean;
   readonly #noColour: boolean;
   #statusShown = false;
+  /** Whether the process is to end when the command has, whatever is still under way. */
+  leaving = false;
   /** Why a part of the result is lost. */
   #lost: Error | null = null;
 
@@ -45,6 +52,33 @@ export class Terminal {
   /** True if a person can be asked: there is a terminal to read from and one to show the question on. */
   get interactive(): boolean {
     return process.stdin.isTTY && process.stderr.isTTY;
+  }
+
+  /** True if a person reads standard error as it comes. */
+  get showsErrors(): boolean {
+    return process.stderr.isTTY;
+  }
+
+  /** Whether a line of a log would be taken now. */
+  get takesLines(): boolean {
+    return process.stderr.writableLength < UNREAD_MAX;
+  }
+
+  /** A line of a service's log, made harmless already. False if it was dropped, as nobody reads those before it. */
+  line(text: string): boolean {
+    if (!this.takesLines) return false;
+    process.stderr.write(`${text}\n`);
+    return true;
+  }
+
+  /** Returns when the log has left, or its reader has had time enough. False if it did not read all of it. */
+  async lastLines(): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => resolve(false), LAST_LINES_MS);
+    });
+    const left = new Promise<boolean>((resolve) => process.stderr.write('', () => resolve(true)));
+    return Promise.race([left, late]).finally(() => clearTimeout(timer));
   }
 
   /** A line of the result, for people: nothing under `--json`. */

@@ -6,6 +6,7 @@ import type { Tree } from '../tree/tree.ts';
 import type { Changes } from './changes.ts';
 import type { Limits } from './limits.ts';
 import type { Meters } from './meters.ts';
+import type { Watched } from './observe.ts';
 import type { Requests } from './requests-log.ts';
 
 /** What is served, to everybody. */
@@ -20,6 +21,8 @@ export interface Served {
   readonly changes: Changes;
   readonly meters: Meters;
   readonly requests: Requests;
+  /** For whoever watches; null where nobody does. */
+  readonly watched: Watched | null;
 }
 
 /** A request that is well-formed, and the depot as whoever sent it may see it. */

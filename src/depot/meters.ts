@@ -24,6 +24,7 @@ export type Limit =
 
 /** What became of a request. */
 export interface Answered {
+  /** One of those that are served, or `other`. */
   readonly method: string;
   /** One of our routes, not a path. */
   readonly route: string;
@@ -38,7 +39,6 @@ export interface Answered {
 
 /** From what a listing takes to a large upload. */
 const SECONDS = [0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 600];
-const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'POST']);
 
 export class Meters {
   readonly #registry = new Registry();
@@ -75,8 +75,7 @@ export class Meters {
 
   /** A request has its answer, or lost its client. */
   answered({ method, route, status, code, seconds, bytesIn, bytesOut }: Answered): void {
-    const known = METHODS.has(method) ? method : 'other';
-    this.#requests.add(1, { method: known, route, status: String(status) });
+    this.#requests.add(1, { method, route, status: String(status) });
     this.#seconds.observe(seconds, { route });
     this.#bytesIn.add(bytesIn);
     this.#bytesOut.add(bytesOut);

@@ -8,8 +8,10 @@ import type { Socket } from 'node:net';
 import { Failure } from '../failure.ts';
 import { isBuildId } from '../records/names.ts';
 import { parseBuildFile } from '../records/paths.ts';
+import { sendFailure } from './answer.ts';
 import { Clients } from './clients.ts';
 import type { Meters } from './meters.ts';
+import type { Labels } from './registry.ts';
 import { isTarget } from './request.ts';
 
 export type Level = 'debug' | 'info' | 'warn' | 'error';
@@ -29,7 +31,7 @@ const ID = /^[A-Za-z0-9._-]{8,64}$/;
 /** What a path says that is none of ours. */
 const FOREIGN_MAX = 200;
 /** Whoever watches asks these every few seconds. */
-const WATCHED: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
+const OFTEN: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
 
 /** A request that is under way: what is known of it once its handler is found. */
 interface UnderWay {
@@ -49,6 +51,8 @@ export class Requests {
   readonly #log: Log;
   readonly #clients: Clients;
   readonly #underWay = new Map<ServerResponse, UnderWay>();
+  /** What is done for requests; it may go on when the client has gone. */
+  readonly #work = new Set<Promise<void>>();
   readonly #marks = new WeakMap<Socket, Mark>();
   #stopping = false;
 
@@ -58,13 +62,38 @@ export class Requests {
     this.#clients = clients;
   }
 
-  /** How many there are now. */
-  get underWay(): number {
-    return this.#underWay.size;
+  /** How many there are now, by method and route. */
+  byRoute(): Iterable<readonly [Labels, number]> {
+    const counts = new Map<string, [Labels, number]>();
+    for (const [{ req }, { route }] of this.#underWay) {
+      const method = methodOf(req);
+      const count = counts.get(`${method} ${route}`) ?? [{ method, route }, 0];
+      count[1] += 1;
+      counts.set(`${method} ${route}`, count);
+    }
+    return counts.values();
   }
 
-  /** Gives a request its id, which goes with the answer, and watches until it is over. */
-  begin(request: IncomingMessage, response: ServerResponse): void {
+  /** Gives a request its id, which goes with the answer, and watches until it is over; `answer` is what answers it. */
+  begin(request: IncomingMessage, response: ServerResponse, answer: () => Promise<void>): void {
+    this.#watch(request, response);
+    const work = answer().catch((error: unknown) =>
+      sendFailure(response, error, this.failed(response, error)),
+    );
+    this.#work.add(work);
+    void work.finally(() => this.#work.delete(work));
+  }
+
+  /** Returns when nothing is done for any request any more, its client gone or not; or then. */
+  async settled(milliseconds: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, milliseconds);
+    });
+    await Promise.race([Promise.allSettled(this.#work), late]).finally(() => clearTimeout(timer));
+  }
+
+  #watch(request: IncomingMessage, response: ServerResponse): void {
     const started = performance.now();
     const { socket } = request;
     const before = this.#marks.get(socket) ?? { read: 0, written: 0 };
@@ -128,12 +157,12 @@ export class Requests {
     { id, route, code }: UnderWay,
     cost: { readonly seconds: number; readonly bytesIn: number; readonly bytesOut: number },
   ): void {
-    const method = request.method ?? '';
+    const method = methodOf(request);
     const status = response.headersSent ? response.statusCode : 0;
     this.#meters.answered({ method, route, status, ...(code !== undefined && { code }), ...cost });
     this.#log(levelOf(route, status), 'request', {
       request: id,
-      method,
+      method: request.method,
       path: pathOf(request.url ?? ''),
       status,
       code,
@@ -147,12 +176,16 @@ export class Requests {
   }
 }
 
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'POST']);
+/** For a label: whoever asks may say anything. */
+const methodOf = ({ method = '' }: IncomingMessage): string => (METHODS.has(method) ? method : 'other');
+
 const randomId = (): string => randomBytes(8).toString('hex');
 
 function levelOf(route: string, status: number): Level {
   if (status === 500) return 'error';
   if (status > 500 && route !== '/readyz') return 'warn';
-  return WATCHED.has(route) ? 'debug' : 'info';
+  return OFTEN.has(route) ? 'debug' : 'info';
 }
 
 /** What is no path of ours is cut, and its query goes: people put secrets there. */

@@ -4,6 +4,7 @@
  *     GET, HEAD  /<path>                      a file; ranges. /, /releases/…/, /builds/…/, /log/ are listings: a page or
  *                                             JSON; /builds/?revoked=1 those that hold a revocation
  *     GET, HEAD  /changes/?after=<cursor>     which builds have changed since, as soon as one has
+ *     GET, HEAD  /healthz, /readyz, /metrics  for whoever watches; the last for this machine alone
  *     PUT        /builds/<build>/blobs/<sha256>
  *     POST       /builds/<build>              a record with its authenticators, as a tar
  *     POST       /builds/<build>/blobs        many small blobs, as a tar
@@ -35,6 +36,7 @@ import type { Exchange, Served } from './exchange.ts';
 import { sendFile } from './file.ts';
 import { Limits } from './limits.ts';
 import { Meters } from './meters.ts';
+import { requireLocal, WATCHED } from './observe.ts';
 import { Requests } from './requests-log.ts';
 import { parsePush, sendCheckpoint } from './log.ts';
 import { sendBlobs, sendReleased, sendSizes } from './released.ts';
@@ -45,13 +47,14 @@ import { receiveBlob, sendBlob } from './upload.ts';
 type Handler = (exchange: Exchange, name: (parameter: string) => string) => Promise<void>;
 
 /** What is served; who watches, and what a limit is, may be left to us. */
-type Given = Omit<Served, 'meters' | 'requests' | 'limits' | 'changes'> & Partial<Served>;
+type Given = Pick<Served, 'project' | 'tree' | 'depot' | 'now' | 'log'> & Partial<Served>;
 
 /** Answers every request; what goes wrong is answered as `{code, message, hint}`. */
 export function requestListener({ meters = new Meters(), ...given }: Given): RequestListener {
   const { requests = new Requests({ meters, log: (_level, message) => given.log(message) }) } = given;
   const { limits = new Limits(given.depot), changes = new Changes() } = given;
-  const served: Served = { ...given, meters, requests, limits, changes };
+  const { watched = null } = given;
+  const served: Served = { ...given, meters, requests, limits, changes, watched };
   const listener = getRequestListener(routes(served).fetch, { overrideGlobalObjects: false });
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     await limits.admit(request, response);
@@ -59,12 +62,7 @@ export function requestListener({ meters = new Meters(), ...given }: Given): Req
     throw refused('path-malformed', 'the path is not one of a depot', 'no escapes, dots or queries');
   };
   return inTurn(
-    (request, response) => {
-      requests.begin(request, response);
-      answer(request, response).catch((error: unknown) =>
-        sendFailure(response, error, requests.failed(response, error)),
-      );
-    },
+    (request, response) => requests.begin(request, response, () => answer(request, response)),
     () => meters.limited('waiting'),
   );
 }
@@ -97,6 +95,13 @@ function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
   };
 
   handle('GET', '/', (exchange) => showFront(served, exchange));
+  const { watched } = served;
+  for (const [path, answer] of watched ? WATCHED : []) {
+    handle('GET', path, async ({ request, response }) => {
+      if (path === '/metrics') requireLocal(request);
+      if (watched) await answer(watched, response);
+    });
+  }
   handle('GET', '/builds/', (exchange) => showBuilds(served, exchange));
   handle('GET', '/changes/', (exchange) => served.changes.answer(exchange));
   handle('GET', '/builds/:build/', (exchange, name) => showBuild(served, exchange, pathBuild(name)));

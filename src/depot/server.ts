@@ -1,76 +1,148 @@
-/** The depot's server: a tree, the gate before it, HTTP or HTTPS. Holds no secret but its TLS key. */
+/**
+ * The depot's server: a tree, the gate before it, HTTP or HTTPS. Holds no secret but its TLS key.
+ *
+ * What it is made of is put together here, and nowhere else. Something that hears of what happens is a line in `heard`;
+ * something done every now and then, a line in `beside`; something that handlers need, a line in `served`.
+ */
 import { now } from '../host/clock.ts';
 import { Connections } from '../host/connections.ts';
 import { startHttpServer } from '../host/http-server.ts';
-import type { Address, HttpServer, TlsIdentity } from '../host/http-server.ts';
+import type { Address, HttpServer, Inherited, TlsIdentity } from '../host/http-server.ts';
 import type { Project } from '../policy/project.ts';
 import { DirectoryTree } from '../tree/directory.ts';
 import { GatedDepot } from '../tree/gated.ts';
+import type { Happening } from '../tree/happening.ts';
+import { Reserve } from '../tree/reserve.ts';
+import { Changes } from './changes.ts';
 import { Clients } from './clients.ts';
+import type { Served } from './exchange.ts';
+import { Health } from './health.ts';
 import { CLIENT_CONNECTIONS, Limits } from './limits.ts';
 import { Meters } from './meters.ts';
+import { watchListener } from './observe.ts';
+import type { Watched } from './observe.ts';
+import { Requests } from './requests-log.ts';
+import type { Log } from './requests-log.ts';
 import { requestListener } from './routes.ts';
+import { Vitals } from './vitals.ts';
 
 export interface ServerOptions {
   readonly project: Project;
   /** The directory that the tree lies in; made if it is not there. */
   readonly data: string;
-  readonly listen: Address;
-  readonly tls?: TlsIdentity;
-  readonly log: (line: string) => void;
-  /** Addresses and networks whose X-Forwarded-For is believed. */
-  readonly proxies?: readonly string[] | undefined;
+  readonly listen: Address | Inherited;
+  readonly tls?: TlsIdentity | undefined;
+  readonly log: Log;
+  /** Where metrics and health are served, and nothing else, without TLS. */
+  readonly metrics?: Address | Inherited | undefined;
+  /** Of this program. */
+  readonly version?: string;
+  readonly clients?: Clients;
   /** How many connections, and requests a second, one client may have. */
   readonly clientConnections?: number | undefined;
   readonly clientRate?: number | undefined;
+  /** How much room uploads leave on the disk. */
+  readonly reserve?: number | undefined;
+}
+
+export interface DepotServer extends HttpServer {
+  readonly health: Health;
 }
 
 const IDLE_MS = 120_000;
 /** An idle one takes a few kilobytes. */
 const CONNECTIONS_MAX = 10_000;
+const WATCHERS_MAX = 100;
 /** How often uploads that nobody goes on with are looked for. */
 const SWEEP_MS = 3600_000;
+/** How long what is under way may take once the server is to end: a write, a verification. */
+const GRACE_MS = 30_000;
+/** How long what was cut off then may take to put away what it has. */
+const REST_MS = 2_000;
 
 /** Serves until `close`. Throws unable(`listen-failed`), and what the data directory causes. */
-export async function startServer(options: ServerOptions): Promise<HttpServer> {
-  const { project, data, log, proxies, clientConnections: atOnce = CLIENT_CONNECTIONS, clientRate } = options;
-  const { listen, tls } = options;
+export async function startServer(options: ServerOptions): Promise<DepotServer> {
+  const { project, data, log, version = '', clients = new Clients() } = options;
   const meters = new Meters();
+  const limited = (limit: Parameters<Meters['limited']>[0]): void => meters.limited(limit);
+  const requests = new Requests({ meters, log, clients });
+  const changes = new Changes({ limited });
+
   const tree = await DirectoryTree.make(data);
+  const { directory } = tree;
+  const reserve = new Reserve(tree, options.reserve ?? null, () => limited('disk-reserve'));
+  const heard = (happening: Happening): void => {
+    for (const hear of [meters.heard, changes.heard]) hear(happening);
+  };
   let url: string | null = null;
-  const depot = GatedDepot.over({ tree, rules: project, now, url: () => url });
-  const clients = new Clients(proxies);
-  const connections = new Connections({
-    most: CONNECTIONS_MAX,
-    ofOne: atOnce,
-    owner: (socket) => clients.ofConnection(socket),
-    limited: (limit) => meters.limited(limit),
-  });
-  const limits = new Limits(depot, {
-    ...{ clients, connections, atOnce },
-    ...(clientRate !== undefined && { perSecond: clientRate }),
-    limited: (limit) => meters.limited(limit),
-  });
-  const server = await startHttpServer(requestListener({ project, tree, depot, now, log, limits, meters }), {
-    listen,
-    ...(tls && { tls }),
+  const depot = GatedDepot.over({ tree, rules: project, now, url: () => url, heard, reserve });
+
+  const atOnce = options.clientConnections ?? CLIENT_CONNECTIONS;
+  const owner: (typeof clients)['ofConnection'] = (socket) => clients.ofConnection(socket);
+  const connections = new Connections({ most: CONNECTIONS_MAX, ofOne: atOnce, owner, limited });
+  const perSecond = options.clientRate === undefined ? {} : { perSecond: options.clientRate };
+  const limits = new Limits(depot, { clients, connections, atOnce, ...perSecond, limited });
+
+  const health = new Health({ tree, directory, reserve });
+  const vitals = new Vitals({ meters, tree, directory, reserve, version, now });
+  const watched: Watched = { health, meters, vitals };
+  meters.gauge('connections', 'Open connections.', () => connections.open);
+  meters.gauge('requests_under_way', 'Requests that have no answer yet, by route.', () => requests.byRoute());
+  meters.gauge('waiting_for_changes', 'Of these, who waits for changes.', () => changes.waiting);
+
+  const served: Served = {
+    ...{ project, tree, depot, now, log: (line) => log('error', line) },
+    ...{ limits, meters, requests, changes },
+    watched,
+  };
+  const settings = {
     // a bound would end a large upload that is well under way; the idle bound ends one that is not
     requestMs: 0,
     idleMs: IDLE_MS,
-    connections,
-    late: (limit) => meters.limited(limit),
-  });
+    graceMs: GRACE_MS,
+    late: limited,
+    unread: (status: number) => requests.unread(status),
+  };
+  const { listen, tls, metrics } = options;
+  const server = await startHttpServer(requestListener(served), { ...settings, listen, tls, connections });
   ({ url } = server);
-  const sweep = (): void => {
-    depot.sweep().catch((error: unknown) => {
-      log(`cannot drop abandoned uploads: ${error instanceof Error ? error.message : 'unknown'}`);
+  const watcher =
+    metrics &&
+    (await startHttpServer(watchListener(watched, requests), {
+      ...{ ...settings, requestMs: IDLE_MS, listen: metrics },
+      connections: new Connections({ most: WATCHERS_MAX }),
+    }).catch(async (error: unknown) => {
+      await server.close();
+      throw error;
+    }));
+
+  const beside = [every(SWEEP_MS, () => depot.sweep(), 'drop abandoned uploads', log)];
+
+  return {
+    url: server.url,
+    health,
+    renew: (identity) => server.renew(identity),
+    close: async () => {
+      health.stop();
+      for (const end of beside) end();
+      requests.stop();
+      changes.close();
+      await server.close();
+      await requests.settled(REST_MS);
+      await watcher?.close();
+      vitals.close();
+    },
+  };
+}
+
+/** Does something at once and then every so often; what goes wrong is logged. What is returned ends it. */
+function every(milliseconds: number, work: () => Promise<void>, what: string, log: Log): () => void {
+  const run = (): void => {
+    work().catch((error: unknown) => {
+      log('error', `cannot ${what}: ${error instanceof Error ? error.message : 'unknown'}`);
     });
   };
-  sweep();
-  const sweeping = setInterval(sweep, SWEEP_MS);
-  const close = (): Promise<void> => {
-    clearInterval(sweeping);
-    return server.close();
-  };
-  return { url: server.url, close };
+  run();
+  const timer = setInterval(run, milliseconds);
+  return () => clearInterval(timer);
 }

@@ -5,6 +5,7 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Socket } from 'node:net';
 import { unable } from '../failure.ts';
+import type { Failure } from '../failure.ts';
 import type { Connections } from './connections.ts';
 
 export interface Address {
@@ -18,16 +19,23 @@ export interface TlsIdentity {
   readonly key: Buffer;
 }
 
+/** A listening socket that this process was started with. */
+export interface Inherited {
+  readonly fd: number;
+}
+
 export interface HttpServer {
   readonly url: string;
+  /** Shows another certificate to whoever connects from now on. Throws what is wrong with it, and then keeps the old one. */
+  renew(tls: TlsIdentity): void;
   /** Takes no new connection, and ends when the requests under way have been answered, or after a while. */
   close(): Promise<void>;
 }
 
 export interface ServerSettings {
-  readonly listen: Address;
+  readonly listen: Address | Inherited;
   /** Speaks HTTPS. */
-  readonly tls?: TlsIdentity;
+  readonly tls?: TlsIdentity | undefined;
   /** How long a whole request may take to come; 0 for as long as it moves. */
   readonly requestMs: number;
   /** A connection on which nothing moves ends. */
@@ -35,6 +43,10 @@ export interface ServerSettings {
   readonly connections: Connections;
   /** A connection was ended for what did not come or go in time. */
   readonly late?: (what: Late) => void;
+  /** Headers that go with the answer to what is no HTTP. */
+  readonly unread?: (status: number) => Readonly<Record<string, string>>;
+  /** How long requests under way may take once the server is to end. */
+  readonly graceMs?: number;
 }
 
 /** The head of a request, or anything while one is under way. */
@@ -43,13 +55,12 @@ export type Late = 'head-deadline' | 'idle';
 /** A request's head must be there by then; of TLS, what comes before any request. */
 const HEADERS_MS = 20_000;
 const KEEP_ALIVE_MS = 30_000;
-/** How long requests under way may take once the server is to end. */
 const GRACE_MS = 5_000;
 
 /** Serves until `close`. Throws unable(`listen-failed`). */
 export async function startHttpServer(
   listener: RequestListener,
-  { listen, tls, requestMs, idleMs, connections, late = () => {} }: ServerSettings,
+  { listen, tls, requestMs, idleMs, connections, ...more }: ServerSettings,
 ): Promise<HttpServer> {
   const settings = {
     headersTimeout: HEADERS_MS,
@@ -57,30 +68,30 @@ export async function startHttpServer(
     requestTimeout: requestMs,
     keepAliveTimeout: KEEP_ALIVE_MS,
   };
-  const server = tls
-    ? createTlsServer({ ...settings, ...tls, handshakeTimeout: HEADERS_MS })
-    : createServer(settings);
-  watch(server, connections, late);
+  const secure = tls && createTlsServer({ ...settings, ...tls, handshakeTimeout: HEADERS_MS });
+  const server = secure ?? createServer(settings);
+  watch(server, connections, more);
   server.on('request', listener);
   server.setTimeout(idleMs);
 
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause) =>
-      reject(
-        unable(
-          'listen-failed',
-          `cannot listen on ${listen.host}:${listen.port}: ${cause.message}`,
-          hintOf(cause, listen.port),
-        ),
-      ),
-    );
-    server.listen(listen.port, listen.host, resolve);
+    server.once('error', (cause) => reject(notListening(listen, cause)));
+    if ('fd' in listen) server.listen(listen, resolve);
+    else server.listen(listen.port, listen.host, resolve);
   });
-  return { url: urlOf(server.address(), tls !== undefined), close: () => closeServer(server) };
+  return {
+    url: urlOf(server.address(), tls !== undefined),
+    renew: (identity) => secure?.setSecureContext({ ...identity }),
+    close: () => closeServer(server, more.graceMs),
+  };
 }
 
 /** Keeps count of the connections, and ends those that are too late. */
-function watch(server: Server, connections: Connections, late: (what: Late) => void): void {
+function watch(
+  server: Server,
+  connections: Connections,
+  { late = () => {}, unread = () => ({}) }: Pick<ServerSettings, 'late' | 'unread'>,
+): void {
   const underWay = new WeakMap<Socket, Set<ServerResponse>>();
   server.on('connection', (socket) => connections.take(socket));
   server.on('secureConnection', (socket: Socket) => connections.secured(socket));
@@ -105,7 +116,11 @@ function watch(server: Server, connections: Connections, late: (what: Late) => v
     const status = STATUS_OF_ERROR[error.code ?? ''] ?? '400 Bad Request';
     // not into an answer that has begun
     const begun = [...(underWay.get(socket) ?? [])].some(({ headersSent }) => headersSent);
-    if (socket.writable && !begun) socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
+    if (socket.writable && !begun) {
+      const headers = Object.entries(unread(Number.parseInt(status, 10)));
+      const lines = [`HTTP/1.1 ${status}`, 'Connection: close', ...headers.map((each) => each.join(': '))];
+      socket.write(`${lines.join('\r\n')}\r\n\r\n`);
+    }
     socket.destroy(error);
   });
   // no more files may be opened: whoever asked to be let in is turned away by the system, and the next one let in
@@ -118,6 +133,14 @@ const STATUS_OF_ERROR: Readonly<Record<string, string>> = {
   HPE_CHUNK_EXTENSIONS_OVERFLOW: '413 Payload Too Large',
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 };
+
+function notListening(listen: Address | Inherited, cause: Error): Failure {
+  const [where, hint] =
+    'fd' in listen
+      ? [`descriptor ${listen.fd}`, 'it should be a TCP socket that listens: see the .socket unit']
+      : [`${listen.host}:${listen.port}`, hintOf(cause, listen.port)];
+  return unable('listen-failed', `cannot listen on ${where}: ${cause.message}`, hint);
+}
 
 /** What helps against the errors that people meet; empty for others. */
 function hintOf({ code }: NodeJS.ErrnoException, port: number): string {
@@ -136,10 +159,10 @@ const urlOf = (address: AddressInfo | string | null, secure: boolean): string =>
 };
 
 /** A client that says nothing keeps nobody up. */
-async function closeServer(server: ReturnType<typeof createServer>): Promise<void> {
+async function closeServer(server: Server, graceMs = GRACE_MS): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   server.closeIdleConnections();
-  const late = setTimeout(() => server.closeAllConnections(), GRACE_MS);
+  const late = setTimeout(() => server.closeAllConnections(), graceMs);
   await closed;
   clearTimeout(late);
 }
