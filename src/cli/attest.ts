@@ -35,6 +35,7 @@ ones where the upload was cut.`,
     run: { value: 'CMD', help: 'a shell command that makes the artifacts; run first, without the ticket' },
     'run-as': { value: 'USER', help: 'the user it runs as' },
     timeout: { value: 'TIME', help: 'how long a builder that enrols waits for the signer; 30m' },
+    patience: { value: 'TIME', help: 'how long to go on trying without the depot, 0s: not at all; 30s' },
   },
   operands: { min: 1, max: 10_000 },
   example: [
@@ -44,6 +45,7 @@ ones where the upload was cut.`,
   ],
   async run({ flags, globals, operands, terminal }) {
     const report = reporter(terminal);
+    const patience = parsePatience(flags.patience ?? '30s');
     let signed = false;
     const done = sayIfInterrupted(terminal, () =>
       signed
@@ -65,7 +67,10 @@ ones where the upload was cut.`,
         connect: async (ticket) => {
           const location = parseLocation(globals.depot ?? ticket.url);
           const { token, insecureHttp, rules } = ticket;
-          return openDepot({ rules, insecureHttp }, location, token, tryingAgain(terminal));
+          return openDepot({ rules, insecureHttp }, location, token, {
+            milliseconds: patience,
+            broken: tryingAgain(terminal),
+          });
         },
       },
       (event) => {
@@ -88,15 +93,18 @@ ones where the upload was cut.`,
   },
 });
 
-/** An outage has many broken connections, and is said once. */
-const OUTAGE_MS = 10_000;
+const parsePatience = (text: string): number =>
+  text === '0s' ? 0 : parseDuration(text, '--patience') * 1000;
 
+/** Several requests are under way, and an outage breaks all: while one pause is said the others are not. */
 function tryingAgain(terminal: Terminal): Broken {
-  let said = -Infinity;
-  return ({ message }) => {
-    const time = performance.now();
-    if (time - said > OUTAGE_MS) terminal.say(`the depot does not answer, trying again: ${message}`);
-    said = time;
+  let until = -Infinity;
+  return ({ message }, pauseMs) => {
+    const now = performance.now();
+    if (now < until) return;
+    until = now + pauseMs;
+    const seconds = pauseMs < 1_000 ? (pauseMs / 1_000).toFixed(1) : Math.round(pauseMs / 1_000);
+    terminal.say(`the depot does not answer (${message}); trying again in ${seconds} s`);
   };
 }
 

@@ -14,6 +14,7 @@ import { DirectoryTree } from '../tree/directory.ts';
 import { GatedDepot } from '../tree/gated.ts';
 import { HttpDepot } from '../tree/http.ts';
 import type { Broken } from '../host/http.ts';
+import { pausesWithin } from '../host/patience.ts';
 import { parseLocation } from '../tree/location.ts';
 import type { Location } from '../tree/location.ts';
 import type { Depot } from '../tree/tree.ts';
@@ -123,19 +124,27 @@ interface Reader {
   readonly readRequest: ReadAuthority;
 }
 
+interface Patience {
+  readonly milliseconds: number;
+  readonly broken: Broken;
+}
+
 /**
  * Opens a depot, with a token or a read request where there is one; a directory must be there, and whoever may read it
- * needs no request. `broken` is told why it is asked again. Throws usage, unable.
+ * needs no request. `patience`: for how long one that does not answer is asked again, and who is told. Throws usage, unable.
  */
 export async function openDepot(
   { rules, insecureHttp }: DepotRules,
   location: Location,
   credential: Buffer | Reader | null = null,
-  broken?: Broken,
+  patience?: Patience,
 ): Promise<Depot> {
   const isReader = credential !== null && 'readRequest' in credential;
   const token = isReader ? credential.readRequest : credential;
-  if (location.kind === 'url') return new HttpDepot({ url: location.url, token, insecureHttp, broken });
+  if (location.kind === 'url') {
+    const timing = patience ? { backOffMs: pausesWithin(patience.milliseconds) } : {};
+    return new HttpDepot({ url: location.url, token, insecureHttp, timing, broken: patience?.broken });
+  }
   const tree = await DirectoryTree.open(location.directory);
   const depot = GatedDepot.over({ tree, rules, now });
   if (isReader) return depot.asCarrier();

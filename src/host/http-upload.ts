@@ -17,6 +17,8 @@ interface Steps<Answer> {
 
 /** What counts as getting on: a server that has a byte more each time would keep us for ever. */
 const STEP = 1024 * 1024;
+/** And so would one that has that much more each time. */
+const ATTEMPTS = 100;
 
 /** The answer to the last PUT, or to the HEAD that says that all `size` bytes are there. Throws what `steps` throw. */
 export async function upload<Answer extends { readonly status: number }>(
@@ -24,14 +26,14 @@ export async function upload<Answer extends { readonly status: number }>(
   { ask, send, pausesMs, pause }: Steps<Answer>,
 ): Promise<Answer> {
   let [reached, tries, fromStart] = [0, 0, false];
-  for (;;) {
+  for (let attempts = 1; ; attempts++) {
     const head = await ask();
     if (head.status === 200) return head;
     const { uploadOffset: offset } = head;
     // one that can't be true is as good as none
     const from = offset !== null && offset <= size && !fromStart ? offset : 0;
     if (from >= reached + STEP) [reached, tries] = [from, 0];
-    const pauseMs = pausesMs[tries++] ?? null;
+    const pauseMs = (attempts < ATTEMPTS ? pausesMs[tries++] : null) ?? null;
     try {
       const answer = await send(from, pauseMs === null, offset !== null);
       // what was there has grown or gone; or it was not what it should be, or a proxy did not pass on where we began

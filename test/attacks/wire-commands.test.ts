@@ -59,7 +59,8 @@ const commands: Readonly<Record<string, () => Promise<Ran>>> = {
   approve: () => world.approve(`3.${++versions}`, ['--depot', hostile.url]),
   sign: () => world.sign([sealed, '--depot', hostile.url]),
   // the depot's address is in the ticket
-  attest: () => world.runOn('M', ['attest', '--ticket', ticket, '--base', base, base, '--json']),
+  attest: () =>
+    world.runOn('M', ['attest', '--ticket', ticket, '--base', base, base, '--json', '--patience', '2s']),
 };
 
 const raw =

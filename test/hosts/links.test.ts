@@ -40,7 +40,7 @@ describeHosts('a link is cut', () => {
     const M = await site.builder();
     await site.bring(M, approved.ticket);
     await site.ssh(M, `mkdir ${world.path('M', 'out')} && cd ${world.path('M', 'out')} && ${make}`);
-    const attest = (): Promise<Ran> => site.attest(M);
+    const attest = (...more: string[]): Promise<Ran> => site.attest(M, more);
     return { version, build, M, attest };
   }
   const large = (version: string): Promise<Built> => built(version, `head -c ${LARGE} /dev/urandom > large`);
@@ -80,7 +80,7 @@ describeHosts('a link is cut', () => {
     const it = await large('1.0');
     const before = await snapshot(world);
     await it.M.slow(KILOBITS);
-    const first = it.attest();
+    const first = it.attest('--patience', '4s');
     await passing(() => it.M.traffic().sent, LARGE / 3);
     await it.M.bar(PORT.https);
     const attested = await first;
@@ -210,5 +210,5 @@ interface Built {
   readonly version: string;
   readonly build: string;
   readonly M: Machine;
-  readonly attest: () => Promise<Ran>;
+  readonly attest: (...more: string[]) => Promise<Ran>;
 }

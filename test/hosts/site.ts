@@ -108,9 +108,9 @@ export class Site {
   }
 
   /** `attest` of all that lies in `out` on an M. */
-  attest(machine: Machine): Promise<Ran> {
+  attest(machine: Machine, more: readonly string[] = []): Promise<Ran> {
     const out = this.world.path('M', 'out');
-    const args = ['attest', '--ticket', this.ticket, '--base', out, out, '--json'];
+    const args = ['attest', '--ticket', this.ticket, '--base', out, out, '--json', ...more];
     return runProgram(args, {
       cwd: '/',
       env: this.world.env('M'),
