@@ -1,0 +1,44 @@
+/** How large a soak is. */
+import type { SoakOptions } from './soak.ts';
+
+type Size = Omit<SoakOptions, 'seed' | 'say'>;
+
+export const FULL: Size = {
+  builds: 3000,
+  minutes: 60,
+  kills: { L: 150, H: 150, M: 300 },
+  calm: 0.25,
+  atOnce: 16,
+  times: { short: 75, enrolBy: 45, patience: 180_000 },
+  sampleMs: 2000,
+  verified: 50,
+  drainMs: 300_000,
+  judgeMemory: true,
+};
+
+/** As many kills for each build; too short for memory. */
+export const QUICK: Size = {
+  ...FULL,
+  builds: 60,
+  minutes: 2,
+  kills: { L: 3, H: 3, M: 6 },
+  atOnce: 12,
+  times: { short: 12, enrolBy: 12, patience: 40_000 },
+  sampleMs: 250,
+  verified: 3,
+  drainMs: 40_000,
+  judgeMemory: false,
+};
+
+/** The full one with another number of builds, and of kills as that is. */
+export function sizeOf(builds: number, minutes: number): Size {
+  const part = (count: number): number => Math.ceil((count * builds) / FULL.builds);
+  const { L, H, M } = FULL.kills;
+  return {
+    ...FULL,
+    builds,
+    minutes,
+    kills: { L: part(L), H: part(H), M: part(M) },
+    judgeMemory: builds >= 400,
+  };
+}
