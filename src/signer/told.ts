@@ -35,7 +35,7 @@ export class Told {
     this.#stop = options.stop;
   }
 
-  /** Whether the last question got the answer of a depot that tells. */
+  /** Whether the last question got the answer of a depot that tells: one that waits before it says that nothing has changed. */
   get tells(): boolean {
     return this.#tells;
   }
@@ -81,9 +81,12 @@ export class Told {
     const began = performance.now();
     try {
       const answer = await this.#depot.changes(this.#cursor, this.#stop);
-      [this.#tells, this.#failure, this.#failures] = [answer !== null, null, 0];
+      const isQuiet = performance.now() - began >= this.#intervalMs;
+      const isIdle = this.#cursor !== null && answer?.builds?.length === 0;
+      [this.#failure, this.#failures] = [null, 0];
+      this.#tells = answer !== null && (isQuiet || !isIdle);
       if (answer === null) this.#pauseMs = SILENT_MS;
-      else this.#slowDown(performance.now() - began);
+      else this.#slowDown(isQuiet);
       return answer;
     } catch (error) {
       if (this.#stop.aborted) return null;
@@ -92,14 +95,13 @@ export class Told {
       this.#failures += 1;
       // it may be the cursor that it does not understand
       if (error.kind === 'refused') this.#cursor = null;
-      this.#slowDown(0);
+      this.#slowDown(false);
       return null;
     }
   }
 
   /** Whoever answers in less than an interval, and again and again, is asked ever less often. */
-  #slowDown(tookMs: number): void {
-    const isQuiet = tookMs >= this.#intervalMs;
+  #slowDown(isQuiet: boolean): void {
     this.#pauseMs = isQuiet ? PAUSE_MS : Math.min(Math.max(PAUSE_MS, 2 * this.#pauseMs), this.#intervalMs);
   }
 
