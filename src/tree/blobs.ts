@@ -14,10 +14,11 @@ import type { Heard } from './happening.ts';
 import type { KeyedMutex } from './mutex.ts';
 import { inParallel } from './parallel.ts';
 import { pieceName } from './pieces.ts';
-import { Quotas } from './quota.ts';
+import { Quotas, sumOfSizes } from './quota.ts';
 import type { CountedPiece, Quota } from './quota.ts';
 import { mismatch, receive } from './receive.ts';
-import type { Blob, BlobRef, PieceKey, PieceStatus, Tree, Written } from './tree.ts';
+import type { Promised, Reserve } from './reserve.ts';
+import type { Blob, BlobRef, PieceKey, PieceStatus, Tally, Tree, Written } from './tree.ts';
 
 /** How many are looked for at a time. */
 const LOOKS = 64;
@@ -33,14 +34,15 @@ export class Blobs {
   readonly #tree: Tree;
   readonly #locks: KeyedMutex;
   readonly #quotas: Quotas;
-
   readonly #heard: Heard;
+  readonly #reserve: Reserve | null;
 
   /** `locks` are those of the tree's builds. */
-  constructor(tree: Tree, locks: KeyedMutex, heard: Heard) {
-    this.#heard = heard;
+  constructor(tree: Tree, locks: KeyedMutex, heard: Heard, reserve: Reserve | null = null) {
     this.#tree = tree;
     this.#locks = locks;
+    this.#heard = heard;
+    this.#reserve = reserve;
     this.#quotas = new Quotas(tree);
   }
 
@@ -57,15 +59,17 @@ export class Blobs {
   ): Promise<Written> {
     const { holder } = upload;
     const key = offset === null || holder === null ? null : { build, holder, sha256: blob.sha256 };
-    const { quota, lacking } = await this.#begin(upload, build, [blob], key);
+    const { quota, lacking, promised } = await this.#begin(upload, build, [blob], key, offset ?? 0);
     let written: Written = 'same';
     if (lacking.length > 0) {
+      const coming = promised ? (): AsyncIterable<Buffer> => counted(source(), promised) : source;
       try {
         written = key
-          ? await this.#continue(key, blob, source, offset ?? 0, quota)
-          : await this.#receive(build, blob, source());
+          ? await this.#continue(key, blob, coming, offset ?? 0, quota)
+          : await this.#receive(build, blob, coming());
       } finally {
         quota.end(blob.size, written);
+        promised?.end();
       }
     }
     if (written === 'new') this.#heard({ kind: 'received', build, bytes: blob.size });
@@ -80,7 +84,7 @@ export class Blobs {
       if (sha256Hex(bytes) !== sha256) throw mismatch(sha256, 'another digest');
       distinct.set(sha256, { sha256, bytes, size: bytes.length });
     }
-    const { quota, lacking } = await this.#begin(upload, build, [...distinct.values()]);
+    const { quota, lacking, promised } = await this.#begin(upload, build, [...distinct.values()]);
     const files = lacking.map(({ sha256, bytes }) => [buildPath(build, blobFile(sha256)), bytes] as const);
     let written: Written[] = [];
     try {
@@ -92,30 +96,71 @@ export class Blobs {
       throw error;
     } finally {
       for (const [at, { size }] of lacking.entries()) quota.end(size, written[at] ?? 'same');
+      promised?.end();
     }
     for (const [at, { size }] of lacking.entries())
       if (written[at] === 'new') this.#heard({ kind: 'received', build, bytes: size });
     await this.#dropOf(build, quota, distinct);
   }
 
-  /** Drops the pieces that nobody will go on with. */
-  async sweep(isOver: (piece: PieceStatus) => Promise<boolean>): Promise<void> {
+  /** Drops the pieces that nobody will go on with. Says how much that was. */
+  async sweep(isOver: (piece: PieceStatus) => Promise<boolean>): Promise<Tally> {
+    let [files, bytes] = [0, 0];
     for (const piece of await this.#tree.pieces.list(null)) {
       if (!(await isOver(piece))) continue;
-      await this.#locks.run(piece.build, async () => {
-        const quota = await this.#quotas.of(piece.build);
-        await this.#dropPieces(quota, (counted) => pieceName(counted) === pieceName(piece));
-      });
+      const isIt = (counted: PieceKey): boolean => pieceName(counted) === pieceName(piece);
+      const dropped = await this.#locks.run(piece.build, async () =>
+        this.#dropPieces(await this.#quotas.of(piece.build), isIt),
+      );
+      if (!dropped) continue;
+      files += 1;
+      bytes += piece.size;
     }
+    return { files, bytes };
   }
 
-  /** Counts those that are not there yet against the build's limits, before their first byte is written. */
+  /** Whether one of the build is being received; to be asked under its lock. */
+  isReceiving(build: BuildId): boolean {
+    return this.#quotas.isReceiving(build);
+  }
+
+  /** What is known of the build's blobs: they went. */
+  forget(build: BuildId): void {
+    this.#quotas.forget(build);
+  }
+
+  /**
+   * Drops those of a build's blobs that `choose` finds among the ones that are there: asked under the build's lock, and not
+   * while one is being received, when it says null. Says how much that was.
+   */
+  async drop(
+    build: BuildId,
+    choose: (present: readonly string[]) => Promise<readonly string[]>,
+  ): Promise<Tally | null> {
+    return this.#locks.run(build, async () => {
+      if (this.#quotas.isReceiving(build)) return null;
+      const directory = `${buildPath(build)}/blobs`;
+      const present = await this.#tree.list(directory);
+      const going = await choose(present);
+      const bytes = await sumOfSizes(this.#tree, directory, going);
+      if (going.length === present.length && going.length > 0) await this.#tree.remove(directory);
+      else for (const name of going) await this.#tree.remove(`${directory}/${name}`);
+      if (going.length > 0) this.#quotas.forget(build);
+      return { files: going.length, bytes };
+    });
+  }
+
+  /**
+   * Counts those that are not there yet against the build's limits, and against the room on the disk, before their first
+   * byte is written; of one that is gone on with, `offset` bytes are there.
+   */
   #begin<B extends BlobRef>(
     upload: Uploader,
     build: BuildId,
     blobs: readonly B[],
     key: PieceKey | null = null,
-  ): Promise<{ quota: Quota; lacking: readonly B[] }> {
+    offset = 0,
+  ): Promise<{ quota: Quota; lacking: readonly B[]; promised: Promised | null }> {
     return this.#locks.run(build, async () => {
       const present = await this.#sizes(build, blobs);
       const lacking = blobs.filter((blob) => {
@@ -130,10 +175,17 @@ export class Blobs {
       if (denied && (await this.#dropPieces(quota, (p) => p.holder === upload.holder && !isOwn(p))))
         denied = judgeAll(upload, lacking, quota.totalsWithout(isOwn));
       if (denied) throw new DeniedFailure(denied);
+      // what the log names is taken as long as there is any room
+      const sizes = lacking.filter(({ sha256, size }) => upload.logged.get(sha256) !== size);
+      const promised = await this.#promise(sizes.map(({ size }) => Math.max(0, size - offset)));
       if (key && lacking.length > 0) quota.pieces.delete(pieceName(key));
       for (const { size } of lacking) quota.begin(size);
-      return { quota, lacking };
+      return { quota, lacking, promised };
     });
+  }
+
+  async #promise(sizes: readonly number[]): Promise<Promised | null> {
+    return this.#reserve && sizes.length > 0 ? this.#reserve.promise(sizes) : null;
   }
 
   /** A piece stays; the oldest of too many go. */
@@ -209,6 +261,16 @@ export class Blobs {
       if (left === 0) await this.#tree.pieces.drop(key);
       else if (left !== null) await this.#leave(quota, { ...key, size: left });
     }
+  }
+}
+
+async function* counted(
+  source: AsyncIterable<Buffer>,
+  promised: Promised,
+): AsyncGenerator<Buffer, void, undefined> {
+  for await (const chunk of source) {
+    promised.arrived(chunk.length);
+    yield chunk;
   }
 }
 

@@ -5,7 +5,7 @@
  * name; where there are no hard links (a USB stick), `naming.ts` does.
  */
 import { constants } from 'node:fs';
-import { lstat, open, readdir, stat } from 'node:fs/promises';
+import { lstat, open, readdir, rename, stat, statfs } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { refused, unable } from '../failure.ts';
@@ -28,9 +28,10 @@ import { inParallel } from './parallel.ts';
 import { DirectoryPieces } from './pieces.ts';
 import { DirectoryStage } from './stage.ts';
 import type { Assembly, ByteRange, FileStatus, LocalFile, Page, Pieces, Replace } from './tree.ts';
-import type { Stage, Tree, Update, Written } from './tree.ts';
+import type { Room, Stage, Tally, Tree, Update, Written } from './tree.ts';
 
 const TEMPORARY = '.tmp';
+const NOTHING: Tally = { files: 0, bytes: 0 };
 const ABANDONED_MS = 24 * 3600 * 1000;
 /** How long another process may take to replace what it does. */
 const REPLACING_SECONDS = 30;
@@ -39,6 +40,8 @@ const CHUNK = 512 * 1024;
 // readers that stop reading hold two each, so the more there are the smaller they are
 const CHUNKS_TOGETHER = 16 * 1024 * 1024;
 const SMALL_CHUNK = 16 * 1024;
+/** The next one gets so large a part of what is left. */
+const READERS = 16;
 const LOOKS = 16;
 /** How many files of a batch are open. */
 const WRITERS = 8;
@@ -48,11 +51,13 @@ export class DirectoryTree implements Tree {
   readonly #naming = new Naming();
   readonly #builds: BuildList;
   /** Builds that were looked into before: what has begun stays. */
-  readonly #begun = new Set<BuildId>();
+  readonly #begun = new Set<string>();
   readonly pieces: Pieces;
-  /** How many are open. */
-  #streams = 0;
+  /** Bytes of a chunk of each file that is open. */
+  #chunks = 0;
   #temporary: Promise<string> | null = null;
+  /** Of what was left half-way, since it was last asked for. */
+  #dropped = NOTHING;
 
   private constructor(inside: Inside) {
     this.#inside = inside;
@@ -108,14 +113,12 @@ export class DirectoryTree implements Tree {
     if (!file) return null;
     const { handle, size, modified } = file;
     const whole = { start: 0, end: Math.max(size - 1, 0) };
-    this.#streams += 1;
-    const chunk = Math.max(SMALL_CHUNK, Math.min(CHUNK, Math.floor(CHUNKS_TOGETHER / this.#streams)));
-    const stream = handle.createReadStream({
-      ...whole,
-      highWaterMark: Math.max(1, Math.min(chunk, size)),
-    });
+    const left = CHUNKS_TOGETHER - this.#chunks;
+    const chunk = Math.max(1, Math.min(size, CHUNK, Math.max(SMALL_CHUNK, Math.floor(left / READERS))));
+    const stream = handle.createReadStream({ ...whole, highWaterMark: chunk });
+    this.#chunks += chunk;
     stream.once('close', () => {
-      this.#streams -= 1;
+      this.#chunks -= chunk;
     });
     async function* chunks(range: ByteRange = whole): AsyncGenerator<Buffer> {
       try {
@@ -216,7 +219,29 @@ export class DirectoryTree implements Tree {
 
   async remove(path: string): Promise<void> {
     const place = await this.#inside.locate(path);
-    if (place !== null) await removeOwn(place);
+    const status = place === null ? null : await orNull(lstat(place), `look at ${place}`);
+    if (place === null || status === null) return;
+    if (!status.isDirectory() || status.uid !== process.geteuid?.()) return removeOwn(place);
+    // whoever looks finds all of it or nothing; what a crash leaves then goes with what else is left half-way
+    const aside = await this.#temporaryFile();
+    try {
+      await rename(place, aside);
+      await this.#inside.sync(dirname(place));
+    } catch (error) {
+      throw await this.#inside.failure(error, `remove ${place}`);
+    }
+    this.#begun.delete(path.slice('builds/'.length));
+    await removeOwn(aside);
+  }
+
+  async room(): Promise<Room | null> {
+    const root = this.#inside.root;
+    const free = await orNull(statfs(root), `look how full ${root} is`);
+    if (free === null) return null;
+    const { bsize, bavail, blocks, ffree, files } = free;
+    // some file systems make inodes as they need them, and count none
+    const counted = files > 0 ? { files: ffree, ofFiles: files } : { files: null, ofFiles: null };
+    return { bytes: bavail * bsize, ofBytes: blocks * bsize, ...counted };
   }
 
   async stage(): Promise<Stage> {
@@ -228,12 +253,15 @@ export class DirectoryTree implements Tree {
   }
 
   /** A place for what is not whole yet. The first time what a crash left half-written is dropped. */
-  async sweep(): Promise<void> {
+  async sweep(): Promise<Tally> {
     try {
       // before the first write nothing is left, or it is looked for then
-      if (this.#temporary) await dropAbandoned(await this.#temporary);
+      if (this.#temporary) await this.#dropAbandoned(await this.#temporary);
+      return this.#dropped;
     } catch (error) {
       throw await this.#inside.failure(error, `look into ${TEMPORARY}`);
+    } finally {
+      this.#dropped = NOTHING;
     }
   }
 
@@ -246,7 +274,7 @@ export class DirectoryTree implements Tree {
     try {
       await this.requireOwn();
       const temporary = await this.#inside.makeDirectory(TEMPORARY);
-      await dropAbandoned(temporary);
+      await this.#dropAbandoned(temporary);
       return temporary;
     } catch (error) {
       this.#temporary = null;
@@ -278,13 +306,16 @@ export class DirectoryTree implements Tree {
     await handle.close();
     return null;
   }
-}
 
-async function dropAbandoned(temporary: string): Promise<void> {
-  for (const name of await readdir(temporary)) {
-    if (!isTemporaryName(name)) continue;
-    const path = join(temporary, name);
-    const status = await orNull(lstat(path), `look at ${path}`);
-    if (status && now().getTime() - status.mtimeMs > ABANDONED_MS) await removeOwn(path);
+  async #dropAbandoned(temporary: string): Promise<void> {
+    for (const name of await readdir(temporary)) {
+      if (!isTemporaryName(name)) continue;
+      const path = join(temporary, name);
+      const status = await orNull(lstat(path), `look at ${path}`);
+      if (!status || now().getTime() - status.mtimeMs <= ABANDONED_MS) continue;
+      await removeOwn(path);
+      const { files, bytes } = this.#dropped;
+      this.#dropped = { files: files + 1, bytes: bytes + status.size };
+    }
   }
 }

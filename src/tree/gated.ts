@@ -20,6 +20,7 @@ import { Blobs } from './blobs.ts';
 import type { Uploader } from './blobs.ts';
 import { Decisions } from './decisions.ts';
 import { DeniedFailure } from './denied.ts';
+import { tellDropped } from './happening.ts';
 import type { Heard } from './happening.ts';
 import { extendLog } from './log/extend.ts';
 import { KeyedMutex } from './mutex.ts';
@@ -28,6 +29,9 @@ import { publish } from './publish.ts';
 import { mismatch } from './receive.ts';
 import { missing, placed, readAll, readPieces, sizesOf } from './released.ts';
 import type { Wanted } from './released.ts';
+import type { Reserve } from './reserve.ts';
+import { Retire } from './retire.ts';
+import type { RetentionTimes } from './retire.ts';
 import { SharedWork } from './shared-work.ts';
 import type { Blob, BlobRef, Depot, FileRef, FileStatus, LogPush } from './tree.ts';
 import type { LocalFile, Place, Tree, Update, Written } from './tree.ts';
@@ -41,6 +45,10 @@ export interface GatedDepotOptions {
   /** The URL that it is served at, beside the one in the project file; asked for each time, as it is known late. */
   readonly url?: () => string | null;
   readonly heard?: Heard;
+  /** Room that uploads leave free on the disk; without it they take what there is. */
+  readonly reserve?: Reserve;
+  /** What `sweep` takes away, beside what was left half-way. */
+  readonly retention?: RetentionTimes;
 }
 
 /** What all that write to one tree in this process share. */
@@ -50,6 +58,7 @@ interface Shared extends GatedDepotOptions {
   readonly blobs: Blobs;
   readonly uploads: Uploads;
   readonly decisions: Decisions;
+  readonly retire: Retire | null;
   readonly approvals: Approvals;
   /** Verifying takes minutes: however many ask, there is one run, and one that waits. */
   readonly publishing: SharedWork<BuildId>;
@@ -73,7 +82,7 @@ export class GatedDepot implements Depot {
 
   /** One for each tree in a process: its locks and counts are its own. */
   static over(options: GatedDepotOptions): GatedDepot {
-    const { tree, rules, now, heard = () => {} } = options;
+    const { tree, rules, now, heard = () => {}, reserve, retention } = options;
     const publishing = new SharedWork<BuildId>(async (build) => {
       if (!isProject(rules)) throw refused('publish-refused', 'a ticket publishes nothing');
       const started = performance.now();
@@ -87,7 +96,7 @@ export class GatedDepot implements Depot {
       }
     });
     const locks = new KeyedMutex();
-    const blobs = new Blobs(tree, locks, heard);
+    const blobs = new Blobs(tree, locks, heard, reserve);
     const shared = {
       ...options,
       heard,
@@ -95,6 +104,7 @@ export class GatedDepot implements Depot {
       blobs,
       uploads: new Uploads(tree, blobs, now),
       decisions: new Decisions(rules, tree),
+      retire: Retire.of(rules, retention, { tree, locks, blobs, now, heard }),
       approvals: new Approvals(rules, tree, now),
       publishing,
     };
@@ -192,8 +202,7 @@ export class GatedDepot implements Depot {
     const upload = await this.#judgeUpload(build);
     const { holder } = upload;
     if (holder === null) return this.#shared.blobs.put(upload, build, blob, () => source);
-    const key = { build, holder, sha256: blob.sha256 };
-    return this.#shared.uploads.put(upload, key, blob, offset, source);
+    return this.#shared.uploads.put(upload, { build, holder, sha256: blob.sha256 }, blob, offset, source);
   }
 
   /** Where `continueBlob` can go on; null if it can't, or nothing may be sent. Throws unable('busy'). */
@@ -203,10 +212,11 @@ export class GatedDepot implements Depot {
     return this.#shared.uploads.offset({ build, holder: upload.holder, sha256 });
   }
 
-  /** Drops what is left half-way, and of uploads that nobody goes on with. */
+  /** Drops what is left half-way, and of uploads that nobody goes on with; then what need not be kept any longer. */
   async sweep(): Promise<void> {
-    await this.#shared.tree.sweep();
-    await this.#shared.uploads.sweep();
+    const { tree, uploads, retire, heard } = this.#shared;
+    for (const some of [tree, uploads]) tellDropped(heard, 'abandoned', await some.sweep());
+    await retire?.sweep();
   }
 
   async putBlobs(build: BuildId, files: Source<Blob>): Promise<void> {
@@ -294,7 +304,9 @@ export class GatedDepot implements Depot {
     );
   }
 
-  close(): void {}
+  close(): void {
+    this.#shared.retire?.stop();
+  }
 
   /** One verdict for all in it. Throws the gate's denial, refused('not-found'). */
   async #releaseDirectory(project: ProjectName, version: Version): Promise<string> {
@@ -348,7 +360,8 @@ export class GatedDepot implements Depot {
     if (!verdict.allow) throw new DeniedFailure(verdict);
     for (const file of verdict.abandoned) await tree.remove(buildPath(build, file));
     const judged = [...verdict.files].map(([file, bytes]) => [buildPath(build, file), bytes] as const);
-    if (!(await write(judged)).includes('new')) return 'same';
+    const promised = await this.#shared.reserve?.promiseRecords(verdict.files);
+    if (!(await write(judged).finally(promised?.end)).includes('new')) return 'same';
     this.#shared.heard({ kind: 'changed', build });
     return 'new';
   }

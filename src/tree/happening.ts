@@ -1,5 +1,6 @@
 /** What happens to a depot in this process: for whoever waits for it, and for whoever counts. */
 import type { BuildId } from '../records/names.ts';
+import type { Tally } from './tree.ts';
 
 export type Happening =
   /** Records of the build are new: an approval, a statement, a release …; or it is published. */
@@ -18,3 +19,8 @@ export type Dropped = 'unnamed' | 'unsealed' | 'unapproved' | 'refused' | 'aband
 
 /** Told after the fact; throws nothing. */
 export type Heard = (happening: Happening) => void;
+
+/** Where anything went at all. */
+export function tellDropped(heard: Heard, what: Dropped, tally: Tally | null): void {
+  if (tally !== null && tally.files > 0) heard({ kind: 'dropped', what, ...tally });
+}

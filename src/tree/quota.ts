@@ -30,7 +30,7 @@ export class Quota {
     this.pieces = new Map(pieces.map((piece) => [pieceName(piece), piece]));
   }
 
-  /** Blobs and pieces, but for one that is about to be counted as what it shall become. */
+  /** Blobs and pieces, of which a sender has few, but for one that is about to be counted as what it shall become. */
   totalsWithout(isOwn: (piece: PieceKey) => boolean): BlobTotals {
     let [count, bytes] = [this.#count, this.#bytes];
     for (const piece of this.pieces.values()) {
@@ -83,16 +83,32 @@ export class Quotas {
     return quota;
   }
 
+  /** Whether a blob of the build is on its way. */
+  isReceiving(build: BuildId): boolean {
+    return this.#quotas.get(build)?.idle === false;
+  }
+
+  /** To be counted again: blobs went. Under the build's lock, and while none is received. */
+  forget(build: BuildId): void {
+    this.#quotas.delete(build);
+  }
+
   async #count(build: BuildId): Promise<Quota> {
     const directory = `${buildPath(build)}/blobs`;
     const names = await this.#tree.list(directory);
-    let bytes = 0;
-    await inParallel(names, 8, async (name) => {
-      const size = await this.#tree.size(`${directory}/${name}`);
-      bytes += size ?? 0;
-    });
+    const bytes = await sumOfSizes(this.#tree, directory, names);
     const pieces = await this.#tree.pieces.list(build);
     pieces.sort((a, b) => a.written.getTime() - b.written.getTime());
     return new Quota({ count: names.length, bytes }, pieces);
   }
+}
+
+/** How large these files of a directory are together. */
+export async function sumOfSizes(tree: Tree, directory: string, names: readonly string[]): Promise<number> {
+  let bytes = 0;
+  await inParallel(names, 8, async (name) => {
+    const size = await tree.size(`${directory}/${name}`);
+    bytes += size ?? 0;
+  });
+  return bytes;
 }

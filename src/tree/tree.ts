@@ -86,14 +86,31 @@ export interface Tree extends View {
    * nobody else does, in whatever process. Throws unable(`locked`) if another takes too long.
    */
   replacing<T>(work: (replace: Replace) => Promise<T>): Promise<T>;
-  /** Takes away what was left half-way a day ago. */
-  sweep(): Promise<void>;
-  /** Takes away what nobody needs any more, a directory with all in it; what is not there stays so. */
+  /** Takes away what was left half-way a day ago. Says how much. */
+  sweep(): Promise<Tally>;
+  /** Takes away what nobody needs any more, a directory with all in it and at once; what is not there stays so. */
   remove(path: string): Promise<void>;
+  /** Null where the store has no bounds. */
+  room(): Promise<Room | null>;
   /** At most `limit` builds after `after`, ascending. */
   builds(after: BuildId | null, limit: number): Promise<BuildId[]>;
   /** Those of the first `limit` builds after `after` that hold a revocation, and where to go on; null at the end. */
   revoked(after: BuildId | null, limit: number): Promise<Page>;
+}
+
+/** So many files, so large together. */
+export interface Tally {
+  readonly files: number;
+  readonly bytes: number;
+}
+
+/** What is free where a tree lies, for whoever runs this, and of how much. */
+export interface Room {
+  readonly bytes: number;
+  readonly ofBytes: number;
+  /** Null where there is no bound to them. */
+  readonly files: number | null;
+  readonly ofFiles: number | null;
 }
 
 /** Some builds, ascending. */

@@ -11,7 +11,7 @@ import { approvalFile, buildPath } from '../records/paths.ts';
 import { otherOffset } from './blobs.ts';
 import type { Blobs, Uploader } from './blobs.ts';
 import { pieceName } from './pieces.ts';
-import type { BlobRef, PieceKey, PieceStatus, Tree, Written } from './tree.ts';
+import type { BlobRef, PieceKey, PieceStatus, Tally, Tree, Written } from './tree.ts';
 
 /** A connection that brings nothing for so long makes way for another of the same sender. */
 const STALLED_MS = 2_000;
@@ -66,8 +66,8 @@ export class Uploads {
     }
   }
 
-  /** Drops what nobody goes on with: abandoned for a day, or of a build that takes no more. */
-  sweep(): Promise<void> {
+  /** Drops what nobody goes on with: abandoned for a day, or of a build that takes no more. Says how much that was. */
+  sweep(): Promise<Tally> {
     return this.#blobs.sweep(async ({ build, written }: PieceStatus) => {
       const now = this.#now();
       if (now.getTime() - written.getTime() > ABANDONED_MS) return true;

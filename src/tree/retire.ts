@@ -1,0 +1,229 @@
+/**
+ * Takes away what need not be kept any longer: policy/retention.ts says what. Each time all builds are looked at of which
+ * there may be news; of most there never is, and that is remembered.
+ *
+ * It goes under the build's lock, and while nothing of the build is being received, and after another look. Other processes
+ * do not matter: what goes is of builds that take nothing more, but revocations of a build that is not in the log, and those
+ * are written while nobody else holds `replacing`.
+ */
+import { setImmediate } from 'node:timers/promises';
+import { Failure } from '../failure.ts';
+import { verifyDetached } from '../openpgp/verify.ts';
+import type { SignatureVerdict } from '../openpgp/verify.ts';
+import { countApprovers, missingApprovers } from '../policy/approval-verdict.ts';
+import { attempt } from '../policy/attempt.ts';
+import { slotsOf } from '../policy/builder-key.ts';
+import { isProject } from '../policy/gate/rules.ts';
+import type { GateRules } from '../policy/gate/rules.ts';
+import type { Project } from '../policy/project.ts';
+import { retention } from '../policy/retention.ts';
+import type { BuildFacts, Retention, Retired } from '../policy/retention.ts';
+import { parseApproval } from '../records/approval.ts';
+import type { Approval } from '../records/approval.ts';
+import { timestampDate } from '../records/names.ts';
+import type { BuildId, Fingerprint } from '../records/names.ts';
+import { approvalFile, approvalSignatureFile, buildPath, releaseDir } from '../records/paths.ts';
+import { releaseProofFile, statementFile } from '../records/paths.ts';
+import type { Blobs } from './blobs.ts';
+import { tellDropped } from './happening.ts';
+import type { Heard } from './happening.ts';
+import { LoggedBuildsReader } from './logged-builds.ts';
+import type { KeyedMutex } from './mutex.ts';
+import { inParallel } from './parallel.ts';
+import type { Tally, Tree } from './tree.ts';
+import { unnamedBlobs } from './unnamed.ts';
+
+/** How many builds are looked at together, and in one turn. */
+const LOOKS = 4;
+const TURN = 64;
+/** How long what is not understood is left alone before it is looked at again. */
+const LEFT_ALONE_MS = 24 * 3600 * 1000;
+
+export interface RetentionTimes {
+  /** How long the blobs of a build that was refused are kept. */
+  readonly keepRefusedMs: number;
+}
+
+interface RetireOptions extends RetentionTimes {
+  readonly tree: Tree;
+  readonly project: Project;
+  readonly locks: KeyedMutex;
+  readonly blobs: Blobs;
+  readonly now: () => Date;
+  readonly heard: Heard;
+}
+
+export class Retire {
+  readonly #with: RetireOptions;
+  readonly #log: LoggedBuildsReader;
+  /** When a build is to be looked at again; one that is not in here at once. */
+  readonly #again = new Map<BuildId, number>();
+  #running: Promise<void> | null = null;
+  #stopped = false;
+
+  private constructor(options: RetireOptions) {
+    this.#with = options;
+    this.#log = new LoggedBuildsReader(options.tree, options.project.log);
+  }
+
+  /** Null where nothing is to go, or whoever keeps the tree does not know the project. */
+  static of(
+    rules: GateRules,
+    times: RetentionTimes | undefined,
+    where: Omit<RetireOptions, 'project' | keyof RetentionTimes>,
+  ): Retire | null {
+    return times && isProject(rules) ? new Retire({ ...where, ...times, project: rules }) : null;
+  }
+
+  /**
+   * Once through all builds; who asks meanwhile waits for that. One that can't be looked at keeps no other from it. Throws
+   * what kept it from the first of those, and what `LoggedBuildsReader` throws: then nothing goes.
+   */
+  sweep(): Promise<void> {
+    this.#running ??= this.#sweep().finally(() => {
+      this.#running = null;
+    });
+    return this.#running;
+  }
+
+  /** What is under way ends soon, wherever it is; what is left goes next time. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  async #sweep(): Promise<void> {
+    const { tree, now } = this.#with;
+    await this.#log.readOn((build) => this.#again.delete(build));
+    const failed: unknown[] = [];
+    let [due, looked]: [BuildId[], number] = [[], 0];
+    const turn = async (): Promise<void> => {
+      await this.#lookAt(due, (error) => failed.push(error));
+      [due, looked] = [[], 0];
+      await setImmediate();
+    };
+    const time = now().getTime();
+    for (const build of await tree.builds(null, Infinity)) {
+      if (this.#stopped) return;
+      if ((this.#again.get(build) ?? 0) <= time) due.push(build);
+      looked += 1;
+      if (due.length === TURN || looked === TURN * TURN) await turn();
+    }
+    await turn();
+    if (failed.length > 0) throw failed[0];
+  }
+
+  async #lookAt(builds: readonly BuildId[], failed: (error: unknown) => void): Promise<void> {
+    const whole: BuildId[] = [];
+    await inParallel(builds, LOOKS, async (build) => {
+      try {
+        const found = await this.#judge(build);
+        if (found.drop === 'unapproved') whole.push(build);
+        else if (found.drop === null || (await this.#dropBlobs(build, found.drop)))
+          this.#lookAgain(build, found);
+      } catch (error) {
+        this.#lookAgain(build, this.#leftAlone());
+        failed(error);
+      }
+    });
+    if (whole.length === 0) return;
+    try {
+      await this.#with.tree.replacing(async () => {
+        for (const build of whole) await this.#dropWhole(build);
+      });
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  /** What of the build goes, and when, by what is there now. */
+  async #judge(build: BuildId): Promise<Retention> {
+    const now = this.#with.now();
+    const facts = await this.#facts(build);
+    return facts ? retention(facts, now) : this.#leftAlone();
+  }
+
+  /** Null for a build that is not understood. */
+  async #facts(build: BuildId): Promise<BuildFacts | null> {
+    const { tree, project, keepRefusedMs } = this.#with;
+    const bytes = await tree.read(buildPath(build, approvalFile));
+    const approval = bytes && attempt(() => parseApproval(bytes));
+    if (!bytes || !approval || approval instanceof Failure || approval.build !== build) return null;
+    const logged = this.#log.builds.of(build);
+    const release = `${releaseDir(approval.project, approval.version)}/countersign/${releaseProofFile}`;
+    const statements = new Set(await tree.list(buildPath(build, 'statements')));
+    const slots = slotsOf(approval).filter((slot) =>
+      statements.has(statementFile(slot).slice('statements/'.length)),
+    );
+    const approvers = logged === null ? await this.#approvers(approval, bytes) : null;
+    if (approvers?.length === 0) return null; // the gate would not have taken it
+    return {
+      ...{ project, approval, logged, keepRefusedMs },
+      approved: approvers === null || missingApprovers(project, approval, approvers) === null,
+      sealed: slots.length,
+      // a version has one intent in the log: what is visible under it is this build's
+      published: logged?.released === true && (await tree.size(release)) !== null,
+    };
+  }
+
+  /** Who has signed it, by keys that were good at its end at the latest. */
+  async #approvers(approval: Approval, bytes: Buffer): Promise<Fingerprint[]> {
+    const { tree, project } = this.#with;
+    const verdicts = new Map<Fingerprint, SignatureVerdict>();
+    for (const certificate of project.approvers) {
+      const { fingerprint } = certificate.primary;
+      const signature = await tree.read(buildPath(approval.build, approvalSignatureFile(fingerprint)));
+      const at = timestampDate(approval.expires);
+      if (signature) verdicts.set(fingerprint, verifyDetached(signature, bytes, certificate, at));
+    }
+    return countApprovers(project, verdicts);
+  }
+
+  /** False where that has to wait, as something of the build is being received. */
+  async #dropBlobs(build: BuildId, why: Exclude<Retired, 'unapproved'>): Promise<boolean> {
+    const { tree, blobs } = this.#with;
+    const choose = async (present: readonly string[]): Promise<readonly string[]> =>
+      why === 'unnamed' && present.length > 0 ? unnamedBlobs(tree, build, present) : present;
+    // most often there is nothing: that takes no lock
+    if ((await choose(await tree.list(buildPath(build, 'blobs')))).length === 0) return true;
+    const dropped = await blobs.drop(build, async (present) =>
+      (await this.#judge(build)).drop === why ? choose(present) : [],
+    );
+    tellDropped(this.#with.heard, why, dropped);
+    return dropped !== null;
+  }
+
+  /** With its records, its approval among them, at once. */
+  async #dropWhole(build: BuildId): Promise<void> {
+    const { tree, locks, blobs } = this.#with;
+    const gone = await locks.run(build, async () => {
+      if (blobs.isReceiving(build) || (await this.#judge(build)).drop !== 'unapproved') return null;
+      const tally = await tallyOf(tree, buildPath(build));
+      await tree.remove(buildPath(build));
+      blobs.forget(build);
+      return tally;
+    });
+    tellDropped(this.#with.heard, 'unapproved', gone);
+    if (gone !== null) this.#again.delete(build);
+  }
+
+  #lookAgain(build: BuildId, { again }: Retention): void {
+    this.#again.set(build, again?.getTime() ?? Infinity);
+  }
+
+  #leftAlone(): Retention {
+    return { drop: null, again: new Date(this.#with.now().getTime() + LEFT_ALONE_MS) };
+  }
+}
+
+/** All files in a directory. */
+async function tallyOf(tree: Tree, directory: string): Promise<Tally> {
+  let [files, bytes] = [0, 0];
+  for (const name of await tree.list(directory)) {
+    const path = `${directory}/${name}`;
+    const size = await tree.size(path);
+    const inside = size === null ? await tallyOf(tree, path) : { files: 1, bytes: size };
+    files += inside.files;
+    bytes += inside.bytes;
+  }
+  return { files, bytes };
+}
