@@ -2,6 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { readFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { CuttingProxy } from '../harness/cutting-proxy.ts';
 import { until } from '../harness/until.ts';
@@ -85,4 +86,24 @@ test('the depot is killed, and comes back while attest runs', async () => {
   mustBe(0, attested);
   expect(attested.stderr).toMatch(/^the depot does not answer \(.*\); trying again in 0\.\d s$/m);
   await expectWhole();
+});
+
+test('the depot is away for eight seconds, large and small files on their way: each is sent once', async () => {
+  const small = Object.fromEntries(
+    Array.from({ length: 100 }, (_, at) => [`small-${at}.bin`, randomBytes(20_000)]),
+  );
+  base = await world.place({ 'large.bin': bytes, ...small });
+  const attesting = attest();
+  await halfArrived();
+  await until('the small ones', () => proxy.answered.some((line) => /^POST \S+\/blobs /.test(line)));
+  await world.stopServer('SIGKILL');
+  await sleep(8_000);
+  await world.startServer();
+  const attested = await attesting;
+  mustBe(0, attested);
+  expect(attested.stderr).toMatch(/^the depot does not answer \(.*\); trying again in [67] s$/m);
+  await expectWhole();
+  // but for what had not reached the disk, and what is no file
+  expect(proxy.passed).toBeGreaterThan(10_000_000);
+  expect(proxy.passed).toBeLessThan(11.5 * MIB);
 });

@@ -12,8 +12,12 @@ export class CuttingProxy {
   forgets: RegExp | null = null;
   /** The head of each request that came through, as the first line and the headers that tell where it begins. */
   readonly requests: string[] = [];
+  /** The first lines of those that were answered. */
+  readonly answered: string[] = [];
   /** How often a budget was used up. */
   cuts = 0;
+  /** How many bytes all connections have brought to the depot. */
+  passed = 0;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
@@ -57,7 +61,12 @@ export class CuttingProxy {
     // what was let through arrives
     client.on('close', () => depot.end());
     depot.on('close', () => client.destroy());
-    depot.on('data', (bytes: Buffer) => client.write(bytes));
+    let asked = '';
+    depot.on('data', (bytes: Buffer) => {
+      if (asked !== '') this.answered.push(asked);
+      asked = '';
+      client.write(bytes);
+    });
     let left: number | null | undefined;
     client.on('data', (arrived: Buffer) => {
       let bytes = arrived;
@@ -65,6 +74,7 @@ export class CuttingProxy {
       const head = /^[A-Z]+ \/[^ ]* HTTP\/1\.1\r\n[^]*?\r\n\r\n/.exec(text)?.[0];
       if (head !== undefined) {
         this.requests.push(head);
+        [asked = ''] = head.split('\r\n');
         if (this.forgets)
           bytes = Buffer.concat([
             Buffer.from(head.replaceAll(this.forgets, '')),
@@ -74,11 +84,13 @@ export class CuttingProxy {
         if (head.startsWith('PUT')) left = this.budgets.shift() ?? null;
       }
       if (left === null || left === undefined) {
+        this.passed += bytes.length;
         depot.write(bytes);
         return;
       }
       const passed = bytes.subarray(0, left);
       left -= passed.length;
+      this.passed += passed.length;
       if (passed.length > 0) depot.write(passed);
       if (left > 0) return;
       client.pause();
