@@ -8,6 +8,7 @@ import { Failure } from '../failure.ts';
 import { now } from '../host/clock.ts';
 import type { Address, Inherited } from '../host/http-server.ts';
 import { ServiceManager, takeSockets } from '../host/service.ts';
+import { parseDuration } from '../policy/duration.ts';
 import { command, wrongUse } from './command.ts';
 import { loadProject } from './config.ts';
 import { EXIT } from './exit-status.ts';
@@ -45,6 +46,10 @@ certificate again. Serves /healthz, /readyz and, to this machine, /metrics.`,
       value: 'BYTES',
       help: 'what uploads leave free on the disk; 1GiB, or a twentieth of the file system if that is less',
     },
+    'keep-refused': {
+      value: 'DURATION',
+      help: 'how long the artifacts of a refused, frozen or revoked build are kept for whoever compares them; 30d',
+    },
     metrics: {
       value: 'HOST:PORT',
       help: 'serve /metrics, /healthz and /readyz there, too, and nothing else',
@@ -64,6 +69,8 @@ certificate again. Serves /healthz, /readyz and, to this machine, /metrics.`,
     const clientConnections = count('client-connections', flags, CLIENT_CONNECTIONS);
     const clientRate = count('client-rate', flags, CLIENT_RATE);
     const reserve = flags.reserve === undefined ? undefined : parseSize(flags.reserve, '--reserve');
+    const kept = flags['keep-refused'];
+    const keepRefused = kept === undefined ? undefined : parseDuration(kept, '--keep-refused');
     const format = parseFormat(flags.log, terminal);
     const [quiet, verbose] = [globals.quiet === true, globals.verbose === true];
     const log = serviceLog({ terminal, format, quiet, verbose, now });
@@ -78,7 +85,7 @@ certificate again. Serves /healthz, /readyz and, to this machine, /metrics.`,
       data: flags.data,
       ...where,
       ...tls,
-      ...{ clients, clientConnections, clientRate, reserve },
+      ...{ clients, clientConnections, clientRate, reserve, keepRefused },
       ...{ log, version: VERSION },
     });
     // a terminal that is closed ends what runs on it
@@ -98,8 +105,10 @@ certificate again. Serves /healthz, /readyz and, to this machine, /metrics.`,
     await stop;
     log('info', 'stopping');
     unwatch();
-    void manager.tell('STOPPING=1', 'STATUS=finishing what is under way');
+    const told = manager.tell('STOPPING=1', 'STATUS=finishing what is under way');
     await server.close();
+    // no child of ours is left behind
+    await told;
     log('info', 'stopped');
     await terminal.lastLines();
     // a verification whose client was cut off is begun anew when it is asked for again

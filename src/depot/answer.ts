@@ -46,7 +46,11 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
 };
 
 /** What may be asked for again, and after how many seconds, where nobody has said so already. */
-const STATUS_OF_FAULT: Readonly<Record<string, number>> = { 'too-many-requests': 429, busy: 503 };
+const STATUS_OF_FAULT: Readonly<Record<string, number>> = {
+  'too-many-requests': 429,
+  busy: 503,
+  'disk-reserve': 507,
+};
 const RETRY_AFTER: Readonly<Record<number, string>> = { 503: '5' };
 
 /** The status of a failure: the gate's own, else by its code; a fault of ours is 500, whose cause another try at once would meet again. */

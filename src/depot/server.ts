@@ -43,6 +43,8 @@ export interface ServerOptions {
   readonly clientRate?: number | undefined;
   /** How much room uploads leave on the disk. */
   readonly reserve?: number | undefined;
+  /** How long the artifacts of a build that was refused are kept, in seconds. */
+  readonly keepRefused?: number | undefined;
 }
 
 export interface DepotServer extends HttpServer {
@@ -53,8 +55,10 @@ const IDLE_MS = 120_000;
 /** An idle one takes a few kilobytes. */
 const CONNECTIONS_MAX = 10_000;
 const WATCHERS_MAX = 100;
-/** How often uploads that nobody goes on with are looked for. */
+/** How often what need not be kept any longer is looked for. */
 const SWEEP_MS = 3600_000;
+/** In seconds: thirty days. */
+const KEEP_REFUSED = 30 * 24 * 3600;
 /** How long what is under way may take once the server is to end: a write, a verification. */
 const GRACE_MS = 30_000;
 /** How long what was cut off then may take to put away what it has. */
@@ -75,7 +79,8 @@ export async function startServer(options: ServerOptions): Promise<DepotServer> 
     for (const hear of [meters.heard, changes.heard]) hear(happening);
   };
   let url: string | null = null;
-  const depot = GatedDepot.over({ tree, rules: project, now, url: () => url, heard, reserve });
+  const retention = { keepRefusedMs: (options.keepRefused ?? KEEP_REFUSED) * 1000 };
+  const depot = GatedDepot.over({ tree, rules: project, now, url: () => url, heard, reserve, retention });
 
   const atOnce = options.clientConnections ?? CLIENT_CONNECTIONS;
   const owner: (typeof clients)['ofConnection'] = (socket) => clients.ofConnection(socket);
@@ -116,7 +121,7 @@ export async function startServer(options: ServerOptions): Promise<DepotServer> 
       throw error;
     }));
 
-  const beside = [every(SWEEP_MS, () => depot.sweep(), 'drop abandoned uploads', log)];
+  const beside = [every(SWEEP_MS, () => depot.sweep(), 'drop what need not be kept', log)];
 
   return {
     url: server.url,
@@ -125,6 +130,7 @@ export async function startServer(options: ServerOptions): Promise<DepotServer> 
     close: async () => {
       health.stop();
       for (const end of beside) end();
+      depot.close();
       requests.stop();
       changes.close();
       await server.close();
