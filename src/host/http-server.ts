@@ -55,6 +55,8 @@ export type Late = 'head-deadline' | 'idle';
 /** A request's head must be there by then; of TLS, what comes before any request. */
 const HEADERS_MS = 20_000;
 const KEEP_ALIVE_MS = 30_000;
+/** Who has come while we did something else; the system may allow fewer. */
+const BACKLOG = 4096;
 const GRACE_MS = 5_000;
 
 /** Serves until `close`. Throws unable(`listen-failed`). */
@@ -77,7 +79,7 @@ export async function startHttpServer(
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => reject(notListening(listen, cause)));
     if ('fd' in listen) server.listen(listen, resolve);
-    else server.listen(listen.port, listen.host, resolve);
+    else server.listen(listen.port, listen.host, BACKLOG, resolve);
   });
   return {
     url: urlOf(server.address(), tls !== undefined),

@@ -38,10 +38,10 @@ const REPLACING_SECONDS = 30;
 // 2 GiB take two thirds of the work that Node's 64 KiB take; larger ones leave the processor's cache
 const CHUNK = 512 * 1024;
 // readers that stop reading hold two each, so the more there are the smaller they are
-const CHUNKS_TOGETHER = 16 * 1024 * 1024;
-const SMALL_CHUNK = 16 * 1024;
+const CHUNKS_TOGETHER = 12 * 1024 * 1024;
+const SMALL_CHUNK = 8 * 1024;
 /** The next one gets so large a part of what is left. */
-const READERS = 16;
+const READERS = 24;
 const LOOKS = 16;
 /** How many files of a batch are open. */
 const WRITERS = 8;
