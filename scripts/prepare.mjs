@@ -40,8 +40,8 @@ const DEBIAN = [
   { name: 'systemd', program: 'systemd-socket-activate', for: ['test'] },
   { name: 'diffoscope-minimal', program: 'diffoscope', for: ['test'] },
   { name: 'python3-yaml', program: '../lib/python3/dist-packages/yaml', for: ['test'] },
-  // what users would do instead, and what measures both
-  { name: 'nginx', program: 'nginx', for: ['bench'] },
+  // before a depot; or what users would do instead, and what measures both
+  { name: 'nginx', program: 'nginx', for: ['test', 'bench'] },
   { name: 'minisign', program: 'minisign', for: ['bench'] },
   { name: 'time', program: 'time', for: ['bench'] },
   // another implementation of our log's formats, and a compiler for it: gccgo needs half the room of golang-go

@@ -19,16 +19,14 @@ const RECORD_TYPES: ReadonlyMap<string, string> = new Map([
   ...['list', 'mac', 'proof', 'receipt'].map((end) => [end, TEXT_TYPE] as const),
 ]);
 
-/** What a file is to a browser. Artifacts are anybody's bytes: they are saved, whatever their names end in. */
-function typeOf(path: string): Readonly<Record<string, string>> {
-  if (path.startsWith('/log/')) return { 'content-type': BYTES_TYPE };
+/** Artifacts are anybody's bytes, whatever their names end in. docs/how-to/nginx.md says the same to nginx. */
+function typeOf(path: string): string {
   const inRelease = /^\/releases\/[^/]+\/[^/]+\/(.*)$/.exec(path)?.[1];
-  if (inRelease === 'SHA256SUMS') return { 'content-type': TEXT_TYPE };
-  const isRecord = inRelease?.startsWith('countersign/') ?? !path.includes('/blobs/');
+  if (inRelease === 'SHA256SUMS') return TEXT_TYPE;
+  const isRecord = inRelease?.startsWith('countersign/') ?? path.startsWith('/builds/');
   const end = path.slice(path.lastIndexOf('.') + 1);
-  // no artifact's name ends in .asc
-  if (isRecord || end === 'asc') return { 'content-type': RECORD_TYPES.get(end) ?? BYTES_TYPE };
-  return { 'content-type': BYTES_TYPE, 'content-disposition': 'attachment' };
+  // no artifact's name ends in .asc, and no blob's has an end
+  return ((isRecord || end === 'asc') && RECORD_TYPES.get(end)) || BYTES_TYPE;
 }
 
 /**
@@ -83,10 +81,13 @@ function sendHead({ request, response, path }: Exchange, status: FileStatus): By
     return null;
   }
   const range = asked ?? { start: 0, end: size - 1 };
+  const type = typeOf(path);
   response.writeHead(asked === null ? 200 : 206, {
     ...commonHeaders,
     ...kept,
-    ...typeOf(path),
+    'content-type': type,
+    // a browser saves what is no text
+    ...(type === BYTES_TYPE && { 'content-disposition': 'attachment' }),
     ...{ 'accept-ranges': 'bytes', 'content-length': lengthOf(range) },
     ...(asked && { 'content-range': `bytes ${asked.start}-${asked.end}/${size}` }),
   });

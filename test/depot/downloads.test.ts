@@ -91,7 +91,7 @@ describe('what it is, and who may keep it', () => {
     const answer = await get(path);
     expect([answer.status, answer.headers['content-type']]).toEqual([200, type]);
     expect([answer.headers['cache-control'], answer.headers['vary']]).toEqual([cache, vary]);
-    const saved = type === 'application/octet-stream' && path !== TILE ? 'attachment' : undefined;
+    const saved = type === 'application/octet-stream' ? 'attachment' : undefined;
     expect(answer.headers['content-disposition']).toBe(saved);
     expect(answer.headers['x-content-type-options']).toBe('nosniff');
     expect(answer.headers['content-encoding']).toBeUndefined();
