@@ -140,6 +140,8 @@ interface Sending {
 async function send(request: ClientRequest, body: HttpBody | null, sending: Sending): Promise<void> {
   let sent = 0;
   for await (const chunk of body?.source() ?? []) {
+    // a request that ended while the chunk was read says nothing any more that could be waited for
+    if (request.destroyed) return;
     sent += chunk.length;
     if (sent > (body?.size ?? 0)) break;
     if (!request.write(chunk)) await drained(request);

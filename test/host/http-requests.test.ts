@@ -1,5 +1,6 @@
 /** What the client sends, to whom, and what it never shows to anybody. */
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer as createTlsServer } from 'node:https';
 import { tmpdir } from 'node:os';
@@ -52,6 +53,27 @@ describe('bodies of ours', () => {
       });
     const sending = client(server.url).read(put({ type: 'text/plain', size: 5, source }), 10);
     await expect(sending).rejects.toThrow('disk on fire');
+  });
+
+  test('are given back when the connection is gone before they go on', async () => {
+    const server = await raw((socket) => socket.destroy(), ok(''));
+    const [again, goOn] = [new AbortController(), vi.fn()];
+    const ended = new Promise((resolve) => goOn.mockImplementation(resolve));
+    let made = 0;
+    async function* source(): AsyncGenerator<Buffer> {
+      const isFirst = (made += 1) === 1;
+      if (!isFirst) again.abort();
+      try {
+        yield Buffer.from('hel');
+        // the first connection is long gone when the second attempt begins
+        if (isFirst) await once(again.signal, 'abort');
+        yield Buffer.from('lo');
+      } finally {
+        if (isFirst) goOn();
+      }
+    }
+    await client(server.url).read(put({ type: 'application/octet-stream', size: 5, source }), 10);
+    await ended;
   });
 
   test('are not sent to their end when the answer is there before', async () => {
