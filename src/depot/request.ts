@@ -9,8 +9,8 @@ import type { BuildId } from '../records/names.ts';
 
 /**
  * Whether a request target is one way to name something here: an absolute path with each character as itself, and no
- * query but `?after=`, `?revoked=1` or both, or the cursor of `/changes/`. Every name of ours is made of characters that need no escape, so a `%`, a
- * `..`, a doubled slash or an absolute URI is never needed to say one.
+ * query but `?after=`, `?revoked=1` or both, or the cursor of `/changes/`. Every name of ours is made of characters that
+ * need no escape, so a `%`, a `..`, a doubled slash or an absolute URI is never needed to say one.
  */
 export function isTarget(url: string | undefined): boolean {
   if (/^\/changes\/\?after=[A-Za-z0-9.-]{1,64}$/.test(url ?? '')) return true;
