@@ -1,5 +1,6 @@
 /** Memory, descriptors and threads of L and H while they live on, from /proc (proc(5)); and whether they are flat. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Daemon } from './daemon.ts';
 
@@ -7,8 +8,8 @@ import type { Daemon } from './daemon.ts';
 export const FLAT_RATIO = 1.15;
 /** What a garbage collector needs to make up its mind, in KiB. */
 export const FLAT_SLACK = 16 * 1024;
-/** When nothing happens, so many descriptors more than after the start: connections that are kept. */
-export const IDLE_FDS = 4;
+/** When nothing happens, so many descriptors more than after the start: threads that verify have some each, and connections are kept. */
+export const IDLE_FDS = 4 + 4 * availableParallelism();
 
 export interface Sample {
   /** Seconds since sampling began. */
@@ -43,7 +44,8 @@ export function sample(pid: number, began: number): Sample | null {
 }
 
 /** What its descriptors are, and how many of each. */
-export function descriptors(pid: number): string {
+export function descriptors(pid: number | null): string {
+  if (pid === null) return 'it is down';
   const kinds = new Map<string, number>();
   for (const fd of readdirSync(`/proc/${pid}/fd`)) {
     const kind = kindOf(`/proc/${pid}/fd/${fd}`);

@@ -13,6 +13,7 @@ export const FULL: Size = {
   sampleMs: 2000,
   verified: 50,
   drainMs: 300_000,
+  restMs: 8000,
   judgeMemory: true,
 };
 
@@ -23,10 +24,11 @@ export const QUICK: Size = {
   minutes: 2,
   kills: { L: 3, H: 3, M: 6 },
   atOnce: 12,
-  times: { short: 12, enrolBy: 12, patience: 40_000 },
+  times: { short: 8, enrolBy: 8, patience: 40_000 },
   sampleMs: 250,
-  verified: 3,
+  verified: 2,
   drainMs: 40_000,
+  restMs: 1000,
   judgeMemory: false,
 };
 

@@ -33,6 +33,8 @@ export interface SoakOptions {
   readonly verified: number;
   /** How long H may take at the end for what is sealed, in milliseconds. */
   readonly drainMs: number;
+  /** How long descriptors at rest are looked at. */
+  readonly restMs: number;
   /** Whether memory is judged: not of a run that is too short for it. */
   readonly judgeMemory: boolean;
   readonly say: (line: string) => void;
@@ -98,8 +100,6 @@ class Soak {
     const plans = makePlans({ seed, builds, mKills: kills.M });
     const rough = Math.ceil(builds * (1 - calm));
     const before = await this.#idle();
-    for (const { name, pid } of [this.#site.l, this.#site.h])
-      if (pid !== null) this.#say(`${name} has ${descriptors(pid)}`);
     await this.#rough(plans.slice(0, rough));
     this.#calmAt = performance.now();
     const sampler = new Sampler([this.#site.l, this.#site.h], this.#options.sampleMs);
@@ -109,8 +109,6 @@ class Soak {
     await Promise.all(this.#open);
     await this.#drain();
     const after = await this.#idle();
-    for (const { name, pid } of [this.#site.l, this.#site.h])
-      if (pid !== null) this.#say(`${name} has ${descriptors(pid)}`);
     return this.#judge(sampler.of, { L: [before.L, after.L], H: [before.H, after.H] });
   }
 
@@ -186,8 +184,8 @@ class Soak {
   /** Descriptors of L and H when nothing happens: the fewest in some seconds. */
   async #idle(): Promise<Record<'L' | 'H', number>> {
     const fewest = { L: Infinity, H: Infinity };
-    for (let left = 16; left > 0; left -= 1) {
-      await sleep(500);
+    for (const end = performance.now() + this.#options.restMs; performance.now() < end;) {
+      await sleep(250);
       for (const { name, pid } of [this.#site.l, this.#site.h])
         fewest[name] = Math.min(fewest[name], (pid === null ? null : sample(pid, 0))?.fds ?? Infinity);
     }
@@ -198,6 +196,7 @@ class Soak {
     const { seed, verified, judgeMemory } = this.#options;
     const site = this.#site;
     const services = [site.l, site.h] as const;
+    const held = { L: descriptors(site.l.pid), H: descriptors(site.h.pid) };
     await site.h.stop();
     // what the watch would have looked at in its next minute; and a restart that is clean
     const again = await site.world.sign();
@@ -223,7 +222,8 @@ class Soak {
         what: `at rest each has no more than ${IDLE_FDS} descriptors more than it began with`,
         problems: names.flatMap((name) => {
           const [before, after] = idleFds[name];
-          return after <= before + IDLE_FDS ? [] : [`${name}: ${before}, then ${after}`];
+          if (after <= before + IDLE_FDS) return [];
+          return [`${name}: ${before}, then ${after}: ${held[name]}`];
         }),
       },
       ...(judgeMemory
