@@ -1,25 +1,15 @@
 /** What the depot counts, as Prometheus reads it and as docs/how-to/depot.md lists it; and whether it is well. */
 import { chmod, readFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { until } from '../harness/until.ts';
 import { rawRequest } from '../harness/raw-http.ts';
-import { World } from '../harness/world.ts';
+import { World, freePort } from '../harness/world.ts';
 import { parseMetrics } from './metrics-text.ts';
 
 const PREFIX = 'countersign_depot_';
 let world: World;
 /** Where metrics are, and nothing else. */
 let watched: string;
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 beforeAll(async () => {
   world = await World.make();

@@ -1,4 +1,8 @@
 /** The depot as a service: its socket, which outlives it; its watchdog; its end; its certificate. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { shellBlocks } from '../harness/document.ts';
 import { Host, describeBooted } from './host.ts';
@@ -74,9 +78,23 @@ await describeBooted('the depot as a service', () => {
   });
 
   test('with a certificate as a credential it speaks TLS; a new one needs no restart of the socket', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'cs-tls-'));
+    const [cert, key] = [join(directory, 'cert'), join(directory, 'key')];
+    const names = [
+      '-subj',
+      '/CN=depot',
+      '-addext',
+      'subjectAltName=IP:127.0.0.1',
+      '-keyout',
+      key,
+      '-out',
+      cert,
+    ];
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'ed25519', '-nodes', ...names], { stdio: 'pipe' });
+    await host.sh('mkdir -p /etc/depot-tls && cat >/etc/depot-tls/cert', readFileSync(cert, 'utf8'));
+    await host.sh('cat >/etc/depot-tls/key', readFileSync(key, 'utf8'));
+    rmSync(directory, { recursive: true });
     await host.sh(`
-      mkdir -p /etc/depot-tls && cd /etc/depot-tls
-      openssl req -x509 -newkey ed25519 -nodes -subj /CN=first -addext subjectAltName=IP:127.0.0.1 -keyout key -out cert 2>/dev/null
       printf '%s\\n' [Service] LoadCredential=tls-cert:/etc/depot-tls/cert LoadCredential=tls-key:/etc/depot-tls/key \
         >/etc/systemd/system/countersign-depot.service.d/tls.conf
       systemctl daemon-reload && systemctl start countersign-depot`);
