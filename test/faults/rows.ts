@@ -174,7 +174,7 @@ const servedAlike = (step: string, at: RegExp, cells: Cells): Row => ({
   swept: alike,
 });
 
-/** The first word says what the depot is doing: it takes an `approval`, a `statement` with its artifacts, a `release`. */
+/** The first word says what the depot is doing: it takes an `approval`, a `statement` with its artifacts, a `release`, the rest of an `upload`. */
 export const SERVE: readonly Row[] = [
   serve('approval: project file read', / L\/(countersign\.toml|keys\/\S+) /, read),
   servedAlike('approval: taken', /^(?!p?read).* L\/data\/builds\/B\/approval/, kept),
@@ -242,6 +242,23 @@ export const SERVE: readonly Row[] = [
     'read fails': 'goes on',
   }),
   serve('release: answered', /^writev /, sent),
+  serve('upload: other builds looked at, for what goes', /^pread64 L\/data\/builds\/(?!B\/)\S+ /, {
+    SIGKILL: 'again',
+    'read fails': 'goes on',
+  }),
+  servedAlike('upload: pieces are this process’s', / L\/data\/\.tmp\/pieces /, {
+    SIGKILL: 'again',
+    'write fails': 'exit 3',
+    ENOSPC: 'exit 3',
+    EDQUOT: 'exit 3',
+  }),
+  servedAlike(
+    'upload: gone on with, and named',
+    /^(?!p?read).* L\/data\/(\.tmp\/B\.[0-9a-f]{32}\.SHA256|builds\/B\/blobs\S*) /,
+    kept,
+  ),
+  serve('upload: hashed as a whole', /^pread64 L\/data\/\.tmp\/B\.[0-9a-f]{32}\.SHA256 /, read),
+  serve('upload: answered', /^writev depot /, sent),
 ];
 
 /** Code that the depot's own rows try in full. */

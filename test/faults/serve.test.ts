@@ -7,6 +7,7 @@ import { toBuildId } from '../../src/records/names.ts';
 import { HttpDepot } from '../../src/tree/http.ts';
 import type { Ran } from '../harness/program.ts';
 import { mustBe } from '../harness/world.ts';
+import { cutUpload } from './cut-upload.ts';
 import { testDurable } from './durable.ts';
 import { released } from './released.ts';
 import { showSteps, testAllCalls, testRows } from './row.ts';
@@ -68,6 +69,8 @@ beforeAll(async () => {
       again: async () => mustBe(0, await world.sign()),
     }),
   );
+  asked.restore();
+  plays.set('upload', await cutUpload(theatre));
   for (const play of plays.values()) showSteps(play);
 }, 120_000);
 afterAll(() => theatre?.close());
@@ -79,7 +82,7 @@ function playOf(name: string): Play {
 }
 
 testRows(SERVE, ({ step }) => playOf(step.split(':')[0] ?? ''));
-for (const name of ['approval', 'statement', 'release']) {
+for (const name of ['approval', 'statement', 'release', 'upload']) {
   testAllCalls(`serve, ${name}`, SERVE, () => playOf(name));
   testDurable(`serve, ${name}`, () => playOf(name));
 }

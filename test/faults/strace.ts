@@ -95,7 +95,7 @@ export function stepsOf(trace: string, directory: string): Step[] {
     const made = madeCall(line, directory);
     if (made === null) return [];
     // strace counts a call for each path that it is about
-    const keys = [made.path, ...(made.path === null ? [] : [made.to])].map(
+    const keys = [made.path, ...(made.path === null || made.to === null ? [] : [made.to])].map(
       (path) => `${made.syscall} ${path}`,
     );
     for (const key of keys) seen.set(key, (seen.get(key) ?? 0) + 1);
