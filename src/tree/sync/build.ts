@@ -79,7 +79,11 @@ async function carryAll(passage: Passage): Promise<void> {
 async function isSettled(passage: Passage): Promise<boolean> {
   const { to, build } = passage;
   const bytes = await to.read(buildPath(build, releaseFile), RECORD_MAX);
-  if (bytes === null) return (await passage.isThere(refusalFile)) && passage.isThere(refusalProofFile);
+  if (bytes === null) {
+    for (const file of [refusalFile, refusalProofFile, approvalFile])
+      if (!(await passage.isThere(file))) return false;
+    return true;
+  }
   const release = attempt(() => parseRelease(bytes));
   if (release instanceof Failure) return false;
   // nothing of a release is shown before its proof is there

@@ -1,6 +1,7 @@
 /** Statements on their way from one depot into another. The gate numbers them anew there: the first is the first. */
 import { Failure } from '../../failure.ts';
 import { MAX_SIGNATURE_BYTES } from '../../openpgp/signature.ts';
+import { attempt } from '../../policy/attempt.ts';
 import { builderOf, slotsOf } from '../../policy/builder-key.ts';
 import type { Approval } from '../../records/approval.ts';
 import { LARGE_RECORD_MAX } from '../../records/canonical.ts';
@@ -64,6 +65,8 @@ export async function carryStatement(passage: Passage, shown: Shown): Promise<vo
 export async function carryWithBlobs(passage: Passage, shown: Shown): Promise<void> {
   try {
     await carryStatement(passage, shown);
+    // a depot that has lost some of them since has the statement all the same
+    await carryLost(passage, shown);
   } catch (error) {
     if (!(error instanceof Failure) || error.code !== 'blobs-missing') throw error;
     if (!passage.from.quarantine) {
@@ -74,6 +77,13 @@ export async function carryWithBlobs(passage: Passage, shown: Shown): Promise<vo
     const lacking = (await lackingBlobs(passage, subjects)) ?? subjects;
     if (await carryBlobs(passage, lacking, quarantine(passage))) await passage.submit(shown.files);
   }
+}
+
+async function carryLost(passage: Passage, { bytes }: Shown): Promise<void> {
+  if (!passage.from.quarantine) return;
+  const statement = attempt(() => parseStatement(bytes));
+  const lacking = statement instanceof Failure ? null : await lackingBlobs(passage, statement.subjects);
+  if (lacking !== null && lacking.length > 0) await carryBlobs(passage, lacking, quarantine(passage));
 }
 
 export const TOKEN_HINT = "with the signer's token: --signer-token FILE";

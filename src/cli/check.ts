@@ -1,0 +1,104 @@
+/** `countersign check`: every file of a depot, held against the log and against one another; and mended. */
+import { verifyLog } from '../audit/verify.ts';
+import { checkDepot } from '../depot/check/check.ts';
+import type { CheckResult } from '../depot/check/check.ts';
+import { isFault } from '../depot/check/finding.ts';
+import type { Outcome, What } from '../depot/check/finding.ts';
+import { now } from '../host/clock.ts';
+import { word } from '../host/shell.ts';
+import { DirectoryTree } from '../tree/directory.ts';
+import { depotLog } from '../tree/log/reader.ts';
+import { command, wrongUse } from './command.ts';
+import { loadProject } from './config.ts';
+import { EXIT } from './exit-status.ts';
+import { Progress } from './progress.ts';
+import type { Terminal } from './terminal.ts';
+import { alignColumns, bold, formatSize, green, plural, red, yellow } from './text.ts';
+import type { Part, Styled } from './text.ts';
+
+export { check as command };
+
+const check = command({
+  name: 'check',
+  synopsis: '--data DIR [--repair] [--gpgv]',
+  about: `Reads every file of a depot: the log whole, each record that the log names, each signature with what it signs,
+each artifact by its digest, each release; names what is damaged, missing, or belongs to no depot. It may run beside
+serve. With --repair, beside no serve, it makes again what the rest can give back, and moves what is no good to
+DIR/.aside/, so that sync from a mirror can bring it; it deletes nothing. Exit status 1 if something remains.`,
+  flags: {
+    data: { value: 'DIR', help: 'where the depot lies' },
+    repair: { help: 'mend what can be mended, move aside what can’t' },
+    gpgv: { help: 'ask gpgv about each signature of a release, too' },
+  },
+  noDepot: 'it looks at what lies in --data DIR',
+  operands: { min: 0, max: 0 },
+  example: [
+    'countersign check --data /var/lib/countersign',
+    '# after systemctl stop, and with a mirror to fetch from',
+    'countersign check --data /var/lib/countersign --repair',
+    'countersign sync /mnt/mirror /var/lib/countersign',
+  ],
+  async run({ flags, globals, terminal }) {
+    if (flags.data === undefined) throw wrongUse('check', '--data DIR is missing');
+    const { project } = loadProject(globals);
+    const tree = await DirectoryTree.open(flags.data);
+    const progress = new Progress(terminal, 'checking builds');
+    const list = (directory: string): Promise<string[]> =>
+      tree.list(directory === '.' ? 'log' : `log/${directory}`);
+    const result = await checkDepot({
+      ...{ tree, project, now, repair: flags.repair === true, gpgv: flags.gpgv === true },
+      audit: async () => {
+        const quiet = { ours: true, progress: () => {} };
+        const { head, findings, leftovers } = await verifyLog({
+          ...{ files: depotLog(tree), trust: project.log, list },
+          ...quiet,
+        });
+        return { findings: findings.listed, size: head.checkpoint.size, beyond: leftovers?.beyond ?? 0 };
+      },
+      progress: (builds, of, bytes) => progress.count(builds, of, formatSize(bytes)),
+    });
+    progress.finish();
+    return report(result, flags.data, terminal);
+  },
+});
+
+const STYLE: Record<What, (text: string) => Styled> = {
+  damaged: red,
+  missing: red,
+  foreign: yellow,
+  leftover: (text) => bold(text),
+};
+
+function report({ outcomes, builds, bytes }: CheckResult, data: string, terminal: Terminal): 0 | 1 {
+  for (const outcome of outcomes) terminal.record({ ...outcome });
+  const rows = outcomes.map(({ what, repaired, path, text, how }): Part[] => [
+    repaired ? green('mended') : STYLE[what](what),
+    path,
+    `${text}${how === undefined ? '' : `; ${how}`}`,
+  ]);
+  for (const row of alignColumns(rows)) terminal.result(...row);
+
+  const remain = outcomes.filter((each) => isFault(each) && !each.repaired);
+  const count = (what: What): number => remain.filter((each) => each.what === what).length;
+  const repaired = outcomes.filter((each) => each.repaired).length;
+  const leftovers = outcomes.filter((each) => !isFault(each)).length;
+  const counts = { damaged: count('damaged'), missing: count('missing'), foreign: count('foreign') };
+  terminal.record({ whole: remain.length === 0, ...counts, leftovers, repaired, builds, bytes });
+  const read = `${plural(builds, 'build')}, ${formatSize(bytes)} read`;
+  const parts = (['damaged', 'missing', 'foreign'] as const)
+    .filter((what) => counts[what] > 0)
+    .map((what) => `${counts[what]} ${what}`);
+  if (repaired > 0) parts.push(`${repaired} mended`);
+  if (leftovers > 0) parts.push(`${leftovers} left over, which is no fault`);
+  const verdict = remain.length === 0 ? green('whole') : red('NOT WHOLE');
+  terminal.result(verdict, `  ${[read, ...parts].join('; ')}`);
+  if (remain.length > 0) terminal.hint(hintFor(remain, data));
+  return remain.length === 0 ? EXIT.done : EXIT.refused;
+}
+
+function hintFor(remain: readonly Outcome[], data: string): string {
+  const mirror = `countersign sync MIRROR ${word(data)}`;
+  return remain.some(({ how }) => how !== undefined)
+    ? `from a mirror: ${mirror}; the log comes with the signer’s next run, too (docs/how-to/backup.md)`
+    : `stop serve, then: countersign check --data ${word(data)} --repair; what it can’t mend comes by ${mirror} (docs/how-to/backup.md)`;
+}
