@@ -3,13 +3,12 @@
  * nobody need believe it. It knows what this process does: what another one writes into the directory is found by looking.
  */
 import { randomBytes } from 'node:crypto';
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { unable } from '../failure.ts';
 import type { BuildId } from '../records/names.ts';
 import type { Heard } from '../tree/happening.ts';
 import { CHANGES_MAX, CHANGES_WAIT_MS, JSON_TYPE } from '../tree/wire.ts';
 import { sendBytes } from './answer.ts';
-import type { Exchange } from './exchange.ts';
 
 /** Each that waits holds a connection. Whoever has the signer token is kept out by no stranger. */
 const STRANGERS_MAX = 512;
@@ -21,6 +20,14 @@ export interface ChangesOptions {
   readonly strangersMax?: number;
   /** Somebody may not wait. */
   readonly limited?: (limit: 'changes') => void;
+}
+
+/** A request for changes, as an `Exchange` has it. */
+interface Asked {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** Whether it is the signer's. */
+  readonly known: boolean;
 }
 
 /** Somebody who waits. All who do have seen all that there is. */
@@ -71,7 +78,7 @@ export class Changes {
   }
 
   /** `GET /changes/`, and with `?after=<cursor>` as soon as something has changed since. Throws unable(`busy`). */
-  async answer({ request, response, known }: Exchange): Promise<void> {
+  async answer({ request, response, known }: Asked): Promise<void> {
     const after = /\?after=(.*)$/.exec(request.url ?? '')?.[1];
     const builds = after === undefined ? [] : this.#since(after);
     const atOnce = after === undefined || builds === null || builds.length > 0;
