@@ -73,6 +73,8 @@ export async function startServer(options: ServerOptions): Promise<DepotServer> 
   const changes = new Changes({ limited });
 
   const tree = await DirectoryTree.make(data);
+  // so that whoever mends the directory (check --repair) knows that it is served; a full disk is heard of by who writes
+  await tree.pieces.kept().catch(() => false);
   const { directory } = tree;
   const reserve = new Reserve(tree, options.reserve ?? null, () => limited('disk-reserve'));
   const heard = (happening: Happening): void => {
