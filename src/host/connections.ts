@@ -94,6 +94,11 @@ export class Connections {
     this.#ownerOf(connection)?.idle.add(connection);
   }
 
+  /** Ends those on which nobody waits for an answer. */
+  endIdle(): void {
+    for (const { socket } of [...this.#idle]) socket.destroy();
+  }
+
   /** Among those of its owner; false if it was ended itself, as all others are in use. */
   #ownRoom(connection: Connection): boolean {
     if (connection.owner === null) return true;

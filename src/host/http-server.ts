@@ -84,7 +84,7 @@ export async function startHttpServer(
   return {
     url: urlOf(server.address(), tls !== undefined),
     renew: (identity) => secure?.setSecureContext({ ...identity }),
-    close: () => closeServer(server, more.graceMs),
+    close: () => closeServer(server, connections, more.graceMs),
   };
 }
 
@@ -161,10 +161,13 @@ const urlOf = (address: AddressInfo | string | null, secure: boolean): string =>
 };
 
 /** A client that says nothing keeps nobody up. */
-async function closeServer(server: Server, graceMs = GRACE_MS): Promise<void> {
+async function closeServer(server: Server, connections: Connections, graceMs = GRACE_MS): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   server.closeIdleConnections();
+  // a connection that is new may be about to bring a request
+  const silent = setTimeout(() => connections.endIdle(), GRACE_MS);
   const late = setTimeout(() => server.closeAllConnections(), graceMs);
   await closed;
+  clearTimeout(silent);
   clearTimeout(late);
 }

@@ -46,7 +46,7 @@ export class ServiceManager {
     this.#failed = failed;
   }
 
-  /** One message: `READY=1`, `STATUS=…`. Returns when it was taken, or could not be. */
+  /** One message: `READY=1`, `STATUS=` and a text. Returns when it was taken, or could not be. */
   tell(...assignments: readonly string[]): Promise<void> {
     const env = this.#env;
     if (env === null) return Promise.resolve();
