@@ -3,6 +3,8 @@ import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { execFileSync } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Clients } from '../../src/depot/clients.ts';
@@ -177,7 +179,10 @@ describe('connections', () => {
   });
 
   /** `keep` are those whose request nobody ends; nothing but /now is ever answered. */
-  async function start(options: { most: number; ofOne?: number }): Promise<void> {
+  async function start(
+    options: { most: number; ofOne?: number },
+    tls?: { cert: Buffer; key: Buffer },
+  ): Promise<void> {
     const connections = new Connections({
       ...options,
       owner: () => 'all the same',
@@ -189,7 +194,7 @@ describe('connections', () => {
         if (url === '/keep') connections.keep(socket);
         if (url === '/now') response.end();
       },
-      { listen: { host: '127.0.0.1', port: 0 }, requestMs: 0, idleMs: 60_000, connections },
+      { listen: { host: '127.0.0.1', port: 0 }, requestMs: 0, idleMs: 60_000, connections, tls },
     );
   }
 
@@ -227,6 +232,24 @@ describe('connections', () => {
     expect(new Set(limited)).toEqual(new Set(['connections']));
   });
 
+  test('over TLS: whom we know stays there, too', async () => {
+    await start({ most: 2 }, selfSigned());
+    const secure = async (bytes: string): Promise<Socket> => {
+      const port = Number(new URL(server.url).port);
+      const socket = connectTls({ port, rejectUnauthorized: false }).on('error', () => {});
+      sockets.push(socket.resume());
+      await once(socket, 'secureConnect');
+      const before = requests;
+      socket.write(bytes);
+      await vi.waitFor(() => expect(requests).toBeGreaterThan(before));
+      return socket;
+    };
+    const known = await secure(get('/keep'));
+    const [stranger, next] = [await secure(get('/wait')), await secure(get('/wait'))];
+    await ended(stranger);
+    expect([known.closed, next.closed]).toEqual([false, false]);
+  });
+
   test('too many of one: the longest idle of them ends; where all are in use, the newcomer', async () => {
     await start({ most: 100, ofOne: 2 });
     const idle = await open();
@@ -241,3 +264,12 @@ describe('connections', () => {
     expect(new Set(limited)).toEqual(new Set(['client-connections']));
   });
 });
+
+function selfSigned(): { cert: Buffer; key: Buffer } {
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
+  const out = ['-keyout', '-', '-out', '-', '-subj', '/CN=localhost'];
+  const both = execFileSync('openssl', ['req', '-x509', ...curve, ...out], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  return { cert: both, key: both };
+}
