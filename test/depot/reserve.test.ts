@@ -108,7 +108,9 @@ describe.skipIf(!canMount())('on a small disk', { timeout: 120_000 }, () => {
     mustBe(0, await world.attest(sealed.ticket, files));
 
     const late = await world.approve('2.0');
-    const pieces = Object.fromEntries([...'abcdef'].map((name) => [name, randomBytes(10 * MIB)]));
+    const pieces = Object.fromEntries(
+      ['a', 'b', 'c', 'd', 'e', 'f'].map((name) => [name, randomBytes(10 * MIB)]),
+    );
     const full = await world.attest(late.ticket, pieces);
     expect(full).toMatchObject({ code: 3, error: { code: 'disk-reserve' } });
     expect(full.error?.hint).toContain('--reserve');
