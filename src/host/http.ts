@@ -3,6 +3,7 @@
  * follows nothing, inflates nothing, waits for nothing without end, and takes no proxy or laxness from the
  * environment.
  */
+import { setMaxListeners } from 'node:events';
 import { Agent as HttpAgent } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
@@ -111,6 +112,8 @@ export class HttpClient {
     this.#insecureHttp = options.insecureHttp;
     this.#timing = { ...TIMING, ...options.timing };
     this.#broken = options.broken ?? (() => {});
+    // while the server is away every request of ours listens, and Node would take many for a leak
+    setMaxListeners(0, this.#closed.signal);
     const Agent = this.#base.protocol === 'https:' ? HttpsAgent : HttpAgent;
     // has TCP probe a silent connection, too: a link that is cut while an answer takes long shows in seconds
     this.#agent = new Agent({ keepAlive: true });

@@ -55,6 +55,18 @@ describe('bodies of ours', () => {
     await expect(sending).rejects.toThrow('disk on fire');
   });
 
+  test('of many requests at once may all have to be sent again', async () => {
+    const server = await raw((socket) => socket.destroy());
+    const warned = vi.fn();
+    process.on('warning', warned);
+    cleanUp.push(() => process.off('warning', warned));
+    const one = new HttpClient(server.url, { insecureHttp: false, timing: { backOffMs: [300] } });
+    const sent = Array.from({ length: 20 }, () => one.read(GET, 10).catch(() => {}));
+    await Promise.all(sent);
+    one.close();
+    expect(warned).not.toHaveBeenCalled();
+  });
+
   test('are given back when the connection is gone before they go on', async () => {
     const server = await raw((socket) => socket.destroy(), ok(''));
     const [again, goOn] = [new AbortController(), vi.fn()];

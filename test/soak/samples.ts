@@ -9,7 +9,7 @@ export const FLAT_RATIO = 1.15;
 /** What a garbage collector needs to make up its mind, in KiB. */
 export const FLAT_SLACK = 16 * 1024;
 /** When nothing happens, so many descriptors more than after the start: threads that verify have some each, and connections are kept. */
-export const IDLE_FDS = 4 + 4 * availableParallelism();
+export const IDLE_FDS = 8 + 4 * availableParallelism();
 
 export interface Sample {
   /** Seconds since sampling began. */

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { rename, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Failure } from '../../src/failure.ts';
 import type { BuildId } from '../../src/records/names.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
 import { blobFile, buildPath } from '../../src/records/paths.ts';
@@ -120,7 +121,10 @@ export class Story {
   /** Both of them. */
   async #allow(may: readonly Outcome[], lifetime = this.#lifetime) {
     const approved = await this.#approve(may, lifetime);
-    await this.#stage.people.endorse(this.#plan, approved);
+    await this.#stage.people.endorse(this.#plan, approved).catch((error: unknown) => {
+      // a short one, on a machine that is slow
+      if (!(error instanceof Failure) || error.code !== 'expired' || !may.includes('expired')) throw error;
+    });
     return approved;
   }
 
@@ -128,7 +132,7 @@ export class Story {
   async #seal(approved: Approved, slots = this.#plan.slots.map((_, at) => at), but: readonly string[] = []) {
     const ended = await Promise.all(slots.map((slot) => this.#work(approved, slot)));
     // the others wait for H as long as it may be away
-    const more = this.#enrols ? ['ticket-expired', 'enrolment-refused', 'receipt-timeout', ...TOO_LATE] : [];
+    const more = this.#enrols ? ['ticket-expired', 'enrolment-late', 'receipt-missing', ...TOO_LATE] : [];
     for (const code of ended)
       if (code !== null && ![...but, ...more].includes(code))
         throw new Error(`a builder was refused: ${code}`);
