@@ -242,4 +242,5 @@ function sealedBy({ type, records }: BuildEntry): Sealed[] {
 
 /** A text of its own: a piece of another, which most of an entry's are, would keep all of that in memory. */
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the same text
-export const own = <Name extends string>(name: Name): Name => Buffer.from(name, 'latin1').toString('latin1') as Name;
+export const own = <Name extends string>(name: Name): Name =>
+  Buffer.from(name, 'latin1').toString('latin1') as Name;
