@@ -12,7 +12,7 @@ const USAGE = `usage: npm run test:soak [-- --builds N] [--seed N] [--minutes M]
 --builds   how many, 3000; kills are as many as that is
 --seed     of all that is decided by chance; another one each time
 --minutes  no build begins after so many, 60
---quick    60 builds in half a minute: does everything work? Memory is not judged
+--quick    40 builds in half a minute: does everything work? Memory is not judged
 --write    puts what came of it into docs/soak.md
 `;
 

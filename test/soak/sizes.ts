@@ -17,12 +17,12 @@ export const FULL: Size = {
   judgeMemory: true,
 };
 
-/** As many kills for each build; too short for memory. */
+/** Each way at least once; too short for memory. */
 export const QUICK: Size = {
   ...FULL,
-  builds: 60,
+  builds: 40,
   minutes: 2,
-  kills: { L: 3, H: 3, M: 6 },
+  kills: { L: 2, H: 2, M: 6 },
   atOnce: 12,
   times: { short: 8, enrolBy: 8, patience: 40_000 },
   sampleMs: 250,
