@@ -242,7 +242,7 @@ test('SIGTERM ends the depot in order, and it comes back with what it had', asyn
   expect(await world.stopServer()).toBe(0);
   await world.startServer();
   expect((await ask({ path: `/builds/${build}/approval.json` })).status).toBe(200);
-  expect(await readdir(join(world.tree(), '.tmp'))).toEqual(['replacing']);
+  expect(await readdir(join(world.tree(), '.tmp'))).toEqual(['pieces', 'replacing']);
 });
 
 test('its data is taken away under it: whoever asks is told that the depot says so', async () => {
