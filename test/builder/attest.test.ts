@@ -287,7 +287,7 @@ describe('a depot that is away', () => {
     site.put({ app: 'x' });
     const { connect } = site;
     site.connect = (token) =>
-      Object.assign(Object.create(connect(token)), {
+      Object.assign(connect(token), {
         read: () => Promise.reject(unable('network', 'the depot does not answer')),
       });
     await expect(site.attest()).rejects.toMatchObject({ kind: 'unable', code: 'network' });
