@@ -128,7 +128,7 @@ export class Story {
     return approved;
   }
 
-  /** The slots do their work at the same time. Throws where one is refused otherwise than `but` says. */
+  /** The slots do their work at the same time. False where one was refused as `but` says; throws where one was otherwise. */
   async #seal(approved: Approved, slots = this.#plan.slots.map((_, at) => at), but: readonly string[] = []) {
     const ended = await Promise.all(slots.map((slot) => this.#work(approved, slot)));
     // the others wait for H as long as it may be away
@@ -136,6 +136,7 @@ export class Story {
     for (const code of ended)
       if (code !== null && ![...but, ...more].includes(code))
         throw new Error(`a builder was refused: ${code}`);
+    return ended.every((code) => code === null);
   }
 
   #work({ build, tickets }: Approved, slot: number, ticket = tickets[slot], isThief = false): Promise<Ended> {
@@ -160,8 +161,8 @@ export class Story {
 
   async #release(): Promise<void> {
     const approved = await this.#allow(['published']);
-    await this.#seal(approved);
-    await this.#released(approved);
+    // nothing comes of one whose builders were too late to enrol
+    if (await this.#seal(approved)) await this.#released(approved);
   }
 
   async #damaged(): Promise<void> {
@@ -192,7 +193,7 @@ export class Story {
     await this.#seal(approved, undefined, TOO_LATE);
     if (!this.#enrols) await this.#stage.people.endorse(this.#plan, approved);
     this.#waits();
-    await this.#logged(approved, 'refusal');
+    if (!this.#enrols) await this.#logged(approved, 'refusal');
   }
 
   async #dissent(): Promise<void> {
