@@ -66,7 +66,6 @@ interface Shared extends GatedDepotOptions {
 
 type Source<T> = Iterable<T> | AsyncIterable<T>;
 type Write = Tree['writeAll'];
-
 const PAGE = 1000;
 /** How many builds are looked at for a page of revoked ones: some tenths of a second. */
 const LOOKED_AT = 10_000;
@@ -216,7 +215,7 @@ export class GatedDepot implements Depot {
   async sweep(): Promise<void> {
     const { tree, uploads, retire, heard } = this.#shared;
     for (const some of [tree, uploads]) tellDropped(heard, 'abandoned', await some.sweep());
-    await retire?.sweep();
+    return retire?.sweep();
   }
 
   async putBlobs(build: BuildId, files: Source<Blob>): Promise<void> {
