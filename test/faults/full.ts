@@ -11,7 +11,7 @@ import type { Disk } from './rows.ts';
 
 /** More room than any command here needs at once. */
 const ENOUGH = 100;
-const PLAIN = { under: [], env: {}, trace: () => '' };
+const PLAIN = { under: [], env: {}, started: () => {}, trace: () => '' };
 
 /** Two tests a disk; `play` is called in the test. */
 export function testDisks(disks: readonly Disk[], play: (name: string) => Play): void {

@@ -174,28 +174,34 @@ const servedAlike = (step: string, at: RegExp, cells: Cells): Row => ({
   swept: alike,
 });
 
-/** The first word says what the depot is doing: it takes an `approval`, a `statement` with its artifacts, a `release`, the rest of an `upload`. */
+const lookedAt = (step: string, at: RegExp, before: RegExp, cells: Cells): Row => ({
+  ...serve(step, at, cells),
+  before,
+});
+const LOG = /^p?read(64)? L\/data\/log\//;
+const BUILD = /^p?read(64)? L\/data\/builds\/B\//;
+const RECORDS = /^p?read(64)? L\/data\/builds\/B\/(?!blobs\/|signatures\/)/;
+const SEALED = /^p?read(64)? L\/data\/builds\/B\/(blobs|signatures)\//;
+/** Whoever asked asks again. */
+const asked: Cells = { SIGKILL: 'again', 'read fails': 'goes on' };
+/** What fails is left for the next time. */
+const left = (...columns: readonly Column[]): Cells => ({
+  SIGKILL: 'again',
+  ...Object.fromEntries(columns.map((column) => [column, 'goes on'])),
+});
+
+/** The first word says what the depot is doing: it takes an `approval`, a `statement` with its artifacts, a `release`, the rest of an `upload`; or, at its start, away what need not be kept: a `sweep`. */
 export const SERVE: readonly Row[] = [
   serve('approval: project file read', / L\/(countersign\.toml|keys\/\S+) /, read),
   servedAlike('approval: taken', /^(?!p?read).* L\/data\/builds\/B\/approval/, kept),
   serve('approval: answered', /^writev /, sent),
   serve('statement: artifacts taken', /^(?!p?read).* L\/data\/builds\/B\/blobs/, kept),
   servedAlike('statement: taken', /^(?!p?read).* L\/data\/builds\/B\/statements/, kept),
-  serve(
-    'statement: approval and artifacts asked for',
-    /^p?read(64)? L\/data\/builds\/B\/approval\.json(\S* [12]| 3)$/,
-    {
-      SIGKILL: 'again',
-      'read fails': 'goes on',
-    },
-  ),
-  serve(
-    'statement: records read again',
-    /^p?read(64)? L\/data\/builds\/B\/(approval\.json ([4-9]|1\d)|approval\.json\.\S+ [3-9]|statements\S+ \d)$/,
-    read,
-  ),
+  lookedAt('statement: approval and artifacts asked for', BUILD, /^writev depot /, asked),
+  lookedAt('statement: records read again', BUILD, / L\/data\/builds\/B\/statements/, read),
   serve('statement: answered', /^writev /, sent),
-  serve('release: log read', /^p?read(64)? L\/data\/log\//, read),
+  lookedAt('release: log asked for', LOG, /^writev depot /, read),
+  lookedAt('release: log read', LOG, / L\/data\/(log\/tile|\.tmp\/replacing)/, read),
   servedAlike('release: log extended', /^(?!p?read).* L\/data\/log\/tile\//, kept),
   servedAlike(
     'release: checkpoint replaced',
@@ -208,24 +214,9 @@ export const SERVE: readonly Row[] = [
     kept,
   ),
   servedAlike('release: signatures taken', /^(?!p?read).* L\/data\/builds\/B(\/signatures(\/\S*)?)? /, kept),
-  serve('release: sent to H', /^p?read(64)? L\/data\/builds\/B\/(approval|statements|blobs)\S* 1$/, {
-    SIGKILL: 'again',
-    'read fails': 'goes on',
-  }),
-  serve('release: proof asked for', /^pread64 L\/data\/builds\/B\/release\.proof 1$/, {
-    SIGKILL: 'again',
-    'read fails': 'goes on',
-  }),
-  serve(
-    'release: records read again',
-    /^p?read(64)? L\/data\/builds\/B\/(?!blobs|signatures\/)\S+ ([2-9]|1\d)$|^(?!pread64 \S+release\.proof )p?read(64)? L\/data\/builds\/B\/(?!approval|statements|blobs|signatures\/)\S+ 1$/,
-    read,
-  ),
-  serve(
-    'release: artifacts and signatures verified',
-    /^p?read(64)? L\/data\/builds\/B\/(blobs\S+ ([2-9]|1\d)|signatures\/\S+ \d+)$/,
-    read,
-  ),
+  lookedAt('release: sent to H', BUILD, /^writev depot /, asked),
+  lookedAt('release: records read again', RECORDS, / (L\/data\/builds\/B\/signatures\/|tmp\/)\S+ /, read),
+  lookedAt('release: artifacts and signatures verified', SEALED, / tmp\/countersign-gpgv/, read),
   servedAlike('release: gpgv asked', / tmp\/countersign-gpgv/, {
     SIGKILL: 'again',
     'write fails': 'exit 3',
@@ -242,10 +233,7 @@ export const SERVE: readonly Row[] = [
     'read fails': 'goes on',
   }),
   serve('release: answered', /^writev /, sent),
-  serve('upload: other builds looked at, for what goes', /^pread64 L\/data\/builds\/(?!B\/)\S+ /, {
-    SIGKILL: 'again',
-    'read fails': 'goes on',
-  }),
+  lookedAt('upload: approval asked for', BUILD, / L\/data\/\.tmp\/B\./, asked),
   servedAlike('upload: pieces are this process’s', / L\/data\/\.tmp\/pieces /, {
     SIGKILL: 'again',
     'write fails': 'exit 3',
@@ -259,6 +247,45 @@ export const SERVE: readonly Row[] = [
   ),
   serve('upload: hashed as a whole', /^pread64 L\/data\/\.tmp\/B\.[0-9a-f]{32}\.SHA256 /, read),
   serve('upload: answered', /^writev depot /, sent),
+  serve(
+    'sweep: log and builds looked at',
+    /^p?read(64)? L\/data\/(log|builds)\/\S+ \d+ at start$/,
+    left('read fails'),
+  ),
+  serve(
+    'sweep: blobs of a build moved away',
+    /^(rename L\/data\/\.tmp\/|fsync L\/data\/builds\/)\S+ \d+ at start$/,
+    left('name fails', 'fsync fails'),
+  ),
+  serve(
+    'sweep: blobs of a build dropped',
+    /^(unlink|rmdir) L\/data\/\.tmp\/\S+ \d+ at start$/,
+    left('name fails'),
+  ),
+  serve('sweep: one blob dropped', /^unlink L\/data\/builds\/\S+ \d+ at start$/, left('name fails')),
+];
+
+/** Each run takes seconds: what was found is looked at twice. What lies in `.aside/` has the time in its name. */
+const repair = (step: string, at: RegExp, swept: readonly Column[]): Row => ({
+  ...{ role: 'check --repair', step, at, swept },
+  cells: { SIGKILL: 'again', 'fsync fails': 'exit 3', 'name fails': 'exit 3' },
+});
+
+export const REPAIR: readonly Row[] = [
+  repair('moved aside', /^rename L\/data\/\.aside\/|^fsync L\/data(\/builds\/B(\/blobs)?)? \d+$/, [
+    'SIGKILL',
+    'fsync fails',
+  ]),
+  repair('linked again', /^(link|fsync) L\/data\/builds\/B\/(blobs\/SHA256|manifest\.json) /, [
+    'SIGKILL',
+    'fsync fails',
+    'name fails',
+  ]),
+  repair('tile made again', /^(fsync|rename) L\/data\/log\/tile\/0\/000\.p\/4 /, [
+    'SIGKILL',
+    'fsync fails',
+    'name fails',
+  ]),
 ];
 
 /** Code that the depot's own rows try in full. */

@@ -9,6 +9,7 @@ import type { Ran } from '../harness/program.ts';
 import { mustBe } from '../harness/world.ts';
 import { cutUpload } from './cut-upload.ts';
 import { testDurable } from './durable.ts';
+import { sweeps } from './gone.ts';
 import { released } from './released.ts';
 import { showSteps, testAllCalls, testRows } from './row.ts';
 import type { Play } from './row.ts';
@@ -71,6 +72,8 @@ beforeAll(async () => {
   );
   asked.restore();
   plays.set('upload', await cutUpload(theatre));
+  asked.restore();
+  plays.set('sweep', await sweeps(theatre));
   for (const play of plays.values()) showSteps(play);
 }, 120_000);
 afterAll(() => theatre?.close());

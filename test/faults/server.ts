@@ -1,6 +1,7 @@
 /** The depot under strace while somebody uses it; when it is killed, whoever keeps it running starts it again. */
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { PROGRAM } from '../harness/program.ts';
 import type { Ran } from '../harness/program.ts';
 import type { World } from '../harness/world.ts';
@@ -10,10 +11,16 @@ import type { Traced } from './strace.ts';
  * Runs `use` against a depot that meets a fault. Returns how the depot ended if it did by itself, else what `use` gave. A
  * depot without faults runs afterwards.
  */
-export async function served(world: World, { under, env }: Traced, use: () => Promise<Ran>): Promise<Ran> {
+export async function served(
+  world: World,
+  { under, env, started }: Traced,
+  use: () => Promise<Ran>,
+  args: readonly string[] = [],
+): Promise<Ran> {
   await world.stopServer();
   const [command = '', ...before] = under;
-  const serve = ['serve', '--data', world.path('L', 'data'), '--listen', new URL(world.url).host, '--json'];
+  const { host } = new URL(world.url);
+  const serve = ['serve', '--data', world.path('L', 'data'), '--listen', host, '--json', ...args];
   const child = spawn(command, [...before, process.execPath, PROGRAM, ...serve], {
     cwd: world.path('cwd'),
     env: { ...world.env('L'), ...env },
@@ -23,7 +30,7 @@ export async function served(world: World, { under, env }: Traced, use: () => Pr
   child.stderr.on('data', (chunk: Buffer) => err.push(chunk.toString()));
   let stopped = false;
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
-  const again = ended.then(() => (stopped ? undefined : world.startServer()));
+  const again = ended.then(() => (stopped ? undefined : world.startServer(args)));
   await Promise.race([
     new Promise<void>((resolve) =>
       child.stdout.on('data', (chunk: Buffer) => resolve(void out.push(chunk.toString()))),
@@ -36,16 +43,40 @@ export async function served(world: World, { under, env }: Traced, use: () => Pr
     return { code: await ended, stdout, stderr: err.join(''), json: [], error: null, peakKiB: 0 };
   }
 
+  // strace itself is the parent, and ends with it
+  const node = Number(childrenOf(child.pid ?? 0)[0]);
+  // what it does by itself at its start comes before what it is asked for, each time
+  while (child.exitCode === null && child.signalCode === null && !isIdle(node)) await sleep(5);
+  started();
+  if (child.exitCode !== null || child.signalCode !== null) await again;
   const used = await use();
   if (child.exitCode !== null || child.signalCode !== null) {
     await again;
     return { ...used, code: null };
   }
   stopped = true;
-  // strace itself would leave it running
-  const node = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'latin1').split(' ')[0];
-  process.kill(Number(node), 'SIGTERM');
+  process.kill(node, 'SIGTERM');
   await ended;
-  await world.startServer();
+  await world.startServer(args);
   return used;
 }
+
+const childrenOf = (pid: number): string[] =>
+  readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim().split(' ');
+
+/** Whether all threads of a process were asleep at one moment: none has run between two looks at them. */
+function isIdle(pid: number): boolean {
+  try {
+    const [first, second] = [threadsOf(pid), threadsOf(pid)];
+    return first.length > 0 && !/^State:\s+[^S]/m.test(first) && first === second;
+  } catch {
+    return false; // it has ended, or a thread of it has
+  }
+}
+
+/** The state of each thread, and how often it has run. */
+const threadsOf = (pid: number): string =>
+  readdirSync(`/proc/${pid}/task`)
+    .map((task) => readFileSync(`/proc/${pid}/task/${task}/status`, 'latin1'))
+    .flatMap((status) => status.match(/^(?:Pid|State|\w+_ctxt_switches):.*$/gm) ?? [])
+    .join('\n');

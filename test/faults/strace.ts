@@ -2,7 +2,7 @@
  * The real program under strace, with one system call of it made to fail, or to be its last. One thread does all of its
  * file work and the names of its temporary files are counted, so that the n-th call on a path is the same in each run.
  */
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 const FIXED_NAMES = new URL('fixed-names.mjs', import.meta.url).href;
@@ -37,6 +37,8 @@ export interface Fault {
 export interface Traced {
   readonly under: readonly string[];
   readonly env: Readonly<Record<string, string>>;
+  /** The program has started: what it does from now on somebody asked for. */
+  readonly started: () => void;
   /** What strace wrote; call it once the program has ended. */
   readonly trace: () => string;
 }
@@ -44,11 +46,15 @@ export interface Traced {
 /** A file that has not got its name yet. */
 export const TEMPORARY = /\.[0-9a-f]{24}\.tmp(\/|$)/;
 
+/** Stands in a trace on a line of its own, where what the program did by itself ends. */
+const STARTED = '--- started ---\n';
+
 let traces = 0;
 
 /** `scratch`: where the trace goes meanwhile. Children that are other programs are not traced. */
 export function traced(scratch: string, fault: Fault | null): Traced {
   const file = join(scratch, `trace-${process.pid}-${++traces}`);
+  let before = 0;
   const strace = ['strace', '-f', '-b', 'execve', '-q', '-y', '-s', '0', '-o', file];
   const what =
     fault === null
@@ -61,10 +67,13 @@ export function traced(scratch: string, fault: Fault | null): Traced {
   return {
     under: [...strace, ...what],
     env: { UV_THREADPOOL_SIZE: '1', UV_USE_IO_URING: '0', NODE_OPTIONS: `--import=${FIXED_NAMES}` },
+    started() {
+      before = existsSync(file) ? statSync(file).size : 0;
+    },
     trace() {
-      const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
+      const text = existsSync(file) ? readFileSync(file, 'latin1') : '';
       rmSync(file, { force: true });
-      return text;
+      return before === 0 ? text : `${text.slice(0, before)}${STARTED}${text.slice(before)}`;
     },
   };
 }
@@ -86,12 +95,16 @@ export interface Step {
   readonly nth: number;
   /** Where a rename or a link led; to whom a connection. */
   readonly to: string | null;
+  /** Done at its start, before anybody asked for anything. */
+  readonly early: boolean;
 }
 
 /** Calls that change something below `directory`, and on sockets, in order. */
 export function stepsOf(trace: string, directory: string): Step[] {
   const seen = new Map<string, number>();
+  let early = trace.includes(STARTED);
   return trace.split('\n').flatMap((line): Step[] => {
+    if (`${line}\n` === STARTED) early = false;
     const made = madeCall(line, directory);
     if (made === null) return [];
     // strace counts a call for each path that it is about
@@ -99,11 +112,11 @@ export function stepsOf(trace: string, directory: string): Step[] {
       (path) => `${made.syscall} ${path}`,
     );
     for (const key of keys) seen.set(key, (seen.get(key) ?? 0) + 1);
-    return [{ ...made, nth: seen.get(keys[0] ?? '') ?? 1 }];
+    return [{ ...made, early, nth: seen.get(keys[0] ?? '') ?? 1 }];
   });
 }
 
-function madeCall(line: string, directory: string): Omit<Step, 'nth'> | null {
+function madeCall(line: string, directory: string): Omit<Step, 'nth' | 'early'> | null {
   const [, syscall = '', args = ''] = /^\d+ +([a-z0-9]+)\((.*)$/.exec(line) ?? [];
   const calls = (Object.keys(CALLS) as Call[]).filter((call) => CALLS[call].split(',').includes(syscall));
   const [call] = calls;
