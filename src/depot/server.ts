@@ -13,6 +13,8 @@ import { DirectoryTree } from '../tree/directory.ts';
 import { GatedDepot } from '../tree/gated.ts';
 import type { Happening } from '../tree/happening.ts';
 import { Reserve } from '../tree/reserve.ts';
+import { SharedTree } from '../tree/shared-tree.ts';
+import { Sweep } from '../tree/sweep.ts';
 import { Changes } from './changes.ts';
 import { Clients } from './clients.ts';
 import type { Served } from './exchange.ts';
@@ -82,7 +84,9 @@ export async function startServer(options: ServerOptions): Promise<DepotServer> 
   };
   let url: string | null = null;
   const retention = { keepRefusedMs: (options.keepRefused ?? KEEP_REFUSED) * 1000 };
-  const depot = GatedDepot.over({ tree, rules: project, now, url: () => url, heard, reserve, retention });
+  const shared = new SharedTree({ tree, rules: project, now, url: () => url, heard, reserve });
+  const depot = GatedDepot.of(shared);
+  const sweep = new Sweep(shared, retention);
 
   const atOnce = options.clientConnections ?? CLIENT_CONNECTIONS;
   const owner: (typeof clients)['ofConnection'] = (socket) => clients.ofConnection(socket);
@@ -123,7 +127,7 @@ export async function startServer(options: ServerOptions): Promise<DepotServer> 
       throw error;
     }));
 
-  const beside = [every(SWEEP_MS, () => depot.sweep(), 'drop what need not be kept', log)];
+  const beside = [every(SWEEP_MS, () => sweep.run(), 'drop what need not be kept', log)];
 
   return {
     url: server.url,
@@ -132,7 +136,7 @@ export async function startServer(options: ServerOptions): Promise<DepotServer> 
     close: async () => {
       health.stop();
       for (const end of beside) end();
-      depot.close();
+      sweep.stop();
       requests.stop();
       changes.close();
       await server.close();

@@ -3,110 +3,50 @@
  * writes into a directory goes through it too.
  */
 import type { Readable } from 'node:stream';
-import { Failure, refused } from '../failure.ts';
-import { judgeBuilder, judgeRead, judgeRecords, judgeUpload } from '../policy/gate.ts';
+import { refused } from '../failure.ts';
+import { judgeBuilder, judgeRead, judgeUpload } from '../policy/gate.ts';
 import type { SignedApproval } from '../policy/gate/approval.ts';
 import type { Decided } from '../policy/gate/decided.ts';
 import { isProject } from '../policy/gate/rules.ts';
-import type { GateRules } from '../policy/gate/rules.ts';
 import { CARRIER, tokenOf } from '../policy/gate/token.ts';
 import type { Bearer, ReadAuthority } from '../policy/gate/token.ts';
 import type { Denied } from '../policy/gate/verdict.ts';
 import { matchesDigest } from '../policy/token.ts';
 import type { BuildId, ProjectName, Sha256, Version } from '../records/names.ts';
-import { VARIANTS, blobFile, buildPath, parseBuildFile, releaseDir } from '../records/paths.ts';
-import { Approvals } from './approvals.ts';
-import { Blobs } from './blobs.ts';
+import { blobFile, buildPath, releaseDir } from '../records/paths.ts';
 import type { Uploader } from './blobs.ts';
-import { Decisions } from './decisions.ts';
 import { DeniedFailure } from './denied.ts';
-import { tellDropped } from './happening.ts';
-import type { Heard } from './happening.ts';
 import { extendLog } from './log/extend.ts';
-import { KeyedMutex } from './mutex.ts';
 import { holderOf } from './pieces.ts';
-import { publish } from './publish.ts';
 import { mismatch } from './receive.ts';
 import { missing, placed, readAll, readPieces, sizesOf } from './released.ts';
 import type { Wanted } from './released.ts';
-import type { Reserve } from './reserve.ts';
-import { Retire } from './retire.ts';
-import type { RetentionTimes } from './retire.ts';
-import { SharedWork } from './shared-work.ts';
+import { SharedTree } from './shared-tree.ts';
+import type { SharedTreeOptions } from './shared-tree.ts';
 import type { Blob, BlobRef, Depot, FileRef, FileStatus, LogPush } from './tree.ts';
-import type { LocalFile, Place, Tree, Update, Written } from './tree.ts';
-import { Uploads } from './uploads.ts';
+import type { LocalFile, Place, Update, Written } from './tree.ts';
 import { batches } from './wire.ts';
 
-export interface GatedDepotOptions {
-  readonly tree: Tree;
-  readonly rules: GateRules;
-  readonly now: () => Date;
-  /** The URL that it is served at, beside the one in the project file; asked for each time, as it is known late. */
-  readonly url?: () => string | null;
-  readonly heard?: Heard;
-  /** Room that uploads leave free on the disk; without it they take what there is. */
-  readonly reserve?: Reserve;
-  /** What `sweep` takes away, beside what was left half-way. */
-  readonly retention?: RetentionTimes;
-}
-
-/** What all that write to one tree in this process share. */
-interface Shared extends GatedDepotOptions {
-  readonly heard: Heard;
-  readonly locks: KeyedMutex;
-  readonly blobs: Blobs;
-  readonly uploads: Uploads;
-  readonly decisions: Decisions;
-  readonly retire: Retire | null;
-  readonly approvals: Approvals;
-  /** Verifying takes minutes: however many ask, there is one run, and one that waits. */
-  readonly publishing: SharedWork<BuildId>;
-}
-
 type Source<T> = Iterable<T> | AsyncIterable<T>;
-type Write = Tree['writeAll'];
 const PAGE = 1000;
 /** How many builds are looked at for a page of revoked ones: some tenths of a second. */
 const LOOKED_AT = 10_000;
 
 export class GatedDepot implements Depot {
-  readonly #shared: Shared;
+  readonly #shared: SharedTree;
   readonly #bearer: Bearer;
 
-  private constructor(shared: Shared, bearer: Bearer) {
+  private constructor(shared: SharedTree, bearer: Bearer) {
     this.#shared = shared;
     this.#bearer = bearer;
   }
 
   /** One for each tree in a process: its locks and counts are its own. */
-  static over(options: GatedDepotOptions): GatedDepot {
-    const { tree, rules, now, heard = () => {}, reserve, retention } = options;
-    const publishing = new SharedWork<BuildId>(async (build) => {
-      if (!isProject(rules)) throw refused('publish-refused', 'a ticket publishes nothing');
-      const started = performance.now();
-      let ok = false;
-      try {
-        const written = await publish({ tree, project: rules, build, now: now() });
-        ok = true;
-        if (written === 'new') heard({ kind: 'changed', build });
-      } finally {
-        heard({ kind: 'published', build, seconds: (performance.now() - started) / 1000, ok });
-      }
-    });
-    const locks = new KeyedMutex();
-    const blobs = new Blobs(tree, locks, heard, reserve);
-    const shared = {
-      ...options,
-      heard,
-      locks,
-      blobs,
-      uploads: new Uploads(tree, blobs, now),
-      decisions: new Decisions(rules, tree),
-      retire: Retire.of(rules, retention, { tree, locks, blobs, now, heard }),
-      approvals: new Approvals(rules, tree, now),
-      publishing,
-    };
+  static over(options: SharedTreeOptions): GatedDepot {
+    return GatedDepot.of(new SharedTree(options));
+  }
+
+  static of(shared: SharedTree): GatedDepot {
     return new GatedDepot(shared, null);
   }
 
@@ -173,10 +113,7 @@ export class GatedDepot implements Depot {
   }
 
   async submit(build: BuildId, files: ReadonlyMap<string, Buffer>): Promise<Written> {
-    const work = (): Promise<Written> => this.#submit(build, files, (judged) => this.#writeInTurn(judged));
-    // of two processes neither takes away what the other is about to complete
-    const revokes = [...files.keys()].some((name) => parseBuildFile(name)?.kind === 'revocation');
-    return revokes ? this.#shared.tree.replacing(work) : work();
+    return this.#shared.submissions.records(build, this.#bearer, files);
   }
 
   async hasBlob(build: BuildId, sha256: Sha256): Promise<boolean> {
@@ -209,13 +146,6 @@ export class GatedDepot implements Depot {
     const upload = await this.#mayUpload(build);
     if (!upload.allow || upload.holder === null) return null;
     return this.#shared.uploads.offset({ build, holder: upload.holder, sha256 });
-  }
-
-  /** Drops what is left half-way, and of uploads that nobody goes on with; then what need not be kept any longer. */
-  async sweep(): Promise<void> {
-    const { tree, uploads, retire, heard } = this.#shared;
-    for (const some of [tree, uploads]) tellDropped(heard, 'abandoned', await some.sweep());
-    return retire?.sweep();
   }
 
   async putBlobs(build: BuildId, files: Source<Blob>): Promise<void> {
@@ -259,7 +189,7 @@ export class GatedDepot implements Depot {
 
   async putSignatures(build: BuildId, files: Source<{ name: string; bytes: Buffer }>): Promise<void> {
     const named = (await all(files)).map(({ name, bytes }) => [`signatures/${name}`, bytes] as const);
-    await this.#submit(build, named, (judged) => this.#shared.tree.writeAll(judged));
+    await this.#shared.submissions.authenticators(build, this.#bearer, named);
   }
 
   async pushLog(push: LogPush): Promise<Written> {
@@ -304,7 +234,7 @@ export class GatedDepot implements Depot {
   }
 
   close(): void {
-    this.#shared.retire?.stop();
+    // a directory has nothing to hang up
   }
 
   /** One verdict for all in it. Throws the gate's denial, refused('not-found'). */
@@ -316,60 +246,11 @@ export class GatedDepot implements Depot {
 
   /** False if the gate says that there is no such file. Throws its other denials. */
   async #readable(path: string, head: boolean): Promise<boolean> {
-    const { tree: view, rules, now, url = () => null } = this.#shared;
+    const { tree: view, rules, now, url } = this.#shared;
     const question = { rules, path, head, bearer: this.#bearer, view, url: url(), now: now() };
     const denied = await judgeRead(question);
     if (denied && denied.status !== 404) throw new DeniedFailure(denied);
     return denied === null;
-  }
-
-  /**
-   * Records and their authenticators: judged whole, then written, before the next write of this process to the build
-   * is judged. Where another process was faster they are judged again, in the presence of what it wrote.
-   */
-  async #submit(build: BuildId, files: Iterable<readonly [string, Buffer]>, write: Write): Promise<Written> {
-    return this.#shared.locks.run(build, async () => {
-      for (let attempt = 1; ; attempt++) {
-        try {
-          return await this.#judgeAndWrite(build, files, write);
-        } catch (error) {
-          const lost =
-            error instanceof Failure && !(error instanceof DeniedFailure) && error.code === 'conflict';
-          if (!lost || attempt > VARIANTS.length) throw error;
-        }
-      }
-    });
-  }
-
-  async #judgeAndWrite(
-    build: BuildId,
-    files: Iterable<readonly [string, Buffer]>,
-    write: Write,
-  ): Promise<Written> {
-    const { tree, rules, now, decisions } = this.#shared;
-    const verdict = await judgeRecords({
-      rules,
-      build,
-      files,
-      bearer: this.#bearer,
-      view: tree,
-      decided: await decisions.of(build),
-      now: now(),
-    });
-    if (!verdict.allow) throw new DeniedFailure(verdict);
-    for (const file of verdict.abandoned) await tree.remove(buildPath(build, file));
-    const judged = [...verdict.files].map(([file, bytes]) => [buildPath(build, file), bytes] as const);
-    const promised = await this.#shared.reserve?.promiseRecords(verdict.files);
-    if (!(await write(judged).finally(promised?.end)).includes('new')) return 'same';
-    this.#shared.heard({ kind: 'changed', build });
-    return 'new';
-  }
-
-  /** What a record rests on lasts before it is there. */
-  async #writeInTurn(files: Parameters<Write>[0]): Promise<Written[]> {
-    const written: Written[] = [];
-    for (const [path, bytes] of files) written.push(await this.#shared.tree.write(path, bytes));
-    return written;
   }
 
   async #judgeUpload(build: BuildId): Promise<Uploader> {

@@ -44,14 +44,15 @@ export interface RetentionTimes {
   readonly keepRefusedMs: number;
 }
 
-interface RetireOptions extends RetentionTimes {
+interface Where {
   readonly tree: Tree;
-  readonly project: Project;
   readonly locks: KeyedMutex;
   readonly blobs: Blobs;
   readonly now: () => Date;
   readonly heard: Heard;
 }
+
+type RetireOptions = Where & RetentionTimes & { readonly project: Project };
 
 export class Retire {
   readonly #with: RetireOptions;
@@ -67,12 +68,10 @@ export class Retire {
   }
 
   /** Null where nothing is to go, or whoever keeps the tree does not know the project. */
-  static of(
-    rules: GateRules,
-    times: RetentionTimes | undefined,
-    where: Omit<RetireOptions, 'project' | keyof RetentionTimes>,
-  ): Retire | null {
-    return times && isProject(rules) ? new Retire({ ...where, ...times, project: rules }) : null;
+  static of(where: Where & { readonly rules: GateRules }, times: RetentionTimes | undefined): Retire | null {
+    const { rules, tree, locks, blobs, now, heard } = where;
+    if (!times || !isProject(rules)) return null;
+    return new Retire({ ...times, project: rules, tree, locks, blobs, now, heard });
   }
 
   /**

@@ -10,6 +10,10 @@ import { sha256Hex } from '../../src/records/sha256.ts';
 import type { BlobRef } from '../../src/tree/tree.ts';
 import { DirectoryTree } from '../../src/tree/directory.ts';
 import { GatedDepot } from '../../src/tree/gated.ts';
+import type { RetentionTimes } from '../../src/tree/retire.ts';
+import { SharedTree } from '../../src/tree/shared-tree.ts';
+import type { SharedTreeOptions } from '../../src/tree/shared-tree.ts';
+import { Sweep } from '../../src/tree/sweep.ts';
 import { releaseFiles } from '../policy/release-scene.ts';
 import {
   approvalFiles,
@@ -30,7 +34,13 @@ export interface Named {
   readonly bytes: Buffer;
 }
 
-export interface DepotOnDisk {
+/** A depot, and what takes away beside it. */
+export interface Kept {
+  readonly depot: GatedDepot;
+  readonly sweep: Sweep;
+}
+
+export interface DepotOnDisk extends Kept {
   readonly directory: string;
   readonly tree: DirectoryTree;
   /** As somebody without a token sees it. */
@@ -39,12 +49,19 @@ export interface DepotOnDisk {
   remove(): Promise<void>;
 }
 
+/** As the server does. */
+export function keep(options: SharedTreeOptions, times?: RetentionTimes): Kept {
+  const shared = new SharedTree(options);
+  return { depot: GatedDepot.of(shared), sweep: new Sweep(shared, times) };
+}
+
 export async function makeDepot(changes: Partial<Project> = {}, time = { now }): Promise<DepotOnDisk> {
   const directory = await mkdtemp(join(tmpdir(), 'depot-'));
   const tree = await DirectoryTree.make(directory);
-  const depot = GatedDepot.over({ tree, rules: { ...project, ...changes }, now: () => time.now });
+  const rules = { ...project, ...changes };
+  const { depot, sweep } = keep({ tree, rules, now: () => time.now });
   const remove = (): Promise<void> => rm(directory, { recursive: true });
-  return { directory, tree, depot, builder: depot.as(tokens.b1), remove };
+  return { directory, tree, depot, sweep, builder: depot.as(tokens.b1), remove };
 }
 
 export const blobs = Object.values(artifacts).map((bytes) => ({ sha256: sha256Hex(bytes), bytes }));

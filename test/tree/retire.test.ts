@@ -8,7 +8,6 @@ import type { BuildEntry } from '../../src/records/log-entry.ts';
 import { timestamp } from '../../src/records/names.ts';
 import { blobFile, buildPath } from '../../src/records/paths.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
-import { GatedDepot } from '../../src/tree/gated.ts';
 import type { Happening } from '../../src/tree/happening.ts';
 import { digest, MadeLog } from '../harness/made-log.ts';
 import { refusalFiles } from '../policy/release-scene.ts';
@@ -27,8 +26,8 @@ import {
   statementFiles,
   tokens,
 } from '../policy/scene.ts';
-import { blobs, makeDepot, put, seal, sendRelease } from './depot.ts';
-import type { DepotOnDisk } from './depot.ts';
+import { blobs, keep, makeDepot, put, seal, sendRelease } from './depot.ts';
+import type { DepotOnDisk, Kept } from './depot.ts';
 
 const HOURS = 60;
 const DAYS = 24 * HOURS;
@@ -41,7 +40,7 @@ const time = { now };
 let here: DepotOnDisk;
 let log: MadeLog;
 let told: Happening[];
-let keeper: GatedDepot;
+let keeper: Kept;
 
 async function open(changes: Partial<Project> = {}): Promise<void> {
   time.now = now;
@@ -50,12 +49,13 @@ async function open(changes: Partial<Project> = {}): Promise<void> {
   log = new MadeLog(join(here.directory, 'log'), logSigner);
   keeper = keeperOf(changes);
 }
-const keeperOf = (changes: Partial<Project> = {}): GatedDepot =>
-  GatedDepot.over({
+const keeperOf = (changes: Partial<Project> = {}): Kept => {
+  const tree = {
     ...{ tree: here.tree, rules: { ...project, ...changes }, now: () => time.now },
-    retention: { keepRefusedMs: 30 * DAYS * 60_000 },
-    heard: (happening) => told.push(happening),
-  });
+    heard: (happening: Happening) => told.push(happening),
+  };
+  return keep(tree, { keepRefusedMs: 30 * DAYS * 60_000 });
+};
 beforeEach(() => open());
 afterEach(() => here.remove());
 
@@ -69,7 +69,7 @@ const say = (type: BuildEntry['type'], path: string): unknown =>
   ]);
 const sweepAt = async (after: number): Promise<void> => {
   time.now = minutes(after);
-  await keeper.sweep();
+  await keeper.sweep.run();
 };
 const dropped = (): unknown[] =>
   told.flatMap((each) => (each.kind === 'dropped' ? [[each.what, each.files, each.bytes]] : []));
@@ -94,7 +94,7 @@ test('a release is published: what no statement names goes, all else stays for e
     say(type, path);
   await sweepAt(0);
   expect(await stored(), 'it is not published yet').toHaveLength(3);
-  await keeper.publish(build);
+  await keeper.depot.publish(build);
   await sweepAt(1);
   expect(await stored()).toEqual(all);
   expect(dropped()).toEqual([['unnamed', 1, extra.length]]);
@@ -109,7 +109,7 @@ test('a release is published: what no statement names goes, all else stays for e
 
 test('nobody seals it: its artifacts go, what they took is free again, its records stay', async () => {
   await here.depot.submit(build, approvalFiles());
-  await keeper.as(tokens.b1).putBlobs(build, blobs);
+  await keeper.depot.as(tokens.b1).putBlobs(build, blobs);
   await sweepAt(END + 59);
   expect(await stored()).toEqual(all);
   await sweepAt(END + 60);
@@ -117,7 +117,7 @@ test('nobody seals it: its artifacts go, what they took is free again, its recor
   expect(dropped()).toEqual([['unsealed', 2, 14]]);
   expect(await files()).toHaveLength(2);
   time.now = now;
-  await keeper.as(tokens.b1).putBlobs(build, blobs);
+  await keeper.depot.as(tokens.b1).putBlobs(build, blobs);
   expect(await stored(), 'counted anew').toEqual(all);
 });
 
@@ -147,12 +147,12 @@ test('approved by too few, all of it goes a day after its end, and is in no list
   await here.remove();
   await open({ threshold: 2 });
   await seal(here);
-  expect((await keeper.builds(null)).builds).toEqual([build]);
+  expect((await keeper.depot.builds(null)).builds).toEqual([build]);
   await sweepAt(END + 1 * DAYS - 1);
   expect(await stored()).toEqual(all);
   await sweepAt(END + 1 * DAYS);
   expect(await readdir(join(here.directory, 'builds'))).toEqual([]);
-  expect((await keeper.builds(null)).builds).toEqual([]);
+  expect((await keeper.depot.builds(null)).builds).toEqual([]);
   expect(dropped()).toEqual([['unapproved', 7, expect.any(Number)]]);
 });
 
@@ -204,7 +204,7 @@ test('what is damaged is left alone', async () => {
 
 test('while something of a build is on its way nothing of it goes', async () => {
   await here.depot.submit(build, approvalFiles());
-  await keeper.as(tokens.b1).putBlobs(build, blobs);
+  await keeper.depot.as(tokens.b1).putBlobs(build, blobs);
   let rest = (): void => {};
   const held = new Promise<void>((resolve) => {
     rest = resolve;
@@ -214,7 +214,7 @@ test('while something of a build is on its way nothing of it goes', async () => 
     await held;
     yield extra.subarray(5);
   }
-  const sending = keeper.as(tokens.b1).putBlob(build, sha256Hex(extra), extra.length, slow);
+  const sending = keeper.depot.as(tokens.b1).putBlob(build, sha256Hex(extra), extra.length, slow);
   await new Promise(setImmediate);
   await sweepAt(2 * DAYS);
   expect(await stored()).toEqual(all);
@@ -227,10 +227,10 @@ test('while something of a build is on its way nothing of it goes', async () => 
 
 test('a statement that comes while artifacts go is judged before or after that', async () => {
   await here.depot.submit(build, approvalFiles());
-  await keeper.as(tokens.b1).putBlobs(build, blobs);
+  await keeper.depot.as(tokens.b1).putBlobs(build, blobs);
   time.now = minutes(END + 60);
-  const sweeping = keeper.sweep();
-  const sent = keeper
+  const sweeping = keeper.sweep.run();
+  const sent = keeper.depot
     .as(tokens.b1)
     .submit(build, statementFiles())
     .catch((error: unknown) => error);
@@ -244,7 +244,7 @@ test('two processes, on one directory', async () => {
   await open({ threshold: 2 });
   await seal(here);
   time.now = minutes(END + 2 * DAYS);
-  await Promise.all([keeper.sweep(), keeperOf({ threshold: 2 }).sweep()]);
+  await Promise.all([keeper.sweep.run(), keeperOf({ threshold: 2 }).sweep.run()]);
   expect(await readdir(join(here.directory, 'builds'))).toEqual([]);
   expect(dropped()).toHaveLength(1);
 });

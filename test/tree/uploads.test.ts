@@ -13,7 +13,7 @@ import { toArtifactName } from '../../src/records/names.ts';
 import type { Sha256 } from '../../src/records/names.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
 import { DirectoryTree } from '../../src/tree/directory.ts';
-import { GatedDepot } from '../../src/tree/gated.ts';
+import type { GatedDepot } from '../../src/tree/gated.ts';
 import { HttpDepot } from '../../src/tree/http.ts';
 import { CuttingProxy } from '../harness/cutting-proxy.ts';
 import { rawRequest } from '../harness/raw-http.ts';
@@ -29,7 +29,7 @@ import {
   project,
   tokens,
 } from '../policy/scene.ts';
-import { makeDepot } from './depot.ts';
+import { keep, makeDepot } from './depot.ts';
 import type { DepotOnDisk } from './depot.ts';
 
 const MIB = 1024 * 1024;
@@ -130,7 +130,7 @@ describe('with the real server', () => {
   test('while another process keeps what was cut, uploads go without', async () => {
     await cutAt(4 * MIB);
     const tree = await DirectoryTree.open(here.directory);
-    const depot = GatedDepot.over({ tree, rules: project, now: () => time.now });
+    const { depot, sweep } = keep({ tree, rules: project, now: () => time.now });
     const other = await listen(requestListener({ project, tree, depot, now: () => time.now, log: () => {} }));
     expect((await rawRequest(other, { method: 'HEAD', path, token: tokens.b1 })).headers).not.toHaveProperty(
       'upload-offset',
@@ -139,7 +139,7 @@ describe('with the real server', () => {
     expect((await stored()).equals(bytes)).toBe(true);
     const yesterday = new Date(now.getTime() - 25 * 3600_000);
     await utimes(await piecePath(), yesterday, yesterday);
-    await depot.sweep();
+    await sweep.run();
     expect(await pieces(), 'it may just be sent').toHaveLength(1);
   });
 
@@ -289,11 +289,11 @@ describe('with the real server', () => {
   test('it goes when nobody goes on for a day', async () => {
     await cutAt(2 * MIB);
     const piece = await piecePath();
-    await here.depot.sweep();
+    await here.sweep.run();
     expect(await pieces()).toHaveLength(1);
     const yesterday = new Date(now.getTime() - 25 * 3600_000);
     await utimes(piece, yesterday, yesterday);
-    await here.depot.sweep();
+    await here.sweep.run();
     expect(await pieces()).toEqual([]);
   });
 
@@ -301,11 +301,11 @@ describe('with the real server', () => {
     await cutAt(MIB);
     const left = join(here.directory, '.tmp', `.${'0'.repeat(24)}.tmp`);
     await writeFile(left, 'half');
-    await here.depot.sweep();
+    await here.sweep.run();
     expect(await pieces()).toHaveLength(2);
     const yesterday = new Date(Date.now() - 25 * 3600_000);
     await utimes(left, yesterday, yesterday);
-    await here.depot.sweep();
+    await here.sweep.run();
     expect(await pieces()).toHaveLength(1);
   });
 
@@ -314,7 +314,7 @@ describe('with the real server', () => {
     await utimes(await piecePath(), now, now);
     time.now = minutes(4 * 60);
     expect((await ask(tokens.b1)).headers).not.toHaveProperty('upload-offset');
-    await here.depot.sweep();
+    await here.sweep.run();
     expect(await pieces()).toEqual([]);
   });
 
