@@ -38,19 +38,20 @@ export async function served(
     ended,
   ]);
   const stdout = out.join('');
-  if (stdout.includes('"code"') || child.exitCode !== null) {
+  const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null;
+  if (stdout.includes('"code"') || hasEnded()) {
     await again;
     return { code: await ended, stdout, stderr: err.join(''), json: [], error: null, peakKiB: 0 };
   }
 
   // strace itself is the parent, and ends with it
-  const node = Number(childrenOf(child.pid ?? 0)[0]);
+  const node = childOf(child.pid ?? 0);
   // what it does by itself at its start comes before what it is asked for, each time
-  while (child.exitCode === null && child.signalCode === null && !isIdle(node)) await sleep(5);
+  while (!hasEnded() && !isIdle(node)) await sleep(5);
   started();
-  if (child.exitCode !== null || child.signalCode !== null) await again;
+  if (hasEnded()) await again;
   const used = await use();
-  if (child.exitCode !== null || child.signalCode !== null) {
+  if (hasEnded()) {
     await again;
     return { ...used, code: null };
   }
@@ -61,8 +62,14 @@ export async function served(
   return used;
 }
 
-const childrenOf = (pid: number): string[] =>
-  readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim().split(' ');
+/** 0 where it has ended. */
+function childOf(pid: number): number {
+  try {
+    return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ')[0]);
+  } catch {
+    return 0;
+  }
+}
 
 /** Whether all threads of a process were asleep at one moment: none has run between two looks at them. */
 function isIdle(pid: number): boolean {
