@@ -5,6 +5,7 @@ import type { GatedDepot } from '../tree/gated.ts';
 import type { Tree } from '../tree/tree.ts';
 import type { Changes } from './changes.ts';
 import type { Limits } from './limits.ts';
+import type { Lists } from './lists.ts';
 import type { Meters } from './meters.ts';
 import type { Watched } from './observe.ts';
 import type { Requests } from './requests-log.ts';
@@ -19,6 +20,7 @@ export interface Served {
   readonly log: (line: string) => void;
   readonly limits: Limits;
   readonly changes: Changes;
+  readonly lists: Lists;
   readonly meters: Meters;
   readonly requests: Requests;
   /** For whoever watches; null where nobody does. */

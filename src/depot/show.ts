@@ -13,6 +13,8 @@ import type { ListedBuild } from './pages.ts';
 import { listingQuery, wantsPage } from './request.ts';
 
 const HTML_TYPE = 'text/html; charset=utf-8';
+/** What a page shows of builds; a program gets more at a time, as it is told their ids alone. */
+const SHOWN = 100;
 
 /** Answers with the page, or with the same as JSON on one line. */
 function show({ request, response }: Exchange, page: () => string, value: () => unknown): void {
@@ -33,20 +35,32 @@ export async function showFront({ project: { name } }: Served, exchange: Exchang
 export async function showBuilds(served: Served, exchange: Exchange): Promise<void> {
   const { request, depot } = exchange;
   const { revoked, after } = listingQuery(request.url);
-  const { builds, next } = await (revoked ? depot.revoked(after) : depot.builds(after));
+  const found = await (revoked ? depot.revoked(after) : depot.builds(after));
+  if (!wantsPage(request))
+    return show(
+      exchange,
+      () => '',
+      () => found,
+    );
+  const shown = found.builds.slice(0, SHOWN);
+  const next = found.builds.length > SHOWN ? (shown.at(-1) ?? null) : found.next;
+  const listings = await served.lists.tell(`builds ${revoked} ${after}`, () => listBuilds(served, shown));
+  show(
+    exchange,
+    () => buildsPage(listings, { revoked, next }),
+    () => found,
+  );
+}
+
+async function listBuilds(served: Served, builds: readonly BuildId[]): Promise<readonly ListedBuild[]> {
   const listings: ListedBuild[] = [];
-  // a program is told no more than their ids
-  for (const build of wantsPage(request) ? builds : []) {
+  for (const build of builds) {
     const listing = await listBuild(served, build);
     if (listing === null) continue;
     const { state, approval } = listing;
     listings.push({ build, state, project: approval.project, version: approval.version });
   }
-  show(
-    exchange,
-    () => buildsPage(listings, { revoked, next }),
-    () => ({ builds, next }),
-  );
+  return listings;
 }
 
 /** One build. */
@@ -66,7 +80,7 @@ export async function showBuild(served: Served, exchange: Exchange, build: Build
 
 /** Every release. */
 export async function showReleases(served: Served, exchange: Exchange): Promise<void> {
-  const releases = await listReleases(served);
+  const releases = await served.lists.tell('releases', () => listReleases(served));
   show(
     exchange,
     () => releasesPage(releases),
