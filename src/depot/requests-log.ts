@@ -10,6 +10,7 @@ import { isBuildId } from '../records/names.ts';
 import { parseBuildFile } from '../records/paths.ts';
 import { sendFailure } from './answer.ts';
 import { Clients } from './clients.ts';
+import type { Client } from './clients.ts';
 import type { Meters } from './meters.ts';
 import type { Labels } from './registry.ts';
 import { isTarget } from './request.ts';
@@ -36,6 +37,9 @@ const OFTEN: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
 /** A request that is under way: what is known of it once its handler is found. */
 interface UnderWay {
   readonly id: string;
+  /** A request that breaks off loses its own. */
+  readonly socket: Socket;
+  readonly client: Client | null;
   route: string;
   code?: string;
 }
@@ -97,7 +101,8 @@ export class Requests {
     const started = performance.now();
     const { socket } = request;
     const before = this.#marks.get(socket) ?? { read: 0, written: 0 };
-    const underWay: UnderWay = { id: this.#idOf(request), route: 'none' };
+    const client = this.#clients.ofRequest(request);
+    const underWay: UnderWay = { id: this.#idOf(request), socket, client, route: 'none' };
     this.#underWay.set(response, underWay);
     response.setHeader('x-request-id', underWay.id);
     if (this.#stopping) response.shouldKeepAlive = false;
@@ -105,11 +110,16 @@ export class Requests {
       this.#underWay.delete(response);
       const after = { read: socket.bytesRead, written: socket.bytesWritten };
       this.#marks.set(socket, after);
-      this.#over(request, response, underWay, {
-        seconds: (performance.now() - started) / 1000,
-        bytesIn: after.read - before.read,
-        bytesOut: after.written - before.written,
-      });
+      try {
+        this.#over(request, response, underWay, {
+          seconds: (performance.now() - started) / 1000,
+          bytesIn: after.read - before.read,
+          bytesOut: after.written - before.written,
+        });
+      } catch (error) {
+        // whoever only watches ends no service
+        this.#log('error', `a request was not recorded: ${String(error)}`, { request: underWay.id });
+      }
     });
   }
 
@@ -129,10 +139,10 @@ export class Requests {
   /** From now on connections end with the answers that are under way. */
   stop(): void {
     this.#stopping = true;
-    for (const response of this.#underWay.keys()) {
+    for (const [response, { socket }] of this.#underWay) {
       response.shouldKeepAlive = false;
       // its head has said otherwise
-      if (response.headersSent) response.once('finish', () => response.req.socket.end());
+      if (response.headersSent) response.once('finish', () => socket.end());
     }
   }
 
@@ -154,7 +164,7 @@ export class Requests {
   #over(
     request: IncomingMessage,
     response: ServerResponse,
-    { id, route, code }: UnderWay,
+    { id, client, route, code }: UnderWay,
     cost: { readonly seconds: number; readonly bytesIn: number; readonly bytesOut: number },
   ): void {
     const method = methodOf(request);
@@ -170,7 +180,7 @@ export class Requests {
       in: cost.bytesIn,
       out: cost.bytesOut,
       ms: Math.round(cost.seconds * 10_000) / 10,
-      client: this.#clients.ofRequest(request) ?? 'local',
+      client: client ?? 'local',
       ...buildOf(request.url ?? ''),
     });
   }

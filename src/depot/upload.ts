@@ -30,10 +30,15 @@ export async function receiveBlob(
   // what is whole is checked and made to last: nothing moves on the connection meanwhile
   const whole = (): unknown => socket.setTimeout(0);
   request.once('end', whole);
+  // a fault of ours in the midst of it leaves the connection, which the answer goes on
+  const source = (): AsyncIterable<Buffer> => request.iterator({ destroyOnReturn: false });
   try {
     return await (offset === null
-      ? depot.putBlob(build, sha256, length, () => request)
+      ? depot.putBlob(build, sha256, length, source)
       : depot.continueBlob(build, { sha256, size: offset + length }, offset, request));
+  } catch (error) {
+    request.resume(); // the rest is let in, so that the client sees the answer
+    throw error;
   } finally {
     request.off('end', whole); // of one that is refused the rest may come later
     socket.setTimeout(idle); // for what comes behind on the same connection

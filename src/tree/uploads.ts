@@ -96,7 +96,9 @@ class Writer {
   }
 
   async *coming(): AsyncGenerator<Buffer, void, undefined> {
-    for await (const chunk of this.#source) {
+    // a fault of ours leaves the connection, which the answer goes on
+    const chunks: AsyncIterable<Buffer> = this.#source.iterator({ destroyOnReturn: false });
+    for await (const chunk of chunks) {
       this.#waiting = null;
       yield chunk;
       this.#waiting = performance.now();
