@@ -81,6 +81,10 @@ export async function startServer(options: ServerOptions): Promise<DepotServer> 
   const reserve = new Reserve(tree, options.reserve ?? null, () => limited('disk-reserve'));
   const heard = (happening: Happening): void => {
     for (const hear of [meters.heard, changes.heard]) hear(happening);
+    if (happening.kind === 'dropped') {
+      const { build, what, files, bytes } = happening;
+      log('info', 'dropped', { build: build ?? undefined, what, files, bytes });
+    }
   };
   let url: string | null = null;
   const retention = { keepRefusedMs: (options.keepRefused ?? KEEP_REFUSED) * 1000 };

@@ -2,19 +2,20 @@
  * What a depot keeps, and how long. Protocol §3: "Blobs that no statement names are dropped when every slot is sealed or
  * the approval has expired, and the build is decided"; §4: "a build below the threshold is dropped after a set time".
  *
- * What was published is kept for ever, and so is every record that the log names. All else goes at a set time, and only
- * where nobody could miss it: by the log, by the clock, and by what is there. Pure.
+ * What was published is kept for ever, and so is every record that the log names, and every blob that a statement of a build
+ * names that was not refused. All else goes at a set time, and only where nobody could miss it: by the log, by what is there,
+ * and by the clocks of two hosts, for one may be wrong. Pure.
  */
 import type { Approval } from '../records/approval.ts';
 import type { LogEntry } from '../records/log-entry.ts';
 import { timestampDate } from '../records/names.ts';
-import type { BuildId } from '../records/names.ts';
+import type { BuildId, Timestamp } from '../records/names.ts';
 import { slotsOf } from './builder-key.ts';
 import { own } from './order.ts';
 import type { Project } from './project.ts';
 
 const HOUR_MS = 3600 * 1000;
-/** The signer may go by a clock that is behind. */
+/** Whoever else takes statements into the same tree goes by a clock of its own. */
 const CLOCKS_MS = HOUR_MS;
 /** How long after its end a build that was never approved by enough is shown: its requester may still look. */
 const UNAPPROVED_MS = 24 * HOUR_MS;
@@ -23,8 +24,6 @@ const UNAPPROVED_MS = 24 * HOUR_MS;
 export type Retired =
   /** blobs that no statement names; */
   | 'unnamed'
-  /** all blobs, as nobody sealed the build; */
-  | 'unsealed'
   /** all blobs, as the build was refused or taken back long ago; */
   | 'refused'
   /** all of the build. */
@@ -49,6 +48,8 @@ export interface BuildFacts {
   readonly sealed: number;
   /** Whether its release is visible. */
   readonly published: boolean;
+  /** Whether anything here is the signer's work on it, or nobody knows whose. */
+  readonly begun: boolean;
   /** How long the blobs of a build that was refused are kept. */
   readonly keepRefusedMs: number;
 }
@@ -96,6 +97,8 @@ const ROWS: readonly Row[] = [
   },
   // After the intent nothing ends a build but its release.
   { is: ({ logged }) => logged?.intended === true, goes: () => [] },
+  // The signer has been at work, and its log says nothing of it: that is older than what lies here.
+  { is: ({ begun, logged }) => begun && logged === null, goes: () => [] },
   // Never approved by enough, and so never logged: its end is the end of it.
   {
     is: ({ approved, logged }) => !approved && logged === null,
@@ -103,15 +106,23 @@ const ROWS: readonly Row[] = [
   },
   // Sealed: the signer signs it, or refuses it when it comes back.
   { is: isSealed, goes: () => [] },
-  // Nobody sealed it in time. Its records are small, and the log may name them.
+  // Too few sealed it in time. What those who did stand for can't be made again.
   { is: () => true, goes: unsealed },
 ];
 
 function unsealed(facts: BuildFacts): readonly (readonly [Retired, Date])[] {
-  return isSealed(facts) ? [] : [['unsealed', later(ends(facts), CLOCKS_MS)]];
+  return isSealed(facts) ? [] : [['unnamed', later(ends(facts), CLOCKS_MS)]];
 }
 
-/** What of the build goes at `now`, and when to look again. */
+/**
+ * The time that retention goes by; null: nothing goes. What is due must be due by the signer's log as well, or a host with a
+ * wrong clock, or with a log that was put back from a copy, would take away what somebody needs.
+ */
+export function retentionTime(now: Date, newest: Date | null): Date | null {
+  return newest !== null && newest > now ? now : newest;
+}
+
+/** What of the build goes at `now`, which is a `retentionTime`, and when to look again. */
 export function retention(facts: BuildFacts, now: Date): Retention {
   const row = ROWS.find(({ is }) => is(facts));
   if (row?.passing) return { drop: null, again: now };
@@ -130,6 +141,12 @@ const ALL = 8;
 export class LoggedBuilds {
   /** Bits, and above them when it ended, in seconds. */
   readonly #builds = new Map<BuildId, number>();
+  #newest: Timestamp | null = null;
+
+  /** When the newest entry was made; null if there is none. */
+  get newest(): Date | null {
+    return this.#newest && timestampDate(this.#newest);
+  }
 
   /** Null if no entry names the build. */
   of(build: BuildId): LoggedBuild | null {
@@ -142,6 +159,7 @@ export class LoggedBuilds {
 
   /** Takes in an entry of the log; again, it changes nothing. */
   add(entry: LogEntry): void {
+    this.#newest = entry.time;
     if (entry.type === 'heartbeat') return;
     const { type, build } = entry;
     const before = this.of(build);

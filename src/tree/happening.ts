@@ -11,16 +11,28 @@ export type Happening =
   | { readonly kind: 'published'; readonly build: BuildId; readonly seconds: number; readonly ok: boolean }
   /** The log has grown, or got cosignatures. */
   | { readonly kind: 'logged' }
-  /** What was given up was dropped: so many files, so large together. `what` is of a closed set, for a counter. */
-  | { readonly kind: 'dropped'; readonly what: Dropped; readonly files: number; readonly bytes: number };
+  | DroppedFiles;
+
+/** What was given up was dropped: so many files, so large together, of one build or of any. */
+interface DroppedFiles extends Tally {
+  readonly kind: 'dropped';
+  /** Of a closed set, for a counter. */
+  readonly what: Dropped;
+  readonly build: BuildId | null;
+}
 
 /** Why files went: see policy/retention.ts. */
-export type Dropped = 'unnamed' | 'unsealed' | 'unapproved' | 'refused' | 'abandoned';
+export type Dropped = 'unnamed' | 'unapproved' | 'refused' | 'abandoned';
 
 /** Told after the fact; throws nothing. */
 export type Heard = (happening: Happening) => void;
 
 /** Where anything went at all. */
-export function tellDropped(heard: Heard, what: Dropped, tally: Tally | null): void {
-  if (tally !== null && tally.files > 0) heard({ kind: 'dropped', what, ...tally });
+export function tellDropped(
+  heard: Heard,
+  what: Dropped,
+  tally: Tally | null,
+  build: BuildId | null = null,
+): void {
+  if (tally !== null && tally.files > 0) heard({ kind: 'dropped', what, build, ...tally });
 }

@@ -2,9 +2,9 @@
  * Takes away what need not be kept any longer: policy/retention.ts says what. Each time all builds are looked at of which
  * there may be news; of most there never is, and that is remembered.
  *
- * It goes under the build's lock, and while nothing of the build is being received, and after another look. Other processes
- * do not matter: what goes is of builds that take nothing more, but revocations of a build that is not in the log, and those
- * are written while nobody else holds `replacing`.
+ * It goes under the build's lock, while nothing of the build is being received and no other process holds `replacing`, and
+ * after another look. What goes is of builds that take nothing more but revocations, and statements from whoever copies them
+ * here: those are judged and written by whoever holds `replacing`.
  */
 import { setImmediate } from 'node:timers/promises';
 import { Failure } from '../failure.ts';
@@ -16,21 +16,21 @@ import { slotsOf } from '../policy/builder-key.ts';
 import { isProject } from '../policy/gate/rules.ts';
 import type { GateRules } from '../policy/gate/rules.ts';
 import type { Project } from '../policy/project.ts';
-import { retention } from '../policy/retention.ts';
+import { retention, retentionTime } from '../policy/retention.ts';
 import type { BuildFacts, Retention, Retired } from '../policy/retention.ts';
 import { parseApproval } from '../records/approval.ts';
 import type { Approval } from '../records/approval.ts';
 import { timestampDate } from '../records/names.ts';
 import type { BuildId, Fingerprint } from '../records/names.ts';
-import { approvalFile, approvalSignatureFile, buildPath, releaseDir } from '../records/paths.ts';
-import { releaseProofFile, statementFile } from '../records/paths.ts';
+import { approvalFile, approvalSignatureFile, buildPath, statementFile } from '../records/paths.ts';
+import { isBegun, publishedBuild, tallyOf } from './begun.ts';
 import type { Blobs } from './blobs.ts';
 import { tellDropped } from './happening.ts';
 import type { Heard } from './happening.ts';
 import { LoggedBuildsReader } from './logged-builds.ts';
 import type { KeyedMutex } from './mutex.ts';
 import { inParallel } from './parallel.ts';
-import type { Tally, Tree } from './tree.ts';
+import type { Tree } from './tree.ts';
 import { unnamedBlobs } from './unnamed.ts';
 
 /** How many builds are looked at together, and in one turn. */
@@ -91,19 +91,20 @@ export class Retire {
   }
 
   async #sweep(): Promise<void> {
-    const { tree, now } = this.#with;
+    const { tree } = this.#with;
     await this.#log.readOn((build) => this.#again.delete(build));
+    const time = this.#time();
+    if (time === null) return;
     const failed: unknown[] = [];
     let [due, looked]: [BuildId[], number] = [[], 0];
     const turn = async (): Promise<void> => {
-      await this.#lookAt(due, (error) => failed.push(error));
+      await this.#lookAt(due, time, (error) => failed.push(error));
       [due, looked] = [[], 0];
       await setImmediate();
     };
-    const time = now().getTime();
     for (const build of await tree.builds(null, Infinity)) {
       if (this.#stopped) return;
-      if ((this.#again.get(build) ?? 0) <= time) due.push(build);
+      if ((this.#again.get(build) ?? 0) <= time.getTime()) due.push(build);
       looked += 1;
       if (due.length === TURN || looked === TURN * TURN) await turn();
     }
@@ -111,34 +112,38 @@ export class Retire {
     if (failed.length > 0) throw failed[0];
   }
 
-  async #lookAt(builds: readonly BuildId[], failed: (error: unknown) => void): Promise<void> {
-    const whole: BuildId[] = [];
+  /** Null: nothing goes. */
+  #time(): Date | null {
+    return retentionTime(this.#with.now(), this.#log.builds.newest);
+  }
+
+  async #lookAt(builds: readonly BuildId[], time: Date, failed: (error: unknown) => void): Promise<void> {
+    const going: [BuildId, Retired][] = [];
     await inParallel(builds, LOOKS, async (build) => {
       try {
-        const found = await this.#judge(build);
-        if (found.drop === 'unapproved') whole.push(build);
-        else if (found.drop === null || (await this.#dropBlobs(build, found.drop)))
-          this.#lookAgain(build, found);
+        const found = await this.#judge(build, time);
+        // most often there is nothing of what may go
+        if (found.drop !== null && (await this.#chosen(build, found.drop)).length > 0)
+          going.push([build, found.drop]);
+        else this.#lookAgain(build, found);
       } catch (error) {
-        this.#lookAgain(build, this.#leftAlone());
+        this.#lookAgain(build, leftAlone(time));
         failed(error);
       }
     });
-    if (whole.length === 0) return;
-    try {
-      await this.#with.tree.replacing(async () => {
-        for (const build of whole) await this.#dropWhole(build);
-      });
-    } catch (error) {
-      failed(error);
+    for (const [build, why] of going) {
+      try {
+        await this.#with.tree.replacing(() => this.#drop(build, why));
+      } catch (error) {
+        failed(error);
+      }
     }
   }
 
   /** What of the build goes, and when, by what is there now. */
-  async #judge(build: BuildId): Promise<Retention> {
-    const now = this.#with.now();
+  async #judge(build: BuildId, time: Date): Promise<Retention> {
     const facts = await this.#facts(build);
-    return facts ? retention(facts, now) : this.#leftAlone();
+    return facts ? retention(facts, time) : leftAlone(time);
   }
 
   /** Null for a build that is not understood. */
@@ -148,7 +153,6 @@ export class Retire {
     const approval = bytes && attempt(() => parseApproval(bytes));
     if (!bytes || !approval || approval instanceof Failure || approval.build !== build) return null;
     const logged = this.#log.builds.of(build);
-    const release = `${releaseDir(approval.project, approval.version)}/countersign/${releaseProofFile}`;
     const statements = new Set(await tree.list(buildPath(build, 'statements')));
     const slots = slotsOf(approval).filter((slot) =>
       statements.has(statementFile(slot).slice('statements/'.length)),
@@ -159,8 +163,8 @@ export class Retire {
       ...{ project, approval, logged, keepRefusedMs },
       approved: approvers === null || missingApprovers(project, approval, approvers) === null,
       sealed: slots.length,
-      // a version has one intent in the log: what is visible under it is this build's
-      published: logged?.released === true && (await tree.size(release)) !== null,
+      published: (await publishedBuild(tree, approval)) === build,
+      begun: logged === null && (await isBegun(tree, approval)),
     };
   }
 
@@ -177,52 +181,42 @@ export class Retire {
     return countApprovers(project, verdicts);
   }
 
-  /** False where that has to wait, as something of the build is being received. */
-  async #dropBlobs(build: BuildId, why: Exclude<Retired, 'unapproved'>): Promise<boolean> {
-    const { tree, blobs } = this.#with;
-    const choose = async (present: readonly string[]): Promise<readonly string[]> =>
-      why === 'unnamed' && present.length > 0 ? unnamedBlobs(tree, build, present) : present;
-    // most often there is nothing: that takes no lock
-    if ((await choose(await tree.list(buildPath(build, 'blobs')))).length === 0) return true;
-    const dropped = await blobs.drop(build, async (present) =>
-      (await this.#judge(build)).drop === why ? choose(present) : [],
-    );
-    tellDropped(this.#with.heard, why, dropped);
-    return dropped !== null;
+  /** Those that go for this reason: a build's blobs, or its files. */
+  async #chosen(build: BuildId, why: Retired, present?: readonly string[]): Promise<readonly string[]> {
+    const { tree } = this.#with;
+    if (why === 'unapproved') return tree.list(buildPath(build));
+    const blobs = present ?? (await tree.list(buildPath(build, 'blobs')));
+    return why === 'unnamed' && blobs.length > 0 ? unnamedBlobs(tree, build, blobs) : blobs;
   }
 
-  /** With its records, its approval among them, at once. */
-  async #dropWhole(build: BuildId): Promise<void> {
-    const { tree, locks, blobs } = this.#with;
+  /** What is being received of the build lets it wait until the next time, and so does what has come since it was judged. */
+  async #drop(build: BuildId, why: Retired): Promise<void> {
+    const { tree, locks, blobs, heard, now } = this.#with;
+    const judge = async (): Promise<Retention> => this.#judge(build, this.#time() ?? now());
+    if (why !== 'unapproved') {
+      const dropped = await blobs.drop(build, async (present) => {
+        const found = await judge();
+        return found.drop === why ? this.#chosen(build, why, present) : [];
+      });
+      return tellDropped(heard, why, dropped, build);
+    }
+    // with its records, its approval among them, at once
     const gone = await locks.run(build, async () => {
-      if (blobs.isReceiving(build) || (await this.#judge(build)).drop !== 'unapproved') return null;
+      if (blobs.isReceiving(build) || (await judge()).drop !== why) return null;
       const tally = await tallyOf(tree, buildPath(build));
       await tree.remove(buildPath(build));
       blobs.forget(build);
       return tally;
     });
-    tellDropped(this.#with.heard, 'unapproved', gone);
-    if (gone !== null) this.#again.delete(build);
+    tellDropped(heard, why, gone, build);
   }
 
   #lookAgain(build: BuildId, { again }: Retention): void {
     this.#again.set(build, again?.getTime() ?? Infinity);
   }
-
-  #leftAlone(): Retention {
-    return { drop: null, again: new Date(this.#with.now().getTime() + LEFT_ALONE_MS) };
-  }
 }
 
-/** All files in a directory. */
-async function tallyOf(tree: Tree, directory: string): Promise<Tally> {
-  let [files, bytes] = [0, 0];
-  for (const name of await tree.list(directory)) {
-    const path = `${directory}/${name}`;
-    const size = await tree.size(path);
-    const inside = size === null ? await tallyOf(tree, path) : { files: 1, bytes: size };
-    files += inside.files;
-    bytes += inside.bytes;
-  }
-  return { files, bytes };
-}
+const leftAlone = (time: Date): Retention => ({
+  drop: null,
+  again: new Date(time.getTime() + LEFT_ALONE_MS),
+});

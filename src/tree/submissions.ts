@@ -2,6 +2,7 @@
 import { Failure } from '../failure.ts';
 import { judgeRecords } from '../policy/gate.ts';
 import type { GateRules } from '../policy/gate/rules.ts';
+import { CARRIER } from '../policy/gate/token.ts';
 import type { Bearer } from '../policy/gate/token.ts';
 import type { BuildId } from '../records/names.ts';
 import { VARIANTS, buildPath, parseBuildFile } from '../records/paths.ts';
@@ -42,9 +43,10 @@ export class Submissions {
       return written;
     };
     const work = (): Promise<Written> => this.#submit(build, bearer, files, write);
-    // of two processes neither takes away what the other is about to complete
-    const revokes = [...files.keys()].some((name) => parseBuildFile(name)?.kind === 'revocation');
-    return revokes ? tree.replacing(work) : work();
+    // of two processes neither takes away what the other is about to complete: see Retire
+    const kinds = new Set([...files.keys()].map((name) => parseBuildFile(name)?.kind));
+    const completes = kinds.has('revocation') || (bearer === CARRIER && kinds.has('statement'));
+    return completes ? tree.replacing(work) : work();
   }
 
   /** Many, all at a time. Throws as `records`. */

@@ -264,13 +264,13 @@ export class World {
   }
 
   /** Starts the depot, on the same address every time. */
-  async startServer(args: readonly string[] = []): Promise<void> {
+  async startServer(args: readonly string[] = [], env: Environment = {}): Promise<void> {
     const serve = ['serve', '--data', this.path('L', 'data'), '--listen', new URL(this.url).host];
     const [command, ...before] = [...this.#enter('L'), process.execPath];
     const more = [...(this.#stage?.serve ?? []), '--json', ...args];
     const child = spawn(command, [...before, PROGRAM, ...serve, ...more], {
       cwd: this.path('cwd'),
-      env: this.env('L'),
+      env: { ...this.env('L'), ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const log: string[] = [];

@@ -1,6 +1,6 @@
 /** What a depot keeps, and how long: a build of each kind, by the clock; and what the log says of a build. */
 import { describe, expect, test } from 'vitest';
-import { LoggedBuilds, retention } from '../../src/policy/retention.ts';
+import { LoggedBuilds, retention, retentionTime } from '../../src/policy/retention.ts';
 import type { BuildFacts } from '../../src/policy/retention.ts';
 import { heartbeat } from '../../src/records/log-entry.ts';
 import type { BuildEntryType } from '../../src/records/log-entry.ts';
@@ -14,6 +14,7 @@ const hours = (count: number): Date => new Date(timestampDate(expires).getTime()
 
 const open: BuildFacts = {
   ...{ project, approval, logged: null, approved: true, sealed: 0, published: false },
+  begun: false,
   keepRefusedMs: 30 * DAY * 3600_000,
 };
 const logged = { intended: false, released: false, ended: null };
@@ -31,16 +32,20 @@ test.each([
   // Not sealed: artifacts go an hour after the end, its records never.
   ['open', open, -1, null],
   ['open, just ended', open, 0.9, null],
-  ['ended unsealed', open, 1, 'unsealed'],
-  ['ended unsealed, and logged', { ...open, logged }, 1000 * DAY, 'unsealed'],
-  ['one of two sealed', { ...open, sealed: 1, approval: { ...two, quorum: 2 } }, 1, 'unsealed'],
-  ['logged, and an approver is none any more', { ...unapproved, logged }, 2 * DAY, 'unsealed'],
+  ['ended unsealed', open, 1, 'unnamed'],
+  ['ended unsealed, and logged', { ...open, logged }, 1000 * DAY, 'unnamed'],
+  ['one of two sealed', { ...open, sealed: 1, approval: { ...two, quorum: 2 } }, 1, 'unnamed'],
+  ['logged, and an approver is none any more', { ...unapproved, logged }, 2 * DAY, 'unnamed'],
   // Approved by too few: all of it goes a day after the end.
   ['unapproved', unapproved, -1, null],
-  ['unapproved, ended', unapproved, 1, 'unsealed'],
+  ['unapproved, ended', unapproved, 1, 'unnamed'],
   ['unapproved, ended a day ago', unapproved, DAY, 'unapproved'],
   ['unapproved and sealed', { ...sealed, approved: false }, 1, null],
   ['unapproved and sealed, ended a day ago', { ...sealed, approved: false }, DAY, 'unapproved'],
+  // The log is older than what lies here.
+  ['unapproved by today, and begun', { ...unapproved, begun: true }, 1000 * DAY, null],
+  ['unapproved by today, and published', { ...unapproved, published: true }, 1000 * DAY, 'unnamed'],
+  ['open, and begun', { ...open, begun: true }, 1000 * DAY, null],
   // Sealed or begun: for the signer to say.
   ['sealed', sealed, 1000 * DAY, null],
   [
@@ -99,6 +104,14 @@ test.each([
   expect(retention(facts, hours(after)).again).toEqual(again);
 });
 
+test.each([
+  ['the log, which stands still', hours(1000 * DAY), hours(0), hours(0)],
+  ['the clock, if the signer’s is ahead', hours(0), hours(1000 * DAY), hours(0)],
+  ['no log: nothing goes', hours(0), null, null],
+])('it goes by %s', (_, now, newest, time) => {
+  expect(retentionTime(now, newest)).toEqual(time);
+});
+
 describe('what the log says', () => {
   const after = (...types: BuildEntryType[]) => {
     const log = new LoggedBuilds();
@@ -113,6 +126,9 @@ describe('what the log says', () => {
     log.add(heartbeat(PROJECT, timeOf(0)));
     log.add(entry('approval', 1, 1));
     expect(log.of(buildId(2))).toBeNull();
+    expect(log.newest).toEqual(at(1));
+    log.add(heartbeat(PROJECT, timeOf(2)));
+    expect(log.newest).toEqual(at(2));
     expect(log.of(buildId(1))).toEqual(logged);
   });
 

@@ -3,11 +3,14 @@ import { cp, mkdir, readdir, rm, stat, utimes, writeFile } from 'node:fs/promise
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Project } from '../../src/policy/project.ts';
-import { encodeLogEntry } from '../../src/records/log-entry.ts';
+import { encodeLogEntry, heartbeat } from '../../src/records/log-entry.ts';
 import type { BuildEntry } from '../../src/records/log-entry.ts';
 import { timestamp } from '../../src/records/names.ts';
 import { blobFile, buildPath } from '../../src/records/paths.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
+import { DeniedFailure } from '../../src/tree/denied.ts';
+import { DirectoryTree } from '../../src/tree/directory.ts';
+import { GatedDepot } from '../../src/tree/gated.ts';
 import type { Happening } from '../../src/tree/happening.ts';
 import { digest, MadeLog } from '../harness/made-log.ts';
 import { refusalFiles } from '../policy/release-scene.ts';
@@ -15,8 +18,10 @@ import {
   ada,
   approval,
   approvalFiles,
+  b2,
   bob,
   build,
+  builderEntry,
   endorsement,
   logSigner,
   minutes,
@@ -67,8 +72,16 @@ const say = (type: BuildEntry['type'], path: string): unknown =>
       ...{ records: { [path]: digest(log.size) }, keys: [] },
     }),
   ]);
+/** The signer is there, and logs nothing of any build. */
+const beat = (): unknown => log.add([encodeLogEntry(heartbeat(project.name, timestamp(time.now)))]);
+const sweep = async (after: number): Promise<void> => {
+  time.now = minutes(after);
+  await keeper.sweep.run();
+};
+/** By the clock, and by the log. */
 const sweepAt = async (after: number): Promise<void> => {
   time.now = minutes(after);
+  beat();
   await keeper.sweep.run();
 };
 const dropped = (): unknown[] =>
@@ -114,7 +127,8 @@ test('nobody seals it: its artifacts go, what they took is free again, its recor
   expect(await stored()).toEqual(all);
   await sweepAt(END + 60);
   expect(await stored()).toEqual([]);
-  expect(dropped()).toEqual([['unsealed', 2, 14]]);
+  expect(dropped()).toEqual([['unnamed', 2, 14]]);
+  expect(told.find(({ kind }) => kind === 'dropped')).toMatchObject({ build });
   expect(await files()).toHaveLength(2);
   time.now = now;
   await keeper.depot.as(tokens.b1).putBlobs(build, blobs);
@@ -180,13 +194,70 @@ test('without its log, or with one that it does not understand, nothing goes', a
   await here.depot.submit(build, approvalFiles());
   await here.builder.putBlobs(build, blobs);
   await mkdir(join(here.directory, 'releases', 'hello'), { recursive: true });
-  await expect(sweepAt(2 * DAYS)).rejects.toMatchObject({ code: 'log-incomplete' });
+  await expect(sweep(2 * DAYS)).rejects.toMatchObject({ code: 'log-incomplete' });
   say('approval', 'approval.json');
   log.add([Buffer.from('{"type":"from-the-future"}')]);
-  await expect(sweepAt(2 * DAYS)).rejects.toMatchObject({ code: 'log-unreadable' });
+  await expect(sweep(2 * DAYS)).rejects.toMatchObject({ code: 'log-unreadable' });
   await writeFile(join(here.directory, 'log', 'checkpoint'), 'nonsense');
-  await expect(sweepAt(2 * DAYS)).rejects.toMatchObject({ code: 'checkpoint-invalid' });
+  await expect(sweep(2 * DAYS)).rejects.toMatchObject({ code: 'checkpoint-invalid' });
   expect(await stored()).toEqual(all);
+});
+
+test('by a clock that is ahead of the log nothing goes', async () => {
+  await here.remove();
+  await open({ threshold: 2 });
+  await seal(here);
+  const kept = await files();
+  await sweep(10_000 * DAYS);
+  expect(await files(), 'there is no log').toEqual(kept);
+  time.now = minutes(END);
+  beat();
+  await sweep(10_000 * DAYS);
+  expect(await files(), 'it stands still').toEqual(kept);
+  await sweepAt(10_000 * DAYS);
+  expect(await files()).toEqual([]);
+});
+
+test('what a builder has sealed stays, though the other one never came', async () => {
+  await seal(here);
+  await put(here.builder, extra);
+  const two = { ...approval, builders: { ...approval.builders, [b2]: builderEntry('b2') }, quorum: 2 };
+  const bytes = approvalFiles(two).get('approval.json') ?? '';
+  await writeFile(join(here.directory, buildPath(build, 'approval.json')), bytes);
+  say('approval', 'approval.json');
+  await sweepAt(100 * DAYS);
+  expect(await stored()).toEqual(all);
+  expect(dropped()).toEqual([['unnamed', 1, extra.length]]);
+});
+
+test('a build that was published stays whole beside a log that is older, whoever must approve today', async () => {
+  beat();
+  await seal(here);
+  await sendRelease(here);
+  await keeper.depot.publish(build);
+  const kept = await files();
+  keeper = keeperOf({ threshold: 2 });
+  await sweepAt(100 * DAYS);
+  expect(await files()).toEqual(kept);
+  // nor where its release is not here, or is not understood
+  const release = join(here.directory, `releases/${project.name}/${version}`);
+  await writeFile(join(release, 'countersign', 'release.json'), '{}');
+  for (const name of ['manifest.json', 'release.json', 'release.proof', 'signatures.list', 'log-entry.json'])
+    await rm(join(here.directory, buildPath(build, name)), { force: true });
+  await rm(join(here.directory, buildPath(build, 'signatures')), { recursive: true });
+  keeper = keeperOf({ threshold: 2 });
+  await sweepAt(200 * DAYS);
+  expect(await stored(), 'a release that is not understood').toEqual(all);
+  await rm(release, { recursive: true });
+  await mkdir(join(here.directory, buildPath(build, 'signatures')));
+  await writeFile(join(here.directory, buildPath(build, 'signatures/SHA256SUMS.asc')), '');
+  keeper = keeperOf({ threshold: 2 });
+  await sweepAt(300 * DAYS);
+  expect(await stored(), 'one signature').toEqual(all);
+  await rm(join(here.directory, buildPath(build, 'signatures')), { recursive: true });
+  keeper = keeperOf({ threshold: 2 });
+  await sweepAt(400 * DAYS);
+  expect(await files()).toEqual([]);
 });
 
 test('what is damaged is left alone', async () => {
@@ -229,6 +300,7 @@ test('a statement that comes while artifacts go is judged before or after that',
   await here.depot.submit(build, approvalFiles());
   await keeper.depot.as(tokens.b1).putBlobs(build, blobs);
   time.now = minutes(END + 60);
+  beat();
   const sweeping = keeper.sweep.run();
   const sent = keeper.depot
     .as(tokens.b1)
@@ -239,11 +311,28 @@ test('a statement that comes while artifacts go is judged before or after that',
   expect(await stored()).toEqual([]);
 });
 
+test('a statement that another process copies here is judged before or after that, too', async () => {
+  await here.depot.submit(build, approvalFiles());
+  await here.builder.putBlobs(build, blobs);
+  const there = await DirectoryTree.make(here.directory);
+  const carrier = GatedDepot.over({ tree: there, rules: project, now: () => now }).asCarrier();
+  const sent = await here.tree.replacing(async () => {
+    const sending = carrier.submit(build, statementFiles()).catch((error: unknown) => error);
+    // time for it, if it did not wait
+    for (let look = 0; look < 200; look++) await files();
+    await here.tree.remove(buildPath(build, 'blobs'));
+    return { sending };
+  });
+  expect(await sent.sending).toBeInstanceOf(DeniedFailure);
+  expect(await files(), 'the approval, and its signature').toHaveLength(2);
+});
+
 test('two processes, on one directory', async () => {
   await here.remove();
   await open({ threshold: 2 });
   await seal(here);
   time.now = minutes(END + 2 * DAYS);
+  beat();
   await Promise.all([keeper.sweep.run(), keeperOf({ threshold: 2 }).sweep.run()]);
   expect(await readdir(join(here.directory, 'builds'))).toEqual([]);
   expect(dropped()).toHaveLength(1);
