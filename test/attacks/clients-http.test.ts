@@ -224,8 +224,8 @@ describe('archives', () => {
     ['an extension whose length is a lie', pax('9999 path=x\n')],
     ['an extension that links', pax('23 linkpath=/etc/shadow\n'.slice(0, 23))],
     [
-      'ten thousand extensions',
-      Buffer.concat(Array<Buffer>(10_000).fill(pax('12 path=abcd\n').subarray(0, 1024))),
+      'a thousand extensions',
+      Buffer.concat(Array<Buffer>(1000).fill(pax('12 path=abcd\n').subarray(0, 1024))),
     ],
     ['gzip', Buffer.from('1f8b0800000000000003', 'hex')],
   ];

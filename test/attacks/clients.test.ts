@@ -9,6 +9,7 @@ import { packTar } from '../../src/tree/tar.ts';
 import { HostileDepot } from '../harness/hostile-depot.ts';
 import { expectUntouched, snapshot } from '../harness/invariants.ts';
 import type { Snapshot } from '../harness/invariants.ts';
+import { litterOf } from '../harness/litter.ts';
 import { rawRequest } from '../harness/raw-http.ts';
 import type { HttpAnswer, HttpRequest } from '../harness/raw-http.ts';
 import { mustBe, World } from '../harness/world.ts';
@@ -293,8 +294,6 @@ describe('to publish', () => {
     const made = world.agent.signatures;
     await expectSigned(world, sealed.build, '2.0', { secret: SECRET });
     expect(world.agent.signatures).toBe(made);
-    expect(
-      (await readdir(world.tree('.tmp'))).filter((name) => !['lock', 'replacing'].includes(name)),
-    ).toEqual([]);
+    expect(await litterOf(world.tree())).toEqual([]);
   });
 });

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { verifyDetached } from '../../src/openpgp/verify.ts';
 import { builderCertificate } from '../../src/policy/builder-key.ts';
 import { expectRefusal } from '../harness/invariants.ts';
+import { litterOf } from '../harness/litter.ts';
 import type { Ran } from '../harness/program.ts';
 import { mustBe, World } from '../harness/world.ts';
 import type { Approved } from '../harness/world.ts';
@@ -84,7 +85,7 @@ test('six builders with one ticket and other files: four are kept, each whole; a
   const kept = await statements(approved);
   expect([...kept.keys()]).toEqual(['b1.2.json', 'b1.3.json', 'b1.4.json', 'b1.json']);
   expect(new Set(kept.values()).size).toBe(4);
-  expect(await readdir(join(depot, '.tmp'))).toEqual([]);
+  expect(await litterOf(depot)).toEqual([]);
 
   const made = world.agent.signatures;
   const signed = await sign([approved.build]);

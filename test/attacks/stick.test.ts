@@ -6,6 +6,7 @@ import { cp, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { expectRefusal, expectUntouched, snapshot } from '../harness/invariants.ts';
+import { litterOf } from '../harness/litter.ts';
 import { Stick } from '../harness/stick.ts';
 import { mustBe, World } from '../harness/world.ts';
 import type { Approved, Attested, Files } from '../harness/world.ts';
@@ -47,9 +48,7 @@ test('is as good as any: a release goes the whole way, and can be checked there'
   mustBe(0, await world.verify([release('1.0')]));
   for (const [name, content] of Object.entries(artifacts))
     expect(await readFile(join(release('1.0'), name), 'utf8')).toBe(content);
-  expect(
-    (await readdir(join(depot, '.tmp'))).filter((name) => !['lock', 'replacing'].includes(name)),
-  ).toEqual([]);
+  expect(await litterOf(depot)).toEqual([]);
 });
 
 test('two writers at once: one of them waits for another time, and nothing is lost or replaced', async () => {
