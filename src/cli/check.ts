@@ -23,8 +23,9 @@ const check = command({
   synopsis: '--data DIR [--repair] [--gpgv]',
   about: `Reads every file of a depot: the log whole, each record that the log names, each signature with what it signs,
 each artifact by its digest, each release; names what is damaged, missing, or belongs to no depot. It may run beside
-serve. With --repair, beside no serve, it makes again what the rest can give back, and moves what is no good to
-DIR/.aside/, so that sync from a mirror can bring it; it deletes nothing. Exit status 1 if something remains.`,
+serve. With --repair, beside no serve, and in a depot of the project file, it makes again what the rest can give back, and
+moves what is no good to DIR/.aside/, so that sync from a mirror can bring it; it deletes nothing. Exit status 1 if
+something remains, or is missing.`,
   flags: {
     data: { value: 'DIR', help: 'where the depot lies' },
     repair: { help: 'mend what can be mended, move aside what can’t' },
@@ -71,24 +72,26 @@ const STYLE: Record<What, (text: string) => Styled> = {
 
 function report({ outcomes, builds, bytes }: CheckResult, data: string, terminal: Terminal): 0 | 1 {
   for (const outcome of outcomes) terminal.record({ ...outcome });
-  const rows = outcomes.map(({ what, repaired, path, text, how }): Part[] => [
-    repaired ? green('mended') : STYLE[what](what),
+  const rows = outcomes.map(({ what, repaired, aside, path, text, how }): Part[] => [
+    repaired ? green('mended') : aside ? yellow('moved aside') : STYLE[what](what),
     path,
     `${text}${how === undefined ? '' : `; ${how}`}`,
   ]);
   for (const row of alignColumns(rows)) terminal.result(...row);
 
-  const remain = outcomes.filter((each) => isFault(each) && !each.repaired);
+  const remain = outcomes.filter((each) => isFault(each) && !each.repaired && !each.aside);
   const count = (what: What): number => remain.filter((each) => each.what === what).length;
   const repaired = outcomes.filter((each) => each.repaired).length;
+  const aside = outcomes.filter((each) => each.aside).length;
   const leftovers = outcomes.filter((each) => !isFault(each)).length;
   const counts = { damaged: count('damaged'), missing: count('missing'), foreign: count('foreign') };
-  terminal.record({ whole: remain.length === 0, ...counts, leftovers, repaired, builds, bytes });
+  terminal.record({ whole: remain.length === 0, ...counts, leftovers, repaired, aside, builds, bytes });
   const read = `${plural(builds, 'build')}, ${formatSize(bytes)} read`;
   const parts = (['damaged', 'missing', 'foreign'] as const)
     .filter((what) => counts[what] > 0)
     .map((what) => `${counts[what]} ${what}`);
   if (repaired > 0) parts.push(`${repaired} mended`);
+  if (aside > 0) parts.push(`${aside} moved aside`);
   if (leftovers > 0) parts.push(`${leftovers} left over, which is no fault`);
   const verdict = remain.length === 0 ? green('whole') : red('NOT WHOLE');
   terminal.result(verdict, `  ${[read, ...parts].join('; ')}`);
@@ -97,6 +100,8 @@ function report({ outcomes, builds, bytes }: CheckResult, data: string, terminal
 }
 
 function hintFor(remain: readonly Outcome[], data: string): string {
+  if (remain.some(({ code }) => code === 'wrong-project'))
+    return 'is it the right project file (-c), and the right --data? with these --repair moves nothing';
   const mirror = `countersign sync MIRROR ${word(data)}`;
   return remain.some(({ how }) => how !== undefined)
     ? `from a mirror: ${mirror}; the log comes with the signer’s next run, too (docs/how-to/backup.md)`

@@ -142,7 +142,7 @@ export async function openDepot(
   const isReader = credential !== null && 'readRequest' in credential;
   const token = isReader ? credential.readRequest : credential;
   if (location.kind === 'url') {
-    const timing = patience ? { backOffMs: pausesWithin(patience.milliseconds) } : {};
+    const timing = patience ? { backOffMs: pausesWithin(patience.milliseconds), waitsForRoom: true } : {};
     return new HttpDepot({ url: location.url, token, insecureHttp, timing, broken: patience?.broken });
   }
   const tree = await DirectoryTree.open(location.directory);

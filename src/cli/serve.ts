@@ -44,7 +44,7 @@ certificate again. Serves /healthz, /readyz and, to this machine, /metrics.`,
     },
     reserve: {
       value: 'BYTES',
-      help: 'what uploads leave free on the disk; 1GiB, or a twentieth of the file system if that is less',
+      help: 'what uploads leave free on the disk, 0: nothing; 1GiB, or a twentieth of the file system if less',
     },
     'keep-refused': {
       value: 'DURATION',

@@ -25,9 +25,9 @@ export function parseCount(text: string, flag: string): number {
 
 const POWERS = ['', 'K', 'M', 'G', 'T'];
 
-/** Bytes: `4096`, `64M` or `64MiB` (1024 each step). Throws usage, naming the flag. */
+/** Bytes: `0`, `4096`, `64M` or `64MiB` (1024 each step). Throws usage, naming the flag. */
 export function parseSize(text: string, flag: string): number {
-  const [, digits = '', unit = ''] = /^([1-9][0-9]{0,15})(?:([KMGT])(?:iB)?)?$/.exec(text) ?? [];
+  const [, digits = '', unit = ''] = /^(0|[1-9][0-9]{0,15})(?:([KMGT])(?:iB)?)?$/.exec(text) ?? [];
   const value = Number(digits) * 1024 ** POWERS.indexOf(unit);
   if (digits === '' || !Number.isSafeInteger(value))
     throw usage('wrong-usage', `${flag}: '${text}' is not a number of bytes`, 'like 4096, 64M or 2GiB');

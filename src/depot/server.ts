@@ -4,10 +4,12 @@
  * What it is made of is put together here, and nowhere else. Something that hears of what happens is a line in `heard`;
  * something done every now and then, a line in `beside`; something that handlers need, a line in `served`.
  */
+import { Failure, unable } from '../failure.ts';
 import { now } from '../host/clock.ts';
 import { Connections } from '../host/connections.ts';
 import { startHttpServer } from '../host/http-server.ts';
 import type { Address, HttpServer, Inherited, TlsIdentity } from '../host/http-server.ts';
+import type { Lock } from '../host/lock.ts';
 import type { Project } from '../policy/project.ts';
 import { DirectoryTree } from '../tree/directory.ts';
 import { GatedDepot } from '../tree/gated.ts';
@@ -20,6 +22,7 @@ import { Clients } from './clients.ts';
 import type { Served } from './exchange.ts';
 import { Health } from './health.ts';
 import { CLIENT_CONNECTIONS, Limits } from './limits.ts';
+import { Lists } from './lists.ts';
 import { Meters } from './meters.ts';
 import { watchListener } from './observe.ts';
 import type { Watched } from './observe.ts';
@@ -51,6 +54,8 @@ export interface ServerOptions {
 
 export interface DepotServer extends HttpServer {
   readonly health: Health;
+  /** Where metrics are served, too. */
+  readonly metricsUrl: string | null;
 }
 
 const IDLE_MS = 120_000;
@@ -66,21 +71,21 @@ const GRACE_MS = 30_000;
 /** How long what was cut off then may take to put away what it has. */
 const REST_MS = 2_000;
 
-/** Serves until `close`. Throws unable(`listen-failed`), and what the data directory causes. */
+/** Serves until `close`. Throws unable(`listen-failed` | `depot-repaired`), and what the data directory causes. */
 export async function startServer(options: ServerOptions): Promise<DepotServer> {
   const { project, data, log, version = '', clients = new Clients() } = options;
   const meters = new Meters();
   const limited = (limit: Parameters<Meters['limited']>[0]): void => meters.limited(limit);
   const requests = new Requests({ meters, log, clients });
   const changes = new Changes({ limited });
+  const lists = new Lists();
 
   const tree = await DirectoryTree.make(data);
-  // so that whoever mends the directory (check --repair) knows that it is served; a full disk is heard of by who writes
-  await tree.pieces.kept().catch(() => false);
+  const lock = await lockOf(tree, log);
   const { directory } = tree;
   const reserve = new Reserve(tree, options.reserve ?? null, () => limited('disk-reserve'));
   const heard = (happening: Happening): void => {
-    for (const hear of [meters.heard, changes.heard]) hear(happening);
+    for (const hear of [meters.heard, changes.heard, lists.heard]) hear(happening);
     if (happening.kind === 'dropped') {
       const { build, what, files, bytes } = happening;
       log('info', 'dropped', { build: build ?? undefined, what, files, bytes });
@@ -107,7 +112,7 @@ export async function startServer(options: ServerOptions): Promise<DepotServer> 
 
   const served: Served = {
     ...{ project, tree, depot, now, log: (line) => log('error', line) },
-    ...{ limits, meters, requests, changes },
+    ...{ limits, meters, requests, changes, lists },
     watched,
   };
   const settings = {
@@ -119,7 +124,11 @@ export async function startServer(options: ServerOptions): Promise<DepotServer> 
     unread: (status: number) => requests.unread(status),
   };
   const { listen, tls, metrics } = options;
-  const server = await startHttpServer(requestListener(served), { ...settings, listen, tls, connections });
+  const starting = startHttpServer(requestListener(served), { ...settings, listen, tls, connections });
+  const server = await starting.catch(async (error: unknown) => {
+    await lock?.release();
+    throw error;
+  });
   ({ url } = server);
   const watcher =
     metrics &&
@@ -128,6 +137,7 @@ export async function startServer(options: ServerOptions): Promise<DepotServer> 
       connections: new Connections({ most: WATCHERS_MAX }),
     }).catch(async (error: unknown) => {
       await server.close();
+      await lock?.release();
       throw error;
     }));
 
@@ -136,6 +146,7 @@ export async function startServer(options: ServerOptions): Promise<DepotServer> 
   return {
     url: server.url,
     health,
+    metricsUrl: watcher?.url ?? null,
     renew: (identity) => server.renew(identity),
     close: async () => {
       health.stop();
@@ -147,8 +158,35 @@ export async function startServer(options: ServerOptions): Promise<DepotServer> 
       await requests.settled(REST_MS);
       await watcher?.close();
       vitals.close();
+      await lock?.release();
     },
   };
+}
+
+/**
+ * So that nobody mends the directory (check --repair) while it is served. Where it can't be locked it is served all the
+ * same: what keeps it from being written, as a full disk, is heard of by who writes. Throws unable('depot-repaired').
+ */
+async function lockOf(tree: DirectoryTree, log: Log): Promise<Lock | null> {
+  const warn = (why: string): void => log('warn', `${why}: check --repair must not run beside this server`);
+  const lock = await tree.lockRepair('serve').catch((error: unknown) => {
+    if (!(error instanceof Failure)) throw error;
+    if (error.code !== 'locked') {
+      warn(error.message);
+      return null;
+    }
+    throw unable(
+      'depot-repaired',
+      `check --repair is at work in ${tree.directory}`,
+      'wait until it ends, and start the server again',
+    );
+  });
+  if (!(await tree.pieces.kept().catch(() => true)))
+    log(
+      'warn',
+      'another process keeps the uploads of this depot: none goes on here where it was cut until that ends',
+    );
+  return lock;
 }
 
 /** Does something at once and then every so often; what goes wrong is logged. What is returned ends it. */

@@ -24,6 +24,8 @@ export type { HttpBody } from './http-exchange.ts';
 export interface HttpTiming extends ExchangeTiming, BodyTiming {
   /** Pauses before each further attempt after a broken connection. */
   readonly backOffMs: readonly number[];
+  /** Whether a server whose disk is full is asked again, too: who has time. Others are told at once. */
+  readonly waitsForRoom: boolean;
 }
 
 const TIMING: HttpTiming = {
@@ -33,10 +35,13 @@ const TIMING: HttpTiming = {
   graceMs: 10_000,
   bytesPerSecond: 4096,
   backOffMs: [200, 1000, 3000],
+  waitsForRoom: false,
 };
 
 // a server that has too much to do, that restarts, or the proxy in front of it
 const BUSY = new Set([429, 502, 503, 504]);
+/** Its disk is nearly full, until somebody makes room. */
+const FULL = 507;
 /** Who asks for more patience than that waits for nothing sooner. */
 const RETRY_AFTER_MAX_MS = 30_000;
 /** Those who lost the same server do not all come back at the same moment. */
@@ -233,7 +238,7 @@ export class HttpClient {
       const status = response.statusCode ?? 0;
       if (status < 200 || (status >= 300 && status < 400))
         throw badAnswer(`status ${status}, and nothing is followed`);
-      if (BUSY.has(status) && !last) {
+      if ((BUSY.has(status) || (status === FULL && this.#timing.waitsForRoom)) && !last) {
         const words = `${this.#base.host} is not ready: status ${status}`;
         throw new BrokenConnection(words, undefined, retryAfterMs(response));
       }

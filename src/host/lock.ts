@@ -16,20 +16,20 @@ export interface Lock {
  * Node has no flock(2), so flock(1) locks our open file through the descriptor that it inherits: the lock
  * belongs to the file description, outlives the child and ends with us, also on SIGKILL. No pid file goes
  * stale. Throws unable: `locked` if another process holds it, also after `waitSeconds`; `lock-failed` or `disk` if it
- * can't be tried.
+ * can't be tried. `isShared`: all who say so may have it at a time, and nobody else beside them.
  */
-export async function takeLock(path: string, waitSeconds = 0): Promise<Lock> {
+export async function takeLock(path: string, waitSeconds = 0, isShared = false): Promise<Lock> {
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   const file = await open(path, flags, 0o600).catch((error: unknown) => {
     throw diskFailure(error, `lock ${path}`);
   });
   try {
-    const how = waitSeconds === 0 ? ['-xn'] : ['-x', '-w', String(waitSeconds)];
+    const how = [isShared ? '-s' : '-x', ...(waitSeconds === 0 ? ['-n'] : ['-w', String(waitSeconds)])];
     const timeoutMs = 10_000 + 1000 * waitSeconds;
     const { code } = await run('flock', [...how, '4'], { fds: [file.fd], timeoutMs, maxOutput: 4096 });
     if (code === 0) {
-      await file.truncate();
-      await file.write(String(process.pid), 0);
+      if (!isShared) await file.truncate();
+      if (!isShared) await file.write(String(process.pid), 0);
       return { release: () => file.close() };
     }
     if (code === 1) {

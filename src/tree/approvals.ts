@@ -1,8 +1,9 @@
 /**
- * The verified approvals of the builds that were last asked about. Verifying one costs thousands of times what a look at
- * a token does, and anybody may send tokens. Its bytes never change; that its approvers' keys may sign is looked at again
- * after a minute.
+ * The verified approvals of the builds that were last asked about, and whether they have been stopped. Verifying one costs
+ * thousands of times what a look at a token does, and anybody may send tokens. Its bytes never change; that its approvers'
+ * keys may sign, and that nobody has stopped it, is looked at again after a minute.
  */
+import { judgeEnded } from '../policy/gate.ts';
 import { signedApproval } from '../policy/gate/approval.ts';
 import type { SignedApproval } from '../policy/gate/approval.ts';
 import type { GateRules } from '../policy/gate/rules.ts';
@@ -15,11 +16,18 @@ import { buildPath } from '../records/paths.ts';
 const KEPT = 1_000;
 const GOOD_FOR_MS = 60_000;
 
+interface Kept {
+  readonly signed: SignedApproval;
+  readonly at: number;
+  /** Once somebody has asked. */
+  ended: Promise<Denied | null> | null;
+}
+
 export class Approvals {
   readonly #rules: GateRules;
   readonly #tree: View;
   readonly #now: () => Date;
-  readonly #kept = new Map<BuildId, { readonly signed: SignedApproval; readonly at: number }>();
+  readonly #kept = new Map<BuildId, Kept>();
 
   constructor(rules: GateRules, tree: View, now: () => Date) {
     this.#rules = rules;
@@ -29,16 +37,45 @@ export class Approvals {
 
   /** As `signedApproval`. Throws unable('disk'). */
   async of(build: BuildId): Promise<SignedApproval | Denied> {
+    const kept = this.#fresh(build);
+    if (kept) return kept.signed;
     const now = this.#now();
-    const kept = this.#kept.get(build);
-    const age = now.getTime() - (kept?.at ?? 0);
-    if (kept && age >= 0 && age < GOOD_FOR_MS) return kept.signed;
-    const signed = await signedApproval(this.#rules, build, below(this.#tree, buildPath(build)), now);
+    const signed = await signedApproval(this.#rules, build, this.#below(build), now);
     this.#kept.delete(build);
     if ('allow' in signed) return signed;
-    this.#kept.set(build, { signed, at: now.getTime() });
+    this.#kept.set(build, { signed, at: now.getTime(), ended: null });
     const [oldest = build] = this.#kept.keys();
     if (this.#kept.size > KEPT) this.#kept.delete(oldest);
     return signed;
+  }
+
+  /** As `judgeEnded`, of the build's approval. Throws unable('disk'). */
+  async ended(signed: SignedApproval): Promise<Denied | null> {
+    const { build } = signed.approval;
+    const judge = (): Promise<Denied | null> =>
+      judgeEnded(this.#rules, signed, this.#below(build), this.#now());
+    const kept = this.#fresh(build);
+    if (kept === null) return judge();
+    const ended = (kept.ended ??= judge());
+    return ended.catch((error: unknown) => {
+      // what failed is asked again
+      if (kept.ended === ended) kept.ended = null;
+      throw error;
+    });
+  }
+
+  /** To be told of records that came: one of them may stop the build. */
+  forget(build: BuildId): void {
+    this.#kept.delete(build);
+  }
+
+  #below(build: BuildId): View {
+    return below(this.#tree, buildPath(build));
+  }
+
+  #fresh(build: BuildId): Kept | null {
+    const kept = this.#kept.get(build);
+    const age = this.#now().getTime() - (kept?.at ?? 0);
+    return kept && age >= 0 && age < GOOD_FOR_MS ? kept : null;
   }
 }

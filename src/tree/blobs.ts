@@ -253,8 +253,8 @@ export class Blobs {
       await receive(piece, blob, source(), offset === 0 ? null : piece);
       return await piece.commit(buildPath(key.build, blobFile(blob.sha256)));
     } catch (error) {
-      // what can't become the blob goes; and a full disk gets its room back
-      if (error instanceof Failure && error.code !== OTHER_OFFSET) await piece.discard();
+      // what can't become the blob goes; and a full disk gets its room back, but where only the reserve is left
+      if (error instanceof Failure && !GOES_ON.has(error.code)) await piece.discard();
       throw error;
     } finally {
       const left = await piece.leave();
@@ -269,7 +269,7 @@ async function* counted(
   promised: Promised,
 ): AsyncGenerator<Buffer, void, undefined> {
   for await (const chunk of source) {
-    promised.arrived(chunk.length);
+    await promised.arrived(chunk.length);
     yield chunk;
   }
 }
@@ -287,6 +287,8 @@ function judgeAll(upload: Upload, blobs: readonly BlobRef[], present: BlobTotals
 }
 
 const OTHER_OFFSET = 'upload-offset';
+/** After these a piece stays. */
+const GOES_ON: ReadonlySet<string> = new Set([OTHER_OFFSET, 'disk-reserve']);
 
 /** What came does not begin where the piece ends. */
 export const otherOffset = (sha256: Sha256, size: number | null): Failure =>

@@ -14,6 +14,7 @@ import { scanHandle } from '../host/file-scan.ts';
 import { errorCode, isTemporaryName, makeDirectory, orNull } from '../host/files.ts';
 import { readFileNow, readHandle, temporaryName, writeFileDurably } from '../host/files.ts';
 import { takeLock } from '../host/lock.ts';
+import type { Lock } from '../host/lock.ts';
 import { readAhead } from '../host/read-ahead.ts';
 import { ENVELOPE_MAX } from '../records/dsse.ts';
 import type { BuildId } from '../records/names.ts';
@@ -35,6 +36,8 @@ const NOTHING: Tally = { files: 0, bytes: 0 };
 const ABANDONED_MS = 24 * 3600 * 1000;
 /** How long another process may take to replace what it does. */
 const REPLACING_SECONDS = 30;
+/** How long the other of server and repair may take to end. */
+const REPAIR_SECONDS = 2;
 // 2 GiB take two thirds of the work that Node's 64 KiB take; larger ones leave the processor's cache
 const CHUNK = 512 * 1024;
 // readers that stop reading hold two each, so the more there are the smaller they are
@@ -215,6 +218,12 @@ export class DirectoryTree implements Tree {
     } finally {
       await lock.release();
     }
+  }
+
+  /** Held by all who serve the tree, or by one who mends it. Throws as `takeLock`. */
+  async lockRepair(who: 'serve' | 'mend'): Promise<Lock> {
+    const path = join(dirname(await this.#temporaryFile()), 'repair');
+    return takeLock(path, REPAIR_SECONDS, who === 'serve');
   }
 
   async remove(path: string): Promise<void> {

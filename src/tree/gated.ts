@@ -68,7 +68,9 @@ export class GatedDepot implements Depot {
     if (isProject(rules) && matchesDigest(token, rules.signerTokenSha256)) return true;
     if (build === null) return false;
     const signed = (): Promise<SignedApproval | Denied> => approvals.of(build);
-    return !('allow' in (await judgeBuilder({ rules, build, bearer: token, view, now: now(), signed })));
+    const ended = (of: SignedApproval): Promise<Denied | null> => approvals.ended(of);
+    const question = { rules, build, bearer: token, view, now: now(), signed, ended };
+    return !('allow' in (await judgeBuilder(question)));
   }
 
   async read(path: string, maxBytes: number): Promise<Buffer | null> {
@@ -263,8 +265,9 @@ export class GatedDepot implements Depot {
     const { tree: view, rules, now, decisions, approvals } = this.#shared;
     const decided = (): Promise<Decided | null> => decisions.of(build);
     const signed = (): Promise<SignedApproval | Denied> => approvals.of(build);
+    const ended = (of: SignedApproval): Promise<Denied | null> => approvals.ended(of);
     const question = { rules, build, bearer: this.#bearer, view, now: now() };
-    const upload = await judgeUpload({ ...question, decided, signed });
+    const upload = await judgeUpload({ ...question, decided, signed, ended });
     const token = tokenOf(this.#bearer);
     return upload.allow ? { ...upload, holder: token && holderOf(token) } : upload;
   }

@@ -1,8 +1,10 @@
 /**
  * Room on the depot's disk that uploads leave free: what was sealed can then be signed, published and taken back on a disk
- * that is full for everybody else. Uploads under way count as what they are to become.
+ * that is full for everybody else. An upload under way counts as what it is about to become: room is promised to it a
+ * window ahead of what has come, for as long as something comes. So nobody holds room with words alone.
  */
 import { unable } from '../failure.ts';
+import type { Failure } from '../failure.ts';
 import { parseBuildFile } from '../records/paths.ts';
 import type { Room, Tree } from './tree.ts';
 
@@ -12,15 +14,35 @@ const DEFAULT = { bytes: 1024 ** 3, files: 10_000, part: 20 } as const;
 const FRESH_MS = 1000;
 /** Small files take a block each, and their names take room, too. */
 const BLOCK = 4096;
+/** So much is promised ahead of what has come. */
+const WINDOW = 64 * 1024 * 1024;
+/** A promise to whom nothing has come for so long holds nothing any more. */
+const STALLED_MS = 30_000;
 
 const takes = (size: number): number => (Math.ceil(size / BLOCK) + 1) * BLOCK;
 
 /** Room that is promised to somebody who writes. */
 export interface Promised {
-  /** So many more of the bytes have come. */
-  readonly arrived: (bytes: number) => void;
+  /** So many more of the bytes have come, and are to be written now. Throws as `promise`, where there is no more room. */
+  readonly arrived: (bytes: number) => Promise<void>;
   /** All that was to be written is there, or is not going to be. */
   readonly end: () => void;
+}
+
+interface Amount {
+  readonly bytes: number;
+  readonly files: number;
+}
+
+/** What somebody who writes was promised. */
+interface Claim {
+  /** Promised, and not here yet. */
+  bytes: number;
+  readonly files: number;
+  /** To come after that: promised to nobody. */
+  left: number;
+  /** When something came last. */
+  at: number;
 }
 
 export class Reserve {
@@ -28,13 +50,13 @@ export class Reserve {
   readonly #bytes: number | null;
   readonly #refused: () => void;
   readonly #clock: () => number;
-  readonly #promises = new Set<{ bytes: number; files: number }>();
+  readonly #claims = new Set<Claim>();
   /** What ended since the system was asked: the system did not know of all of it. */
   #spent = { bytes: 0, files: 0 };
   #seen: { readonly room: Promise<Room | null>; readonly at: number } | null = null;
   #last: Room | null = null;
 
-  /** `bytes`: how much stays free; null for a default. `refused` is told of each upload that is turned away. */
+  /** `bytes`: how much stays free, 0 for no reserve at all; null for a default. `refused` is told of each upload that is turned away. */
   constructor(
     tree: Pick<Tree, 'room'>,
     bytes: number | null,
@@ -50,26 +72,18 @@ export class Reserve {
   /** For files of these sizes. Throws unable('disk-reserve' | 'disk'). */
   async promise(sizes: readonly number[]): Promise<Promised> {
     const room = await this.room();
-    const wanted = { bytes: sizes.reduce((sum, size) => sum + takes(size), 0), files: sizes.length };
-    if (room !== null && !this.#fits(room, wanted)) {
-      this.#refused();
-      throw unable(
-        'disk-reserve',
-        "the depot's disk is nearly full: it takes no more uploads, and finishes what is sealed",
-        "try again later, or ask the depot's keeper, who makes room or lowers --reserve",
-      );
-    }
-    this.#promises.add(wanted);
+    const whole = sizes.reduce((sum, size) => sum + takes(size), 0);
+    const bytes = Math.min(whole, WINDOW);
+    const files = sizes.length;
+    if (!this.#fits(room, { bytes, files })) throw this.#full();
+    const claim: Claim = { bytes, files, left: whole - bytes, at: this.#clock() };
+    this.#claims.add(claim);
     return {
-      arrived: (bytes) => {
-        const written = Math.min(bytes, wanted.bytes);
-        wanted.bytes -= written;
-        this.#spent.bytes += written;
-      },
+      arrived: (come) => this.#arrived(claim, come),
       end: () => {
-        if (!this.#promises.delete(wanted)) return;
-        this.#spent.bytes += wanted.bytes;
-        this.#spent.files += wanted.files;
+        if (!this.#claims.delete(claim)) return;
+        this.#spent.bytes += claim.bytes;
+        this.#spent.files += claim.files;
       },
     };
   }
@@ -102,7 +116,7 @@ export class Reserve {
   kept({ ofBytes, ofFiles }: Pick<Room, 'ofBytes' | 'ofFiles'>): { bytes: number; files: number } {
     return {
       bytes: this.#bytes ?? Math.min(DEFAULT.bytes, Math.floor(ofBytes / DEFAULT.part)),
-      files: Math.min(DEFAULT.files, Math.floor((ofFiles ?? 0) / DEFAULT.part)),
+      files: this.#bytes === 0 ? 0 : Math.min(DEFAULT.files, Math.floor((ofFiles ?? 0) / DEFAULT.part)),
     };
   }
 
@@ -117,11 +131,45 @@ export class Reserve {
     return this.#last;
   }
 
-  #fits(room: Room, wanted: { readonly bytes: number; readonly files: number }): boolean {
+  async #arrived(claim: Claim, come: number): Promise<void> {
+    if (this.#isStalled(claim)) {
+      // others may have got its room meanwhile
+      if (!this.#fits(await this.room(), claim)) throw this.#full();
+    }
+    claim.at = this.#clock();
+    if (claim.left > 0 && claim.bytes - come < WINDOW / 2) {
+      const room = await this.room();
+      const bytes = Math.min(claim.left, WINDOW + come - claim.bytes);
+      if (this.#fits(room, { bytes, files: 0 })) {
+        claim.bytes += bytes;
+        claim.left -= bytes;
+      } else if (claim.bytes < come) throw this.#full();
+    }
+    const written = Math.min(come, claim.bytes);
+    claim.bytes -= written;
+    this.#spent.bytes += written;
+  }
+
+  #isStalled({ at }: Claim): boolean {
+    return this.#clock() - at > STALLED_MS;
+  }
+
+  #full(): Failure {
+    this.#refused();
+    return unable(
+      'disk-reserve',
+      "the depot's disk is nearly full: it takes no more uploads, and finishes what is sealed",
+      "try again later, or ask the depot's keeper, who makes room or lowers --reserve",
+    );
+  }
+
+  #fits(room: Room | null, wanted: Amount): boolean {
+    if (room === null) return true;
     let { bytes, files } = this.#spent;
-    for (const promised of this.#promises) {
-      bytes += promised.bytes;
-      files += promised.files;
+    for (const claim of this.#claims) {
+      if (this.#isStalled(claim)) continue;
+      bytes += claim.bytes;
+      files += claim.files;
     }
     const kept = this.kept(room);
     return (

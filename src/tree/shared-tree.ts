@@ -51,8 +51,13 @@ export class SharedTree {
     this.uploads = new Uploads(tree, this.blobs, now);
     this.decisions = new Decisions(rules, tree);
     this.approvals = new Approvals(rules, tree, now);
-    const { locks, decisions } = this;
-    this.submissions = new Submissions({ tree, rules, now, heard, locks, decisions, reserve });
+    const { locks, decisions, approvals } = this;
+    const changed: Heard = (happening) => {
+      // it may be stopped by that, and nobody waits a minute
+      if (happening.kind === 'changed') approvals.forget(happening.build);
+      heard(happening);
+    };
+    this.submissions = new Submissions({ tree, rules, now, heard: changed, locks, decisions, reserve });
   }
 
   async #publish(build: BuildId): Promise<void> {

@@ -112,5 +112,5 @@ export async function check(
 /** `damaged builds/…`, without what is no fault. */
 export const faults = (outcomes: readonly Outcome[]): string[] =>
   outcomes
-    .filter(({ what, repaired }) => what !== 'leftover' && !repaired)
+    .filter(({ what, repaired, aside }) => what !== 'leftover' && !repaired && !aside)
     .map(({ what, path }) => `${what} ${path}`);

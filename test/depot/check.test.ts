@@ -3,6 +3,8 @@ import { existsSync, linkSync, readFileSync, rmSync, truncateSync, writeFileSync
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startServer } from '../../src/depot/server.ts';
+import type { DepotServer } from '../../src/depot/server.ts';
 import { DirectoryTree } from '../../src/tree/directory.ts';
 import { GatedDepot } from '../../src/tree/gated.ts';
 import { carryLog, sync } from '../../src/tree/sync.ts';
@@ -175,13 +177,19 @@ describe('what does not belong there', () => {
     await symlink('/etc/hostname', at(`${release}/link`));
     await writeFile(at('.tmp/.0123456789abcdef01234567.tmp'), 'a crash left this');
     const named = [...strays, 'releases/hello/9.9', `${release}/link`];
+    // it may be another project's, of which nobody here knows anything
+    const others = 'releases/other';
     const found = await check(kept, directory);
     expect(faults(found.outcomes)).toEqual(named.sort().map((path) => `foreign ${path}`));
     expect(found.outcomes.filter(({ what }) => what === 'leftover')).toMatchObject([{ code: 'temporary' }]);
     const { outcomes } = await check(kept, directory, { repair: true });
-    expect(faults(outcomes)).toEqual([]);
-    expect(outcomes.filter(({ repaired }) => repaired).map(({ path }) => path)).toEqual(named);
-    expect(outcomes.find(({ repaired }) => repaired)?.how).toMatch(/^moved to \.aside\//);
+    expect(faults(outcomes)).toEqual([`foreign ${others}`]);
+    expect(existsSync(at(`${others}/1.0`))).toBe(true);
+    // moved, and not mended
+    expect(outcomes.filter(({ repaired }) => repaired)).toEqual([]);
+    const aside = outcomes.filter((each) => each.aside);
+    expect(aside.map(({ path }) => path)).toEqual(named.filter((path) => path !== others));
+    expect(aside[0]?.how).toMatch(/^moved to \.aside\//);
     const whole = await contentsOf(kept.directory);
     expect(Object.keys(await contentsOf(directory)).filter((path) => !path.startsWith('.aside/'))).toEqual(
       Object.keys(whole),
@@ -207,6 +215,59 @@ describe('what does not belong there', () => {
 });
 
 describe('--repair', () => {
+  test('by a project file that is not the depot’s moves nothing', async () => {
+    const copy = copyOf(kept.directory);
+    const before = await contentsOf(copy.directory);
+    const { project } = kept.scene;
+    const wrong = [
+      { ...project, name: 'gadget' as typeof project.name },
+      { ...project, log: { ...project.log, origin: 'example.org/another' } },
+    ];
+    for (const each of wrong) {
+      const mending = check(kept, copy.directory, { repair: true, project: each });
+      await expect(mending).rejects.toMatchObject({ kind: 'usage', code: 'wrong-project' });
+      // looking at it is free, and says so
+      const { outcomes } = await check(kept, copy.directory, { project: each });
+      expect(outcomes).toContainEqual(expect.objectContaining({ code: 'wrong-project', path: '.' }));
+    }
+    // without its checkpoint, and with one that is damaged, it is known by its proofs
+    rmSync(join(copy.directory, 'log'), { recursive: true });
+    for (const each of wrong) {
+      const mending = check(kept, copy.directory, { repair: true, project: each });
+      await expect(mending).rejects.toMatchObject({ code: 'wrong-project' });
+    }
+    expect(Object.keys(await contentsOf(copy.directory))).toEqual(
+      Object.keys(before).filter((path) => !path.startsWith('log/')),
+    );
+    const { outcomes } = await check(kept, copy.directory, { repair: true });
+    expect(outcomes.map(({ code }) => code)).not.toContain('wrong-project');
+    copy.end();
+  });
+
+  test('and a server keep each other out, whichever comes first', async () => {
+    const copy = copyOf(kept.directory);
+    const lines: string[] = [];
+    const serve = (): Promise<DepotServer> =>
+      startServer({
+        ...{ project: kept.scene.project, data: copy.directory },
+        listen: { host: '127.0.0.1', port: 0 },
+        log: (_, line) => lines.push(line),
+      });
+    const tree = await DirectoryTree.open(copy.directory);
+    const repair = await tree.lockRepair('mend');
+    await expect(serve()).rejects.toMatchObject({ kind: 'unable', code: 'depot-repaired' });
+    await repair.release();
+    const server = await serve();
+    const mending = check(kept, copy.directory, { repair: true });
+    await expect(mending).rejects.toMatchObject({ code: 'depot-served' });
+    // another one beside it has no uploads to go on with, and says so
+    const other = await serve();
+    expect(lines.join()).toContain('another process keeps the uploads');
+    await other.close();
+    await server.close();
+    copy.end();
+  });
+
   test('makes all builds that were published again from releases/ and log/ alone', async () => {
     const copy = copyOf(kept.directory);
     rmSync(join(copy.directory, 'builds'), { recursive: true });

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseTicket } from '../../src/records/ticket.ts';
+import { parseSize } from '../../src/cli/values.ts';
 import { Reserve } from '../../src/tree/reserve.ts';
 import type { Room } from '../../src/tree/tree.ts';
 import { canMount, SmallDisk } from '../faults/room.ts';
@@ -42,7 +43,7 @@ describe('counted', () => {
     await expect(full.promise([6 * MIB])).rejects.toMatchObject(FULL);
     expect(refused).toBe(1);
     // it is on the disk, which the system says from now on
-    one.arrived(5 * MIB);
+    await one.arrived(5 * MIB);
     time = 1000;
     room = { bytes: 15 * MIB, ofBytes: 1000 * MIB, files: null, ofFiles: null };
     await expect(full.promise([5 * MIB])).rejects.toMatchObject(FULL);
@@ -52,12 +53,42 @@ describe('counted', () => {
   test('what is written between two looks is not forgotten', async () => {
     const full = reserve();
     const one = await full.promise([6 * MIB]);
-    one.arrived(6 * MIB);
+    await one.arrived(6 * MIB);
     one.end();
     one.end();
     await expect(full.promise([6 * MIB])).rejects.toMatchObject(FULL);
     time = 1000;
     await full.promise([6 * MIB]);
+  });
+
+  test('words alone hold a window, and nothing for long', async () => {
+    const full = reserve(0);
+    const set = (free: number): void => void (room = { ...room!, bytes: free * MIB });
+    set(150);
+    const large = await full.promise([2 ** 40]);
+    const other = await full.promise([2 ** 40]);
+    // a third window does not fit, and what is small does
+    await expect(full.promise([2 ** 40])).rejects.toMatchObject(FULL);
+    await full.promise([MIB]);
+    // as bytes come more is promised, until there is no more
+    for (let come = 0; come < 60; come += 4) await large.arrived(4 * MIB);
+    await expect(
+      (async () => {
+        for (let come = 0; come < 100; come += 4) await large.arrived(4 * MIB);
+      })(),
+    ).rejects.toMatchObject(FULL);
+    large.end();
+    // nothing has come to the other one
+    [time, room] = [31_000, { ...room!, bytes: 70 * MIB }];
+    const third = await full.promise([2 ** 40]);
+    await expect(other.arrived(1)).rejects.toMatchObject(FULL);
+    third.end();
+  });
+
+  test('0 is none', () => {
+    const none = reserve(0).kept({ ofBytes: 1000 * MIB, ofFiles: 2 ** 20 });
+    expect(none).toEqual({ bytes: 0, files: 0 });
+    expect(parseSize('0', '--reserve')).toBe(0);
   });
 
   test('the system is asked once a second', async () => {
@@ -111,7 +142,9 @@ describe.skipIf(!canMount())('on a small disk', { timeout: 120_000 }, () => {
     const pieces = Object.fromEntries(
       ['a', 'b', 'c', 'd', 'e', 'f'].map((name) => [name, randomBytes(10 * MIB)]),
     );
-    const full = await world.attest(late.ticket, pieces);
+    // it waits as long as it may for somebody who makes room
+    const full = await world.attest(late.ticket, pieces, ['--patience', '2s']);
+    expect(full.stderr).toContain('status 507');
     expect(full).toMatchObject({ code: 3, error: { code: 'disk-reserve' } });
     expect(full.error?.hint).toContain('--reserve');
 

@@ -1,15 +1,21 @@
 import { describe, expect, test } from 'vitest';
 import { judgeBlob, judgeRead, judgeUpload } from '../../src/policy/gate.ts';
+import { CARRIER } from '../../src/policy/gate/token.ts';
 import { blobFile, buildPath } from '../../src/records/paths.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
+import { Approvals } from '../../src/tree/approvals.ts';
 import { MemoryView } from '../harness/memory-view.ts';
+import { refusalFiles, releaseFiles } from './release-scene.ts';
 import {
+  ada,
   approval,
   approvedView,
   b1,
   b2,
+  bob,
   build,
   builderEntry,
+  mallory,
   minutes,
   now,
   otherBuild,
@@ -18,6 +24,7 @@ import {
   subjects,
   tokens,
 } from './scene.ts';
+import { revocationFiles } from './scheme-scene.ts';
 
 const bearer = tokens.b1;
 const sha256 = sha256Hex('a blob');
@@ -48,6 +55,54 @@ describe('blobs are sent by a builder, by its upload token', () => {
   test('of a build that nobody approved', async () => {
     expect(await open({ build: otherBuild })).toBe('404 build-unknown');
     expect(await open({ view: new MemoryView() })).toBe('404 build-unknown');
+  });
+});
+
+describe('a token is good for nothing once its build is stopped', () => {
+  const inBuild = buildPath(build);
+  const open = async (view: MemoryView, more: Partial<Parameters<typeof judgeUpload>[0]> = {}) => {
+    const verdict = await judgeUpload({ rules: project, build, bearer, view, now, ...more });
+    return verdict.allow ? 'allow' : `${verdict.status} ${verdict.code}`;
+  };
+
+  test('by an approver of the project, and nobody else', async () => {
+    expect(await open(approvedView().put(inBuild, revocationFiles(ada)))).toBe('403 revoked');
+    expect(await open(approvedView().put(inBuild, revocationFiles(mallory)))).toBe('allow');
+    const other = approvedView().put(inBuild, revocationFiles(ada, { approval: sha256Hex('another') }));
+    expect(await open(other)).toBe('allow');
+  });
+  test('after a release by as many as it took to start', async () => {
+    const rules = { ...project, threshold: 2 };
+    const view = approvedView().put(inBuild, [...releaseFiles(), ...revocationFiles(ada)]);
+    expect(await open(view, { rules })).toBe('allow');
+    expect(await open(view.put(inBuild, revocationFiles(bob)), { rules })).toBe('403 revoked');
+  });
+  test('by a refusal that the log holds; whoever copies a depot goes on', async () => {
+    const refused = approvedView().put(inBuild, refusalFiles());
+    expect(await open(refused)).toBe('403 refused');
+    expect(await open(refused, { bearer: CARRIER })).toBe('allow');
+    const unproven = [...refusalFiles()].filter(([name]) => !name.endsWith('.proof'));
+    expect(await open(approvedView().put(inBuild, unproven))).toBe('allow');
+  });
+  test('at once, in a depot that remembers, and it is looked at once a minute', async () => {
+    const view = approvedView();
+    let [time, reads] = [now, 0];
+    const tree = { size: view.size.bind(view), read: (path: string) => ((reads += 1), view.read(path)) };
+    const approvals = new Approvals(project, tree, () => time);
+    const ask = async () => {
+      const signed = await approvals.of(build);
+      if ('allow' in signed) throw new Error(signed.message);
+      return (await approvals.ended(signed))?.code ?? null;
+    };
+    expect(await ask()).toBe(null);
+    const before = reads;
+    expect(await ask()).toBe(null);
+    expect(reads).toBe(before);
+    view.put(inBuild, revocationFiles(ada));
+    approvals.forget(build);
+    expect(await ask()).toBe('revoked');
+    time = minutes(2);
+    expect(await ask()).toBe('revoked');
   });
 });
 

@@ -4,28 +4,29 @@
  * What is found is looked at twice: a server that runs may be writing. Mending is for a depot that nobody serves.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { unable } from '../../failure.ts';
 import { isTemporaryName } from '../../host/files.ts';
+import type { Lock } from '../../host/lock.ts';
 import type { Project } from '../../policy/project.ts';
 import { isBuildId, isSha256 } from '../../records/names.ts';
 import type { BuildId } from '../../records/names.ts';
 import { logEntryFile, refusalProofFile, releaseProofFile } from '../../records/paths.ts';
 import { parseLogEntry } from '../../records/log-entry.ts';
 import { attempt } from '../../policy/attempt.ts';
-import { Failure } from '../../failure.ts';
+import { Failure, unable } from '../../failure.ts';
 import type { DirectoryTree } from '../../tree/directory.ts';
 import { inParallel } from '../../tree/parallel.ts';
 import { ASIDE, Aside } from './aside.ts';
 import { checkBuild } from './build.ts';
 import type { Checked } from './build.ts';
+import { isOfProject, wrongProject } from './evidence.ts';
 import { readable } from './facts.ts';
 import { Findings, isFault } from './finding.ts';
 import type { Finding, Outcome } from './finding.ts';
 import { Ledger } from './ledger.ts';
 import { checkLog } from './log.ts';
 import type { AuditLog } from './log.ts';
-import { mendBuild, mendLog, mendStrays } from './repair.ts';
-import type { Repair } from './repair.ts';
+import { OTHER_PROJECT, mendBuild, mendLog, mendStrays } from './repair.ts';
+import type { Done, Repair } from './repair.ts';
 import { list } from './walk.ts';
 import type { Lying } from './walk.ts';
 
@@ -55,20 +56,45 @@ const BUILDS_AT_ONCE = 4;
 
 /**
  * Looks at all of it, and mends what it can if it is asked to.
- * Throws unable: `disk`, `depot-served` to mend while a server runs; usage(`depot-shared`).
+ * Throws unable: `disk`, `depot-served` to mend while a server runs; usage: `depot-shared`, `wrong-project` to mend by a
+ * project file that is not the depot's.
  */
 export async function checkDepot(question: CheckQuestion): Promise<CheckResult> {
   const check = new Check(question);
   if (!question.repair) return check.result(await check.twice(null));
   await question.tree.requireOwn();
-  if (!(await question.tree.pieces.kept()))
-    throw unable(
-      'depot-served',
-      `a server, or another repair, is at work in ${question.tree.directory}`,
-      'stop countersign serve, repair, and start it again; without --repair the check may run beside it',
-    );
-  return check.mend(await check.twice(null));
+  const { tree, project } = question;
+  if (!(await isOfProject(tree, project, await Ledger.open(tree, project.log))))
+    throw wrongProject(tree.directory, project);
+  const lock = await lockOf(tree);
+  try {
+    return await check.mend(await check.twice(null));
+  } finally {
+    await lock.release();
+  }
 }
+
+/** Held to the end: no server starts meanwhile. */
+async function lockOf(tree: DirectoryTree): Promise<Lock> {
+  const lock = await tree.lockRepair('mend').catch((error: unknown) => {
+    throw error instanceof Failure && error.code === 'locked' ? served(tree) : error;
+  });
+  // one of an earlier version holds but these
+  const isFree = await tree.pieces.kept().catch(async (error: unknown) => {
+    await lock.release();
+    throw error;
+  });
+  if (isFree) return lock;
+  await lock.release();
+  throw served(tree);
+}
+
+const served = ({ directory }: DirectoryTree): Failure =>
+  unable(
+    'depot-served',
+    `a server, or another repair, is at work in ${directory}`,
+    'stop countersign serve, repair, and start it again; without --repair the check may run beside it',
+  );
 
 /** Everything that was found in one look. */
 interface Look {
@@ -97,10 +123,10 @@ class Check {
     return this.#look(new Set(first.builds.map(({ build }) => build)));
   }
 
-  result(look: Look, done: ReadonlyMap<string, string> = new Map()): CheckResult {
+  result(look: Look, done: ReadonlyMap<string, Done> = new Map()): CheckResult {
     const outcomes = findingsOf(look).map((finding) => {
-      const how = done.get(finding.path);
-      return { ...finding, repaired: false, ...(how !== undefined && { how }) };
+      const how = done.get(finding.path)?.how;
+      return { ...finding, repaired: false, aside: false, ...(how !== undefined && { how }) };
     });
     return { outcomes: outcomes.sort(byPath), builds: this.#builds, bytes: this.#bytes };
   }
@@ -108,10 +134,10 @@ class Check {
   /** Mends what was found, and looks at that again. */
   async mend(before: Look): Promise<CheckResult> {
     const { tree, project, now } = this.#question;
-    const done = new Map<string, string>();
+    const done = new Map<string, Done>();
     const repair: Repair = {
       ...{ tree, project, now: now(), aside: new Aside(tree.directory, now()) },
-      did: (path, how) => done.set(path, how),
+      did: (path, how, isMade) => done.set(path, { how, isMade }),
     };
     const affected = new Set(before.builds.map(({ build }) => build));
     await mendStrays(repair, before.strays.all());
@@ -129,11 +155,10 @@ class Check {
           !remain.has(finding.path) &&
           all.findIndex(({ path }) => path === finding.path) === at,
       )
-      .map((finding) => ({
-        ...finding,
-        repaired: true,
-        how: done.get(finding.path) ?? 'gone with what it rested on',
-      }));
+      .map((finding) => {
+        const { how, isMade } = doneAbout(finding.path, done);
+        return { ...finding, repaired: isMade, aside: !isMade, how };
+      });
     return { ...counts, outcomes: [...outcomes, ...mended].sort(byPath) };
   }
 
@@ -143,6 +168,13 @@ class Check {
     const strays = new Findings();
     await this.#topLevel(strays);
     const ledger = await Ledger.open(tree, project.log);
+    if (!(await isOfProject(tree, project, ledger)))
+      strays.add(
+        'foreign',
+        'wrong-project',
+        '.',
+        `nothing here is signed by the log of project ${project.name}`,
+      );
     const releases = await this.#releases(strays);
     const names = new Set<BuildId>(ledger?.builds() ?? []);
     for (const { path, kind } of (await list(tree.directory, 'builds')) ?? []) {
@@ -203,8 +235,13 @@ class Check {
     const { tree, project } = this.#question;
     const found = new Map<string, BuildId | null>();
     for (const above of (await list(tree.directory, 'releases')) ?? []) {
-      if (above.kind !== 'directory' || above.path !== `releases/${project.name}`) {
-        strays.add('foreign', 'foreign', above.path, 'it is of no project of this depot');
+      if (above.path !== `releases/${project.name}`) {
+        // whose it is nobody here knows: it is named, and left
+        strays.add('foreign', OTHER_PROJECT, above.path, 'it is of another project than the project file’s');
+        continue;
+      }
+      if (above.kind !== 'directory') {
+        strays.add('foreign', 'foreign', above.path, 'it is no directory');
         continue;
       }
       for (const { path, kind } of (await list(tree.directory, above.path)) ?? [])
@@ -221,10 +258,19 @@ class Check {
   }
 }
 
+/** What became of a path: of itself, else of what it lay in, or rested on. */
+function doneAbout(path: string, done: ReadonlyMap<string, Done>): Done {
+  const own = done.get(path);
+  if (own !== undefined) return own;
+  for (const [above, { how, isMade }] of done)
+    if (path.startsWith(`${above}/`) && !isMade) return { how: `with ${above}: ${how}`, isMade };
+  return { how: 'right again with what it rested on', isMade: true };
+}
+
 /** What is being written, or was when a crash came. */
 function lookAtTemporary({ path, kind, written }: Lying, now: Date, strays: Findings): void {
   const name = path.slice('.tmp/'.length);
-  if (['replacing', 'pieces', 'lock'].includes(name) && kind === 'file') return;
+  if (['replacing', 'pieces', 'lock', 'repair'].includes(name) && kind === 'file') return;
   const [build = '', holder = '', sha256 = '', ...rest] = name.split('.');
   const isPiece = isBuildId(build) && /^[0-9a-f]{32}$/.test(holder) && isSha256(sha256) && rest.length === 0;
   const hours = Math.floor((now.getTime() - written) / 3600_000);

@@ -22,7 +22,10 @@ export interface Finding {
 
 /** A finding, and what became of it. */
 export interface Outcome extends Finding {
+  /** It was made again, and is as it should be. */
   readonly repaired: boolean;
+  /** It was moved aside, and nothing misses it. */
+  readonly aside: boolean;
   /** What was done, or what would help. */
   readonly how?: string;
 }

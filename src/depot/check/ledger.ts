@@ -34,6 +34,7 @@ export class Ledger {
   readonly #tree: Pick<Tree, 'read'>;
   readonly #reader: LogReader;
   readonly #lines = new Map<BuildId, number[]>();
+  readonly #projects = new Set<string>();
   readonly #bundles = new Map<number, readonly Buffer[]>();
 
   private constructor(tree: Pick<Tree, 'read'>, reader: LogReader, head: Head) {
@@ -62,6 +63,11 @@ export class Ledger {
     return this.#lines.keys();
   }
 
+  /** Those that an entry names: a log key may serve several. */
+  get projects(): ReadonlySet<string> {
+    return this.#projects;
+  }
+
   /** The build's entries, in their order. Throws unable('disk'). */
   async lines(build: BuildId): Promise<Line[]> {
     const lines: Line[] = [];
@@ -83,6 +89,7 @@ export class Ledger {
   #take(leaf: Buffer, index: number): void {
     const entry = entryOf(leaf);
     if (entry === null) return;
+    this.#projects.add(entry.project);
     const lines = this.#lines.get(entry.build);
     if (lines) lines.push(index);
     else this.#lines.set(entry.build, [index]);

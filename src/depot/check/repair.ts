@@ -21,9 +21,17 @@ import { remakeLog } from './log.ts';
 
 export interface Repair extends Pick<Question, 'tree' | 'project' | 'now'> {
   readonly aside: Aside;
-  /** What was done about a path. */
-  readonly did: (path: string, how: string) => void;
+  /** What was done about a path, and whether it was made again: else it was only moved. */
+  readonly did: (path: string, how: string, isMade: boolean) => void;
 }
+
+export interface Done {
+  readonly how: string;
+  readonly isMade: boolean;
+}
+
+/** Of what is another project's, and left where it is. */
+export const OTHER_PROJECT = 'other-project';
 
 /** Codes of what no move would help: every byte is as it was signed, or no file is at fault. */
 const AS_SIGNED: ReadonlySet<string> = new Set([
@@ -49,12 +57,12 @@ const AS_SIGNED: ReadonlySet<string> = new Set([
 
 const moved = (place: string): string => `moved to ${place}`;
 
-/** What is foreign anywhere goes aside. Throws unable('disk'). */
+/** What is foreign anywhere, and nobody's, goes aside. Throws unable('disk'). */
 export async function mendStrays({ aside, did }: Repair, findings: readonly Finding[]): Promise<void> {
-  for (const { path, what } of findings) {
-    if (what !== 'foreign') continue;
+  for (const { path, what, code } of findings) {
+    if (what !== 'foreign' || code === OTHER_PROJECT) continue;
     const place = await aside.move(path);
-    if (place !== null) did(path, moved(place));
+    if (place !== null) did(path, moved(place), false);
   }
 }
 
@@ -74,7 +82,8 @@ export async function mendLog(repair: Repair, findings: readonly Finding[]): Pro
       const bytes = made?.get(path);
       if (bytes !== undefined) await replace(path, bytes);
       const where = place === null ? '' : moved(place);
-      did(path, [where, bytes === undefined ? '' : 'made again from the entries'].filter(Boolean).join(', '));
+      const again = bytes === undefined ? '' : 'made again from the entries';
+      did(path, [where, again].filter(Boolean).join(', '), bytes !== undefined);
     }
     if (made !== null && faults.every(({ path }) => made.has(path))) return;
     // who finds no checkpoint here sends the log from its beginning, and what is here already stays
@@ -83,6 +92,7 @@ export async function mendLog(repair: Repair, findings: readonly Finding[]): Pro
       did(
         'log/checkpoint',
         `${moved(place)}: the signer’s next run, or sync from a mirror, sends the log again`,
+        false,
       );
   });
 }
@@ -126,7 +136,7 @@ async function reopen(
   }
   for (const path of away) {
     const place = await aside.move(path);
-    if (place !== null) did(path, `${moved(place)}, lest it keep out what is lost`);
+    if (place !== null) did(path, `${moved(place)}, lest it keep out what is lost`, false);
   }
 }
 
@@ -145,7 +155,7 @@ async function mendFile(repair: Repair, file: Expected): Promise<void> {
     await tree.write(path, made);
     done.push('made again');
   }
-  if (done.length > 0) did(path, done.join(', '));
+  if (done.length > 0) did(path, done.join(', '), source !== null || made !== null);
 }
 
 async function wholeSource(repair: Repair, { sources, is }: Expected): Promise<string | null> {
@@ -186,10 +196,10 @@ async function publishAgain(
 ): Promise<void> {
   try {
     await publish({ tree, project, build, now });
-    did(target, 'published again');
+    did(target, 'published again', true);
   } catch (error) {
     // what is in the way is a finding of its own
     if (!(error instanceof Failure) || error.kind !== 'refused') throw error;
-    did(target, `not published: ${error.message}`);
+    did(target, `not published: ${error.message}`, false);
   }
 }

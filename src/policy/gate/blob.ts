@@ -3,16 +3,18 @@
  * signer, or whoever keeps the tree, one that a logged release names. Not anybody: while it is sent it takes room.
  */
 import type { BuildId, Sha256 } from '../../records/names.ts';
-import { buildPath } from '../../records/paths.ts';
+import { buildPath, releaseProofFile } from '../../records/paths.ts';
 import { effectiveLimits, isExpired } from '../approval-policy.ts';
 import { slotsOf } from '../builder-key.ts';
+import { revokersNeeded } from '../revocation-verdict.ts';
 import { below } from '../view.ts';
 import { matchesDigest } from '../token.ts';
 import type { View } from '../view.ts';
 import { signedApproval } from './approval.ts';
 import type { SignedApproval } from './approval.ts';
-import { readDecided } from './decided.ts';
+import { readDecided, readRefused } from './decided.ts';
 import type { Decided } from './decided.ts';
+import { validRevocations } from './revocation.ts';
 import { isProject } from './rules.ts';
 import type { GateRules } from './rules.ts';
 import { CARRIER, tokenOf, tokenSlot } from './token.ts';
@@ -31,6 +33,8 @@ export interface UploadQuestion {
   readonly decided?: () => Promise<Decided | null>;
   /** The build's approval as `signedApproval` finds it, likewise. */
   readonly signed?: () => Promise<SignedApproval | Denied>;
+  /** Whether the build takes artifacts no more, as `judgeEnded` finds it, likewise. */
+  readonly ended?: (signed: SignedApproval) => Promise<Denied | null>;
 }
 
 /** The right to send blobs: good for as many as come in one request. */
@@ -83,9 +87,35 @@ export async function judgeBuilder(question: UploadQuestion): Promise<BlobLimits
   // 3. Before `expires`; after the seal too, as another builder's statement may need what this one has.
   if (isExpired(approval, now)) return denied(403, 'expired', `build ${build} ended at ${approval.expires}`);
 
+  // 4. Nobody has stopped it. Whoever copies a tree brings what the other one kept.
+  const { ended = (of) => judgeEnded(rules, of, directory, now) } = question;
+  const stopped = slot === CARRIER ? null : await ended(signed);
+  if (stopped !== null) return stopped;
+
   const { maxCount, maxBytes, maxTotalBytes } = effectiveLimits(rules.policy, approval);
   const builders = slotsOf(approval).length;
   return { maxBytes, maxCount: maxCount * builders, maxTotalBytes: maxTotalBytes * builders };
+}
+
+/**
+ * Whether the records in the build's directory say that it has been stopped: as many have revoked it as that takes, or the
+ * log has refused it. Null if not: a token is good for nothing then, and whoever has taken one loses it at once.
+ */
+export async function judgeEnded(
+  rules: GateRules,
+  { approval: { build }, digest }: SignedApproval,
+  directory: Pick<View, 'read' | 'size'>,
+  now: Date,
+): Promise<Denied | null> {
+  const decided = await readRefused(rules, build, directory);
+  if (decided?.approval === digest)
+    return denied(403, 'refused', `build ${build} was refused`, 'approve again, with a new ticket');
+  if (!isProject(rules)) return null;
+  const revoked = await validRevocations(rules, { build, approval: digest }, directory, now);
+  const isReleased = (await directory.size(releaseProofFile)) !== null;
+  return revoked.size >= revokersNeeded(rules, isReleased)
+    ? denied(403, 'revoked', `build ${build} was revoked`, 'approve again, with a new ticket')
+    : null;
 }
 
 /**
