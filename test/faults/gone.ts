@@ -26,7 +26,7 @@ export async function sweeps(theatre: Theatre): Promise<Play> {
   const revoked = performance.now();
   await until('it was revoked a while ago', () => performance.now() - revoked > 2_000);
   // by the log as well
-  mustBe(0, await world.approve('0.9'));
+  mustBe(0, await world.approve('0.7'));
   mustBe(0, await world.sign());
   await world.stopServer();
   writeFileSync(world.tree('builds', released, 'blobs', sha256Hex(UNNAMED)), UNNAMED);
