@@ -6,6 +6,7 @@ import { LARGE_RECORD_MAX, MAX_SUBJECTS } from '../records/canonical.ts';
 import { tarEntries } from '../tree/tar.ts';
 import type { TarEntry, TarLimits } from '../tree/tar.ts';
 import { LOG_PUSH_MAX, NAMES_MAX, SMALL_BODY_MAX } from '../tree/wire.ts';
+import type { Client } from './clients.ts';
 import { contentLength } from './request.ts';
 
 const MIB = 1024 * 1024;
@@ -15,13 +16,20 @@ export const SMALL_WRITE_MAX = MIB;
 const LARGE_WRITE_MAX = 3 * LARGE_RECORD_MAX;
 
 /** What may be in memory at a time: of strangers, by what they send, and of the signer and builders. */
-const STRANGERS_TOGETHER = 56 * MIB;
+const STRANGERS_TOGETHER = 48 * MIB;
+/** Of these one client: others come in beside it. */
+const OF_ONE = 4 * MIB;
+/** What is small has room of its own: a revocation, an approval. */
+const SMALL_MAX = 64 * 1024;
+const SMALL_TOGETHER = 8 * MIB;
 const LISTS_TOGETHER = 8 * MIB;
+const LOG_TOGETHER = LOG_PUSH_MAX + 64 * MIB;
 const KNOWN_TOGETHER = LARGE_WRITE_MAX + 64 * MIB;
 
-/** How long a body may take: this, and its bytes at this rate. */
+/** How long a body may take: this, and its bytes at this rate; but not longer than that. */
 const GRACE_MS = 20_000;
 const BYTES_PER_MS = 16;
+const LONGEST_MS = 600_000;
 
 /** Why a body was turned away or cut off. */
 export type BodyLimit = 'bodies' | 'body-deadline';
@@ -29,23 +37,33 @@ export type BodyLimit = 'bodies' | 'body-deadline';
 export class Bodies {
   readonly #strangers: Room;
   readonly #lists: Room;
+  readonly #small: Room;
   readonly #known: Room;
+  /** Builders keep the signer out of nothing. */
+  readonly #log: Room;
 
-  /** `limited` hears of those that were turned away or cut off. */
-  constructor(limited: (limit: BodyLimit) => void = () => {}) {
-    this.#strangers = new Room(STRANGERS_TOGETHER, limited);
-    this.#lists = new Room(LISTS_TOGETHER, limited);
-    this.#known = new Room(KNOWN_TOGETHER, limited);
+  /** `limited` hears of those that were turned away or cut off; `clientOf` says whose a request is. */
+  constructor(
+    limited: (limit: BodyLimit) => void = () => {},
+    clientOf: (request: IncomingMessage) => Client | null = () => null,
+  ) {
+    const shared = { limited, clientOf, ofOne: OF_ONE };
+    this.#strangers = new Room(STRANGERS_TOGETHER, shared);
+    this.#lists = new Room(LISTS_TOGETHER, shared);
+    this.#small = new Room(SMALL_TOGETHER, shared);
+    this.#known = new Room(KNOWN_TOGETHER, { limited });
+    this.#log = new Room(LOG_TOGETHER, { limited });
   }
 
   /** How many bytes are held now. */
   get bytes(): number {
-    return this.#strangers.taken + this.#lists.taken + this.#known.taken;
+    const rooms = [this.#strangers, this.#lists, this.#small, this.#known, this.#log];
+    return rooms.reduce((sum, { taken }) => sum + taken, 0);
   }
 
   /** The whole body, of whoever sends it. Throws refused('length-required' | 'too-large'), unable('busy'). */
   small(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
-    return this.#strangers.take(request, maxBytes, buffer);
+    return this.#strangersRoom(request).take(request, maxBytes, buffer);
   }
 
   /**
@@ -64,33 +82,51 @@ export class Bodies {
    */
   files(request: IncomingMessage, known: boolean): Promise<TarEntry[]> {
     const bytes = known ? LARGE_WRITE_MAX : SMALL_WRITE_MAX;
-    return this.#tar(request, known, { files: known ? MAX_SUBJECTS + 1 : 1000, fileBytes: bytes, bytes });
+    const limits = { files: known ? MAX_SUBJECTS + 1 : 1000, fileBytes: bytes, bytes };
+    return tarIn(known ? this.#known : this.#strangersRoom(request), request, limits);
   }
 
   /** The files of a push of the log: a long one from the signer, a short one from anybody. Throws as `files`. */
   log(request: IncomingMessage, known: boolean): Promise<TarEntry[]> {
     const bytes = known ? LOG_PUSH_MAX + SMALL_WRITE_MAX : SMALL_WRITE_MAX;
-    return this.#tar(request, known, { files: 2, fileBytes: bytes, bytes });
+    const limits = { files: 2, fileBytes: bytes, bytes };
+    return tarIn(known ? this.#log : this.#strangersRoom(request), request, limits);
   }
 
-  #tar(request: IncomingMessage, known: boolean, limits: TarLimits): Promise<TarEntry[]> {
-    return (known ? this.#known : this.#strangers).take(request, limits.bytes, async (source) => {
-      const files: TarEntry[] = [];
-      for await (const entry of tarEntries(source, limits)) files.push(entry);
-      return files;
-    });
+  #strangersRoom({ headers }: IncomingMessage): Room {
+    return Number(headers['content-length']) <= SMALL_MAX ? this.#small : this.#strangers;
   }
+}
+
+const tarIn = (room: Room, request: IncomingMessage, limits: TarLimits): Promise<TarEntry[]> =>
+  room.take(request, limits.bytes, async (source) => {
+    const files: TarEntry[] = [];
+    for await (const entry of tarEntries(source, limits)) files.push(entry);
+    return files;
+  });
+
+interface Shares {
+  readonly limited: (limit: BodyLimit) => void;
+  /** Whose a request is; null for whoever has no share to keep to. */
+  readonly clientOf?: (request: IncomingMessage) => Client | null;
+  /** What one client may take of it. */
+  readonly ofOne?: number;
 }
 
 /** So many bytes at a time, taken as they come: who only says a length holds nothing. Who comes when it is full may come again. */
 class Room {
   readonly #bytes: number;
   readonly #limited: (limit: BodyLimit) => void;
+  readonly #clientOf: (request: IncomingMessage) => Client | null;
+  readonly #ofOne: number;
+  readonly #ofClients = new Map<Client, number>();
   #taken = 0;
 
-  constructor(bytes: number, limited: (limit: BodyLimit) => void) {
+  constructor(bytes: number, { limited, clientOf = () => null, ofOne = bytes }: Shares) {
     this.#bytes = bytes;
     this.#limited = limited;
+    this.#clientOf = clientOf;
+    this.#ofOne = ofOne;
   }
 
   get taken(): number {
@@ -104,38 +140,56 @@ class Room {
     read: (source: AsyncIterable<Buffer>) => Promise<T>,
   ): Promise<T> {
     const length = contentLength(request, maxBytes);
-    this.#require(length);
+    const client = this.#clientOf(request);
+    this.#require(client, length);
     const late = setTimeout(
       () => {
         this.#limited('body-deadline');
-        request.destroy(new Error('the body came too slowly'));
+        request.destroy(unable('body-deadline', 'the body came too slowly', 'send it again'));
       },
-      GRACE_MS + length / BYTES_PER_MS,
+      Math.min(GRACE_MS + length / BYTES_PER_MS, LONGEST_MS),
     );
     const held = { bytes: 0 };
     try {
-      return await read(this.#hold(request, held));
+      return await read(this.#hold(request, client, held));
     } catch (error) {
       request.resume(); // the rest is let in, so that the client sees the answer
       throw error;
     } finally {
       clearTimeout(late);
-      this.#taken -= held.bytes;
+      this.#take(client, -held.bytes);
     }
   }
 
-  async *#hold(request: IncomingMessage, held: { bytes: number }): AsyncGenerator<Buffer> {
+  async *#hold(
+    request: IncomingMessage,
+    client: Client | null,
+    held: { bytes: number },
+  ): AsyncGenerator<Buffer> {
     const chunks: AsyncIterable<Buffer> = request.iterator({ destroyOnReturn: false });
     for await (const chunk of chunks) {
-      this.#require(chunk.length);
-      this.#taken += chunk.length;
+      this.#require(client, chunk.length);
+      this.#take(client, chunk.length);
       held.bytes += chunk.length;
       yield chunk;
     }
   }
 
-  #require(bytes: number): void {
-    if (this.#taken + bytes <= this.#bytes) return;
+  #take(client: Client | null, bytes: number): void {
+    this.#taken += bytes;
+    if (client === null) return;
+    const now = this.#of(client) + bytes;
+    if (now > 0) this.#ofClients.set(client, now);
+    else this.#ofClients.delete(client);
+  }
+
+  #of(client: Client): number {
+    return this.#ofClients.get(client) ?? 0;
+  }
+
+  #require(client: Client | null, bytes: number): void {
+    const isOver = client !== null && this.#of(client) + bytes > this.#ofOne;
+    if (!isOver && this.#taken + bytes <= this.#bytes) return;
     this.#limited('bodies');
     throw unable('busy', 'the depot is receiving as much as it can hold', 'try again in a minute');
   }

@@ -10,6 +10,7 @@ import { isBuildId } from '../records/names.ts';
 import type { GatedDepot } from '../tree/gated.ts';
 import { Clients } from './clients.ts';
 import type { Client } from './clients.ts';
+import { WATCHED } from './observe.ts';
 import { bearerOf } from './request.ts';
 
 export interface LimitsOptions {
@@ -57,6 +58,8 @@ export class Limits {
 
   /** Before anything else is done for a request. Throws unable(`too-many-requests` | 'disk'). */
   async admit(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // whoever watches is told how the depot is, whatever others ask of it
+    if (WATCHED.has(request.url ?? '')) return;
     if (await this.#knows(request)) {
       this.#known.add(request);
       this.#options.connections?.keep(request.socket);
@@ -80,6 +83,16 @@ export class Limits {
     return this.#known.has(request);
   }
 
+  /** Whose it is, for what each client has a share of. */
+  clientOf(request: IncomingMessage): Client | null {
+    return this.#clients.ofRequest(request);
+  }
+
+  /** Whether it came through a proxy that we were told of. */
+  isProxied({ socket }: IncomingMessage): boolean {
+    return this.#clients.isProxy(socket);
+  }
+
   async #knows(request: IncomingMessage): Promise<boolean> {
     // what is no token is judged later, by whoever wants one
     if (request.headers.authorization?.startsWith('Bearer ') !== true) return false;
@@ -96,9 +109,7 @@ export class Limits {
     }
     if (account.left < 1) {
       limited('client-rate');
-      throw tooMany(
-        `more than ${this.#perMs * 1000} requests a second, for long, are not served to one client`,
-      );
+      throw tooMany(`requests of one client are served at ${this.#perMs * 1000} a second, but for a burst`);
     }
     account.left -= 1;
     account.open += 1;

@@ -132,7 +132,9 @@ export class Requests {
   /** It came to this, which is about to be answered. Returns what logs a line more of the same request. */
   failed(response: ServerResponse, error: unknown): (line: string) => void {
     const underWay = this.#underWay.get(response);
-    if (underWay) underWay.code = error instanceof Failure ? error.code : 'internal';
+    if (underWay && error instanceof Failure) underWay.code = error.code;
+    // a client that went away is no fault of ours
+    else if (underWay && error !== response.req.errored) underWay.code = 'internal';
     return (line) => this.#log('error', line, { request: underWay?.id });
   }
 
@@ -198,9 +200,9 @@ function levelOf(route: string, status: number): Level {
   return OFTEN.has(route) ? 'debug' : 'info';
 }
 
-/** What is no path of ours is cut, and its query goes: people put secrets there. */
+/** What is no path of ours is cut, and its query goes, and what stands before an @: people put secrets there. */
 const pathOf = (url: string): string =>
-  isTarget(url) ? url : (url.split('?')[0] ?? '').slice(0, FOREIGN_MAX);
+  isTarget(url) ? url : (url.split('?')[0] ?? '').replace(/^.*@/s, '').slice(0, FOREIGN_MAX);
 
 /** The build and slot that a path is about. */
 function buildOf(url: string): Fields {

@@ -35,6 +35,7 @@ import { Changes } from './changes.ts';
 import type { Exchange, Served } from './exchange.ts';
 import { sendFile } from './file.ts';
 import { Limits } from './limits.ts';
+import { Lists } from './lists.ts';
 import { Meters } from './meters.ts';
 import { requireLocal, WATCHED } from './observe.ts';
 import { Requests } from './requests-log.ts';
@@ -52,9 +53,9 @@ type Given = Pick<Served, 'project' | 'tree' | 'depot' | 'now' | 'log'> & Partia
 /** Answers every request; what goes wrong is answered as `{code, message, hint}`. */
 export function requestListener({ meters = new Meters(), ...given }: Given): RequestListener {
   const { requests = new Requests({ meters, log: (_level, message) => given.log(message) }) } = given;
-  const { limits = new Limits(given.depot), changes = new Changes() } = given;
+  const { limits = new Limits(given.depot), changes = new Changes(), lists = new Lists() } = given;
   const { watched = null } = given;
-  const served: Served = { ...given, meters, requests, limits, changes, watched };
+  const served: Served = { ...given, meters, requests, limits, changes, watched, lists };
   const listener = getRequestListener(routes(served).fetch, { overrideGlobalObjects: false });
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     await limits.admit(request, response);
@@ -69,7 +70,10 @@ export function requestListener({ meters = new Meters(), ...given }: Given): Req
 
 function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
   const app = new Hono<{ Bindings: HttpBindings }>();
-  const bodies = new Bodies((limit) => served.meters.limited(limit));
+  const bodies = new Bodies(
+    (limit) => served.meters.limited(limit),
+    (request) => served.limits.clientOf(request),
+  );
   const handle = (method: string, path: string, handler: Handler): void => {
     app.on(method, path, async (context) => {
       const { incoming: request, outgoing: response } = context.env;
@@ -98,7 +102,7 @@ function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
   const { watched } = served;
   for (const [path, answer] of watched ? WATCHED : []) {
     handle('GET', path, async ({ request, response }) => {
-      if (path === '/metrics') requireLocal(request);
+      if (path === '/metrics') requireLocal(request, served.limits.isProxied(request));
       if (watched) await answer(watched, response);
     });
   }
@@ -155,10 +159,11 @@ function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
   handle('POST', '/builds/:build/publish', async ({ request, response, depot }, name) => {
     const build = pathBuild(name);
     // Verifying takes as long as reading all of it: nothing moves on the connection meanwhile.
-    const idle = request.socket.timeout ?? 0;
-    request.socket.setTimeout(0);
+    const { socket } = request;
+    const idle = socket.timeout ?? 0;
+    socket.setTimeout(0);
     // for what comes behind on the same connection
-    await depot.publish(build).finally(() => request.socket.setTimeout(idle));
+    await depot.publish(build).finally(() => socket.setTimeout(idle));
     sendJson(response, { build, state: 'published' });
   });
 

@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { Clients } from '../../src/depot/clients.ts';
+import { Limits } from '../../src/depot/limits.ts';
 import { requestListener } from '../../src/depot/routes.ts';
 import { Connections } from '../../src/host/connections.ts';
 import { startHttpServer } from '../../src/host/http-server.ts';
@@ -76,3 +78,21 @@ test.each([fetchReleased, fetchBlobs, '/releases/hello/1.0/sizes'])(
     await vi.waitFor(async () => expect(await ask(fetchReleased, large)).toBe(200), PATIENCE);
   },
 );
+
+test('one client takes its share and no more: another one is heard', async () => {
+  const { tree, depot } = here;
+  const limits = new Limits(depot, { clients: new Clients(['127.0.0.1']) });
+  await server.close();
+  const bounds = { requestMs: 0, idleMs: 60_000, connections: new Connections({ most: 1000 }) };
+  const listener = requestListener({ project, tree, depot, now: () => now, log: () => {}, limits });
+  server = await startHttpServer(listener, { listen: { host: '127.0.0.1', port: 0 }, ...bounds });
+  const tar = packTar([{ name: 'approval.json', bytes: Buffer.alloc(MIB - 1536) }]);
+  await flood(4, `/builds/${build}`, tar);
+  const path = `/builds/${build}`;
+  const of = async (client: string, bytes: number): Promise<number> => {
+    const headers = { 'X-Forwarded-For': client };
+    return (await rawRequest(server.url, { method: 'POST', path, headers, body: 'x'.repeat(bytes) })).status;
+  };
+  await vi.waitFor(async () => expect(await of('127.0.0.1', MIB)).toBe(503), PATIENCE);
+  expect(await of('192.0.2.1', MIB)).toBe(422);
+});
