@@ -71,8 +71,9 @@ function childOf(pid: number): number {
   }
 }
 
-/** Whether all threads of a process were asleep at one moment: none has run between two looks at them. */
+/** Whether it waits for no program, and all its threads were asleep at one moment: none has run between two looks at them. */
 function isIdle(pid: number): boolean {
+  if (childOf(pid) !== 0) return false;
   try {
     const [first, second] = [threadsOf(pid), threadsOf(pid)];
     return first.length > 0 && !/^State:\s+[^S]/m.test(first) && first === second;
