@@ -1,5 +1,6 @@
 /** `countersign approve`: an operator allows one build, and gets the ticket for its builder. */
 import { now } from '../host/clock.ts';
+import type { Broken } from '../host/http.ts';
 import { Failure, refused } from '../failure.ts';
 import { prepareApproval } from '../operator/approve.ts';
 import type { ApprovalSummary, PreparedApproval } from '../operator/approve.ts';
@@ -15,6 +16,7 @@ import type { Approval } from '../records/approval.ts';
 import { locationUrl } from '../tree/location.ts';
 import type { Depot } from '../tree/tree.ts';
 import { parseCount, parseSize } from './values.ts';
+import { sayAway } from './away.ts';
 import { command, wrongUse } from './command.ts';
 import { depotLocation, loadProject, makeDepot, openDepot, rulesOf } from './config.ts';
 import { EXIT } from './exit-status.ts';
@@ -105,10 +107,16 @@ DIR/b1.ticket, DIR/b2.ticket and so on. A ticket is secret: hand it to its build
     });
     await requireNoTickets(prepared, flags.tickets);
     await makeDepot(location, terminal);
-    const depot = await openDepot(rulesOf(project), location);
+    const say = sayAway(terminal);
+    let said = '';
+    const broken: Broken = (failure, pauseMs) => {
+      if (failure !== null) said = `: ${failure.message}`;
+      say(failure, pauseMs);
+    };
+    const depot = await openDepot(rulesOf(project), location, null, { broken });
     try {
       requireAnswer(terminal, flags.yes);
-      const taken = await takenWarning(project, depot, prepared.summary.approval);
+      const taken = await takenWarning(project, depot, prepared.summary.approval, () => said);
       const { approval } = prepared.summary;
       const changes = await changesSinceLast(project, depot, approval, now());
       showSummary(project, { summary: prepared.summary, changes, yes: flags.yes === true }, terminal);
@@ -165,14 +173,22 @@ async function patience(
   };
 }
 
-/** A warning; null also where the depot can't be asked: it will say so itself when the approval is sent. */
-async function takenWarning(project: Project, depot: Depot, { version }: Approval): Promise<string | null> {
+/**
+ * A warning, with what the depot `said` when it let us wait; null also where the depot can't be asked: it will say so
+ * itself when the approval is sent.
+ */
+async function takenWarning(
+  project: Project,
+  depot: Depot,
+  { version }: Approval,
+  said: () => string,
+): Promise<string | null> {
   try {
     return await versionTaken(project, depot, version, now());
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     const unseen = ['depot-listing', 'look-too-long'].includes(error.code);
-    return unseen ? `whether another build has ${version} was not seen: ${error.message}` : null;
+    return unseen ? `whether another build has ${version} was not seen: ${error.message}${said()}` : null;
   }
 }
 

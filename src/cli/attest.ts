@@ -1,10 +1,10 @@
 /** `countersign attest`: the builder's one command. */
 import { now } from '../host/clock.ts';
-import type { Broken } from '../host/http.ts';
 import { attest } from '../builder/attest.ts';
 import type { AttestEvent } from '../builder/attest.ts';
 import { parseDuration } from '../policy/duration.ts';
 import { parseLocation } from '../tree/location.ts';
+import { sayAway } from './away.ts';
 import { command } from './command.ts';
 import { openDepot } from './config.ts';
 import { EXIT } from './exit-status.ts';
@@ -68,8 +68,8 @@ ones where the upload was cut.`,
           const location = parseLocation(globals.depot ?? ticket.url);
           const { token, insecureHttp, rules } = ticket;
           return openDepot({ rules, insecureHttp }, location, token, {
-            milliseconds: patience,
-            broken: tryingAgain(terminal),
+            patienceMs: patience,
+            broken: sayAway(terminal, 0),
           });
         },
       },
@@ -95,18 +95,6 @@ ones where the upload was cut.`,
 
 const parsePatience = (text: string): number =>
   text === '0s' ? 0 : parseDuration(text, '--patience') * 1000;
-
-/** Several requests are under way, and an outage breaks all: while one pause is said the others are not. */
-function tryingAgain(terminal: Terminal): Broken {
-  let until = -Infinity;
-  return ({ message }, pauseMs) => {
-    const now = performance.now();
-    if (now < until) return;
-    until = now + pauseMs;
-    const seconds = pauseMs < 1_000 ? (pauseMs / 1_000).toFixed(1) : Math.round(pauseMs / 1_000);
-    terminal.say(`the depot does not answer (${message}); trying again in ${seconds} s`);
-  };
-}
 
 /** Says what happens, and shows progress of what takes long: of what is hashed and sent at once, the sending. */
 function reporter(terminal: Terminal): (event: AttestEvent) => void {

@@ -124,26 +124,29 @@ interface Reader {
   readonly readRequest: ReadAuthority;
 }
 
-interface Patience {
-  readonly milliseconds: number;
-  readonly broken: Broken;
+interface Waiting {
+  /** For how long a depot that does not answer is asked again. */
+  readonly patienceMs?: number;
+  /** Who is told that it is. */
+  readonly broken?: Broken;
 }
 
 /**
  * Opens a depot, with a token or a read request where there is one; a directory must be there, and whoever may read it
- * needs no request. `patience`: for how long one that does not answer is asked again, and who is told. Throws usage, unable.
+ * needs no request. Throws usage, unable.
  */
 export async function openDepot(
   { rules, insecureHttp }: DepotRules,
   location: Location,
   credential: Buffer | Reader | null = null,
-  patience?: Patience,
+  { patienceMs, broken }: Waiting = {},
 ): Promise<Depot> {
   const isReader = credential !== null && 'readRequest' in credential;
   const token = isReader ? credential.readRequest : credential;
   if (location.kind === 'url') {
-    const timing = patience ? { backOffMs: pausesWithin(patience.milliseconds), waitsForRoom: true } : {};
-    return new HttpDepot({ url: location.url, token, insecureHttp, timing, broken: patience?.broken });
+    const timing =
+      patienceMs === undefined ? {} : { backOffMs: pausesWithin(patienceMs), waitsForRoom: true };
+    return new HttpDepot({ url: location.url, token, insecureHttp, timing, broken });
   }
   const tree = await DirectoryTree.open(location.directory);
   const depot = GatedDepot.over({ tree, rules, now });

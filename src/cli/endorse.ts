@@ -8,6 +8,7 @@ import type { Project } from '../policy/project.ts';
 import { locationUrl } from '../tree/location.ts';
 import type { Depot } from '../tree/tree.ts';
 import { approvalRows, approverRows, buildInQuestion, changeRows, revocationRows } from './approval-rows.ts';
+import { sayAway } from './away.ts';
 import { command } from './command.ts';
 import { depotLocation, loadProject, openDepot, rulesOf } from './config.ts';
 import { EXIT } from './exit-status.ts';
@@ -43,7 +44,7 @@ that, only with --withdraw.`,
     const build = parseBuildId(operand);
     const { project } = loadProject(globals);
     const location = depotLocation(project, globals);
-    const depot = await openDepot(rulesOf(project), location);
+    const depot = await openDepot(rulesOf(project), location, null, { broken: sayAway(terminal) });
     try {
       const wanted = { build, approver: flags.approver ?? null, expect: flags.expect ?? null, now: now() };
       const prepared = await prepareEndorsement(project, depot, wanted);

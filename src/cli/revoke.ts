@@ -6,6 +6,7 @@ import type { PreparedRevocation } from '../operator/revoke.ts';
 import type { Project } from '../policy/project.ts';
 import type { Depot } from '../tree/tree.ts';
 import { approverRows, revocationRows } from './approval-rows.ts';
+import { sayAway } from './away.ts';
 import { command, wrongUse } from './command.ts';
 import { depotLocation, loadProject, openDepot, rulesOf } from './config.ts';
 import { EXIT } from './exit-status.ts';
@@ -43,7 +44,9 @@ In force once the signer has logged it. Never undone.`,
     const build = parseBuildId(operand);
     const seconds = flags.wait === undefined ? null : parseCount(flags.wait, '--wait');
     const { project } = loadProject(globals);
-    const depot = await openDepot(rulesOf(project), depotLocation(project, globals));
+    const depot = await openDepot(rulesOf(project), depotLocation(project, globals), null, {
+      broken: sayAway(terminal),
+    });
     try {
       const progress = new Progress(terminal, 'reading the log');
       const prepared = await prepareRevocation(project, depot, {

@@ -13,6 +13,7 @@ import { openState } from '../signer/state.ts';
 import { watch } from '../signer/watch.ts';
 import { parseBuildId } from './values.ts';
 import { DirectoryTree } from '../tree/directory.ts';
+import { sayAway } from './away.ts';
 import { command, wrongUse } from './command.ts';
 import { depotLocation, loadProject, openDepot, readGuardedFile, rulesOf } from './config.ts';
 import { EXIT } from './exit-status.ts';
@@ -68,10 +69,12 @@ only. Whatever the depot or the network spoilt is tried again on the next run.`,
     // once there is something to ask would be late for a service
     if (flags.watch === true) requireAnswer(terminal, flags.yes);
     const location = depotLocation(project, globals);
-    const publicDepot = await openDepot(rulesOf(project), location);
+    // a watch says it once: it goes on for days
+    const waiting = flags.watch === true ? {} : { broken: sayAway(terminal) };
+    const publicDepot = await openDepot(rulesOf(project), location, null, waiting);
     const stateDirectory = resolve(flags.state ?? join(directory, 'signer'));
     const state = await openState(stateDirectory, project, { recover: flags.recover === true });
-    const depot = await openDepot(rulesOf(project), location, state.token);
+    const depot = await openDepot(rulesOf(project), location, state.token, waiting);
     const keep = flags.keep === undefined ? null : await DirectoryTree.make(resolve(flags.keep));
     const report = reporter(terminal);
     let phase: SignerEvent['kind'] = 'note';

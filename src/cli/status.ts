@@ -18,6 +18,7 @@ import { locationUrl } from '../tree/location.ts';
 import type { Location } from '../tree/location.ts';
 import type { Depot } from '../tree/tree.ts';
 import { approverRows, revocationRows } from './approval-rows.ts';
+import { sayAway } from './away.ts';
 import { command, wrongUse } from './command.ts';
 import { depotLocation, loadProject, openDepot, rulesOf } from './config.ts';
 import { EXIT } from './exit-status.ts';
@@ -59,7 +60,8 @@ it, or about those of a version. What the depot says is believed only as far as 
       throw wrongUse('status', '--approver says nothing without --fetch');
     const { project } = loadProject(globals);
     const location = depotLocation(project, globals);
-    const depot = await openDepot(rulesOf(project), location);
+    const broken = sayAway(terminal);
+    const depot = await openDepot(rulesOf(project), location, null, { broken });
     try {
       const shown: BuildStatus[] = [];
       const progress = new Progress(terminal, 'reading the log');
@@ -110,7 +112,8 @@ async function fetchAll(
     approver: approver.primary.fingerprint,
     url: locationUrl(location),
     now,
-    open: (readRequest) => openDepot(rulesOf(project), location, { readRequest }),
+    open: (readRequest) =>
+      openDepot(rulesOf(project), location, { readRequest }, { broken: sayAway(terminal) }),
     report: (name) => terminal.status(name),
   });
   terminal.status('');

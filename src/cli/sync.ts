@@ -9,6 +9,7 @@ import type { Location } from '../tree/location.ts';
 import { carryLog, countMore, sync as carryAll, syncStatus } from '../tree/sync.ts';
 import type { LogResult, SyncOptions, SyncResult, SyncState } from '../tree/sync.ts';
 import type { Depot } from '../tree/tree.ts';
+import { sayAway } from './away.ts';
 import { command, wrongUse } from './command.ts';
 import { loadProject, makeDepot } from './config.ts';
 import { Progress } from './progress.ts';
@@ -48,9 +49,9 @@ at most from others.`,
     const quarantine = from.kind === 'directory' || fromToken !== null;
     if (!quarantine) terminal.say('no signer token: artifacts that are not published there stay there');
 
-    const sender = await openEnd(project, from, fromToken);
+    const sender = await openEnd(project, from, fromToken, terminal);
     await makeDepot(to, terminal);
-    const receiver = await openEnd(project, to, toToken);
+    const receiver = await openEnd(project, to, toToken, terminal);
     try {
       const log = await carryLog(sender, receiver, project.log);
       if (log !== null) showLog(log, terminal);
@@ -79,10 +80,15 @@ at most from others.`,
 });
 
 /** Whoever may read and write a directory is its keeper; behind a URL others decide. Throws usage, unable. */
-async function openEnd(project: Project, location: Location, token: Buffer | null): Promise<Depot> {
+async function openEnd(
+  project: Project,
+  location: Location,
+  token: Buffer | null,
+  terminal: Terminal,
+): Promise<Depot> {
   if (location.kind === 'url') {
     const { insecureHttp } = project;
-    return new HttpDepot({ url: location.url, token, insecureHttp });
+    return new HttpDepot({ url: location.url, token, insecureHttp, broken: sayAway(terminal) });
   }
   const tree = await DirectoryTree.open(location.directory);
   return GatedDepot.over({ tree, rules: project, now }).asCarrier();

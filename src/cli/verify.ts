@@ -7,6 +7,7 @@ import { badOutcome } from '../consumer/verdict.ts';
 import type { Finding, HeadFacts, Outcome, ReleaseFacts, Verdict } from '../consumer/verdict.ts';
 import { dearmorKey } from '../openpgp/armor.ts';
 import { parseCertificate } from '../openpgp/certificate.ts';
+import { sayAway } from './away.ts';
 import { command } from './command.ts';
 import type { Globals } from './command.ts';
 import { loadProject, readSmallFile } from './config.ts';
@@ -53,6 +54,7 @@ can say only who signed the bytes.`,
       offline: flags.offline === true,
       signatureOnly: flags['signature-only'] === true,
       now: now(),
+      broken: sayAway(terminal),
       progress: (file, done, bytes) => progress.update(done, bytes, file),
       readingLog: (done, entries) => logProgress.count(done, entries),
     });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Failure, refused, unable, usage } from '../failure.ts';
 import { scanHandle } from '../host/file-scan.ts';
 import { diskFailure, orNull, readFileBounded } from '../host/files.ts';
+import type { Broken } from '../host/http.ts';
 import { MAX_SIGNATURE_BYTES } from '../openpgp/signature.ts';
 import type { SignatureVerdict } from '../openpgp/verify.ts';
 import type { Sha256 } from '../records/names.ts';
@@ -58,9 +59,9 @@ export class UrlCopy implements ReleaseCopy {
   readonly where: string;
   readonly #depot: HttpDepot;
 
-  constructor(url: string) {
+  constructor(url: string, broken?: Broken) {
     this.where = url.replace(/\/+$/, '');
-    this.#depot = new HttpDepot({ url: this.where, token: null, insecureHttp: false });
+    this.#depot = new HttpDepot({ url: this.where, token: null, insecureHttp: false, broken });
   }
 
   read(name: string, maxBytes: number): Promise<Buffer | null> {

@@ -58,7 +58,7 @@ export async function readOn(
   const place = placeOf(options, project, release.copy);
   if (place === null) return unseen(release, project, 'no depot is named');
   try {
-    const files = await openLog(parseLocation(place));
+    const files = await openLog(parseLocation(place), options.broken);
     try {
       return await read(new LogReader(files, project.log), place, release, project, options);
     } finally {

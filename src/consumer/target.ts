@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { unable, usage } from '../failure.ts';
 import { orNull } from '../host/files.ts';
+import type { Broken } from '../host/http.ts';
 import type { Project } from '../policy/project.ts';
 import { isProjectName, isVersion } from '../records/names.ts';
 import { releaseDir, releaseProofFile } from '../records/paths.ts';
@@ -21,6 +22,8 @@ export interface Where {
   readonly version: string | null;
   /** `--offline`: read nothing over the network. */
   readonly offline: boolean;
+  /** Told when a server is asked again. */
+  readonly broken?: Broken;
 }
 
 /** Artifact names have at most eight parts: so far above a file its release may lie. */
@@ -70,7 +73,7 @@ export async function findTargets(options: Where, project: Project): Promise<Tar
   return targets;
 }
 
-function openCopy(where: string, what: string, { offline }: Where): DirectoryCopy | UrlCopy {
+function openCopy(where: string, what: string, { offline, broken }: Where): DirectoryCopy | UrlCopy {
   if (!isUrl(where)) return new DirectoryCopy(resolve(where));
   if (offline)
     throw usage(
@@ -78,7 +81,7 @@ function openCopy(where: string, what: string, { offline }: Where): DirectoryCop
       `${what} is a URL, and --offline reads nothing over the network`,
       'copy the release to this host, then --release DIR',
     );
-  return new UrlCopy(where);
+  return new UrlCopy(where, broken);
 }
 
 /** The nearest directory, this or above it, that holds records of a release; `looked`: what was found for others. */

@@ -4,7 +4,7 @@
  * environment.
  */
 import { setMaxListeners } from 'node:events';
-import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpAgent, STATUS_CODES } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { Readable } from 'node:stream';
@@ -93,8 +93,8 @@ export function bytesBody(type: string, bytes: Buffer): HttpBody {
   return { type, size: bytes.length, source: slices };
 }
 
-/** Told why a request is tried again, and after which pause, before that. */
-export type Broken = (failure: Failure, pauseMs: number) => void;
+/** Told why a request is tried again, and after which pause, before that; null once the server answers again. */
+export type Broken = (failure: Failure | null, pauseMs: number) => void;
 
 export class HttpClient {
   readonly #base: URL;
@@ -103,6 +103,8 @@ export class HttpClient {
   readonly #broken: Broken;
   readonly #agent: HttpAgent;
   readonly #closed = new AbortController();
+  /** What was told last is that it is tried again. */
+  #away = false;
 
   /** `base`: an http or https URL without user, query and fragment; else throws usage('depot-url'). */
   constructor(
@@ -177,7 +179,9 @@ export class HttpClient {
     };
     return this.#retrying(async () => {
       try {
-        return await scan(target, size, push, this.#timing);
+        const head = await scan(target, size, push, this.#timing);
+        this.#answered();
+        return head;
       } catch (error) {
         // what was pushed can't be taken back
         if (began && error instanceof BrokenConnection)
@@ -210,9 +214,17 @@ export class HttpClient {
   async #pause(milliseconds: number, failure: Failure): Promise<boolean> {
     const asked = failure instanceof BrokenConnection ? failure.notBeforeMs : 0;
     const pauseMs = Math.max(milliseconds, asked) * (1 + Math.random() * JITTER);
-    if (!this.#closed.signal.aborted) this.#broken(failure, pauseMs);
+    if (!this.#closed.signal.aborted) {
+      this.#away = true;
+      this.#broken(failure, pauseMs);
+    }
     await sleep(pauseMs, undefined, { signal: this.#closed.signal }).catch(() => {});
     return !this.#closed.signal.aborted;
+  }
+
+  #answered(): void {
+    if (this.#away) this.#broken(null, 0);
+    this.#away = false;
   }
 
   async #attempt(request: HttpRequest, last: boolean): Promise<HttpAnswer> {
@@ -239,9 +251,11 @@ export class HttpClient {
       if (status < 200 || (status >= 300 && status < 400))
         throw badAnswer(`status ${status}, and nothing is followed`);
       if ((BUSY.has(status) || (status === FULL && this.#timing.waitsForRoom)) && !last) {
-        const words = `${this.#base.host} is not ready: status ${status}`;
-        throw new BrokenConnection(words, undefined, retryAfterMs(response));
+        const words = `${status} ${STATUS_CODES[status]?.toLowerCase()}`;
+        const problem = `${this.#base.host} is not ready: status ${words}`;
+        throw new BrokenConnection(problem, undefined, retryAfterMs(response));
       }
+      this.#answered();
       // stores of plain files say in chunks what they don't have: nobody needs that text
       if (status >= 400 && method !== 'HEAD' && response.headers['content-length'] === undefined) {
         response.destroy();

@@ -69,7 +69,10 @@ async function boundApproval(
   if (shown?.equals(bytes) === true) return bound;
   const where = approvalFile;
   if (shown === null)
-    return spoilt(round, bound, { code: 'approval-missing', where, text: 'the depot has lost it' });
+    return spoilt(round, bound, {
+      ...{ code: 'approval-missing', where, text: 'the depot has lost it' },
+      hint: 'bring it from a mirror (docs/how-to/backup.md), or approve again',
+    });
   const text = `the build is bound to approval ${sha256}, this is another`;
   return spoilt(round, bound, { code: 'build-taken', where, text });
 }

@@ -3,6 +3,7 @@ import type { BuildId } from '../records/names.ts';
 import type { Signer, SignerEvent } from './signer.ts';
 
 const AGAIN_MS = 3600 * 1000;
+const AWAY = 'the depot is away';
 
 type Said = Exclude<SignerEvent, { kind: 'reading' | 'signing' | 'delivering' }>;
 
@@ -17,6 +18,9 @@ export class News {
   /** What was said and is still so, by its gist: in the round before, and in this one. */
   #before = new Map<string, Spoken>();
   #said = new Map<string, Spoken>();
+  /** Whether the depot was away, in the round before and in this one. */
+  #wasAway = false;
+  #isAway = false;
 
   constructor(signer: Pick<Signer, 'report' | 'now'>) {
     this.#signer = signer;
@@ -26,16 +30,42 @@ export class News {
   readonly report = (event: SignerEvent): void => {
     if (event.kind === 'reading' || event.kind === 'signing' || event.kind === 'delivering')
       return this.#signer.report(event);
+    // a depot that is away is one thing, and not one for each build
+    if (event.kind === 'result' && event.result.code === 'network') return this.away(event.result.text);
+    // a round begins with a look at the log there
+    if (!this.#isAway) this.#back();
+    this.#tell(event);
+  };
+
+  /** The depot can't be reached, or takes nothing now: `why` may change while that lasts. */
+  away(why: string): void {
+    this.#isAway = true;
+    this.#tell({ kind: 'note', build: null, text: `${AWAY}: ${why}; tried again in each round` });
+  }
+
+  /** Whether it was, in this round. */
+  get isAway(): boolean {
+    return this.#isAway;
+  }
+
+  #back(): void {
+    if (this.#wasAway) this.#signer.report({ kind: 'note', build: null, text: 'the depot is back' });
+    this.#wasAway = false;
+  }
+
+  #tell(event: Said): void {
     const text = gist(event);
     const now = this.#signer.now().getTime();
     const said = this.#said.get(text) ?? this.#before.get(text);
     const isNew = said === undefined || now - said.time >= AGAIN_MS;
     this.#said.set(text, isNew ? { build: buildOf(event), time: now } : said);
     if (isNew) this.#signer.report(event);
-  };
+  }
 
   /** `only`: the round was over these builds alone, and what was said of others is still so. */
   endRound(only: readonly BuildId[] | null = null): void {
+    if (!this.#isAway) this.#back();
+    [this.#wasAway, this.#isAway] = [this.#isAway, false];
     const isStill = ({ build }: Spoken): boolean =>
       only !== null && (build === null || !only.includes(build));
     this.#before = new Map([...[...this.#before].filter(([, spoken]) => isStill(spoken)), ...this.#said]);
@@ -51,7 +81,8 @@ function buildOf(event: Said): BuildId | null {
 /** Two events with the same gist are the same news. */
 function gist(event: Said): string {
   if (event.kind === 'continuing') return JSON.stringify([event.kind, event.decided.build]);
-  if (event.kind === 'note') return JSON.stringify([event.kind, event.build, event.text]);
+  if (event.kind === 'note')
+    return event.text.startsWith(AWAY) ? AWAY : JSON.stringify([event.kind, event.build, event.text]);
   const { build, state, code, text, hint } = event.result;
   return JSON.stringify([event.kind, build, state, code, text, hint]);
 }

@@ -45,6 +45,11 @@ export class Told {
     return this.#failures < FAILURES_SAID ? null : this.#failure;
   }
 
+  /** It was away, and could not tell: what it said then counts for nothing. */
+  forgive(): void {
+    [this.#failure, this.#failures] = [null, 0];
+  }
+
   /** Something came of what was told: the next answer is as welcome. */
   useful(): void {
     this.#pauseMs = PAUSE_MS;

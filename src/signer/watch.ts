@@ -42,13 +42,14 @@ export async function watch(
   while (!stop.aborted) {
     const began = performance.now();
     const all = !told.tells || began - listed >= LISTED_EVERY_MS;
-    const went = await attempt(signer, async () => {
+    const went = await attempt(signer, news, async () => {
       const { log } = await (all ? runRound(signer, [], session) : runOpenRound(signer, session));
       if (all) listed = began;
       await beat(signer);
       if (log !== null) throw log;
     });
-    well = went ? well + 1 : 0;
+    well = went && !news.isAway ? well + 1 : 0;
+    if (well === 0) told.forgive();
     // one that is away is not silent
     if (well > 1 && told.failure)
       signer.report({ kind: 'note', build: null, text: silence(told.failure, interval) });
@@ -56,7 +57,7 @@ export async function watch(
     if (Math.abs(signer.now().getTime() - receipts) >= RECEIPT_EVERY_MS) {
       receipts = signer.now().getTime();
       const recent = recentReleases(signer);
-      if (recent.length > 0) await attempt(signer, () => runRound(signer, recent, session));
+      if (recent.length > 0) await attempt(signer, news, () => runRound(signer, recent, session));
     }
     news.endRound();
     const end = performance.now() + interval * 1000;
@@ -64,23 +65,25 @@ export async function watch(
       const builds = await told.next(end);
       if (builds === 'any') listed = -Infinity;
       if (builds === null || builds === 'any') break;
-      if (!(await hear(signer, builds, session, told))) listed = -Infinity;
+      if (!(await hear({ signer, session, told, news }, builds))) listed = -Infinity;
       news.endRound(builds);
     }
   }
 }
 
+interface Watching {
+  readonly signer: Signer;
+  readonly session: Session;
+  readonly told: Told;
+  readonly news: News;
+}
+
 /** A round over builds that the depot tells of. False if they are to be looked for again: it does not tell twice. */
-async function hear(
-  signer: Signer,
-  builds: readonly BuildId[],
-  session: Session,
-  told: Told,
-): Promise<boolean> {
+async function hear({ signer, session, told, news }: Watching, builds: readonly BuildId[]): Promise<boolean> {
   const { journal } = signer.state;
   const { size } = journal;
   let isKnown = true;
-  const went = await attempt(signer, async () => {
+  const went = await attempt(signer, news, async () => {
     const { results, log } = await runToldRound(signer, builds, session);
     if (journal.size > size || results.some(({ outcome }) => outcome === 'published')) told.useful();
     isKnown = results.every(({ build, outcome }) => outcome !== 'unfinished' || session.open.has(build));
@@ -93,7 +96,7 @@ const silence = ({ message }: Failure, interval: number): string =>
   `the depot does not tell what changes (${message}): it is looked at every ${interval} s`;
 
 /** A fault of the network or the disk ends a round, not the watch. False then. Throws as `watch`. */
-async function attempt(signer: Signer, round: () => Promise<unknown>): Promise<boolean> {
+async function attempt(signer: Signer, news: News, round: () => Promise<unknown>): Promise<boolean> {
   let went = false;
   try {
     await round();
@@ -102,7 +105,9 @@ async function attempt(signer: Signer, round: () => Promise<unknown>): Promise<b
     if (!(error instanceof Failure) || error.kind === 'usage' || error instanceof Lost) throw error;
     // A clock that is behind catches up; one that was set while we went by it is for a person to look at.
     if (error instanceof ClockFault && error.code === 'clock-jumped') throw error;
-    signer.report({ kind: 'note', build: null, text: `${error.message}; tried again in the next round` });
+    if (error.code === 'network') news.away(error.message);
+    else
+      signer.report({ kind: 'note', build: null, text: `${error.message}; tried again in the next round` });
   }
   if (signer.state.journal.broken)
     throw unable(

@@ -85,6 +85,7 @@ test('the depot is killed, and comes back while attest runs', async () => {
   const attested = await attesting;
   mustBe(0, attested);
   expect(attested.stderr).toMatch(/^the depot does not answer \(.*\); trying again in 0\.\d s$/m);
+  expect(attested.stderr).toMatch(/^the depot is back$/m);
   await expectWhole();
 });
 

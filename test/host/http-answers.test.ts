@@ -226,7 +226,7 @@ describe('a broken connection is tried again', () => {
       insecureHttp: false,
       timing: { backOffMs: [1, 1, 1] },
       broken: (failure, pauseMs) => {
-        expect(failure.message).toContain('is not ready: status 429');
+        expect(failure?.message).toContain('is not ready: status 429 too many requests');
         pauses.push(pauseMs);
         if (pauses.length === 3) asking.close();
       },

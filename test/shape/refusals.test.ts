@@ -1,6 +1,6 @@
 /** docs/refusals.md has every code of a build that is not signed, and no other; and each is reached by a test. */
-import { readFileSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import { readFileSync, readdirSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
 import { REASON_CODES } from '../../src/records/refusal.ts';
 import { STOP_CODES } from '../../src/signer/result.ts';
 
@@ -51,4 +51,46 @@ test.each(sections)('$code: cause and cure', ({ text }) => {
 test.each(Object.entries(SHOWN))('%s is expected by a test', (code, file) => {
   const expectations = new RegExp(`(code: |expect\\w*\\(|code\\).toBe\\()'${code}'`);
   expect(read(`test/signer/${file}.test.ts`)).toMatch(expectations);
+});
+
+describe('what a depot answers', () => {
+  /** The text of our files in these directories. */
+  const sources = (...directories: readonly string[]): string =>
+    directories
+      .flatMap((directory) =>
+        readdirSync(new URL(`../../${directory}`, import.meta.url), { recursive: true, encoding: 'utf8' })
+          // which speak before anybody can ask, or to whoever mends it
+          .filter((name) => name.endsWith('.ts') && !/^(check\/|server\.ts|clients\.ts)/.test(name))
+          .map((name) => read(`${directory}/${name}`)),
+      )
+      .join('\n');
+  const depot = sources('src/depot');
+  const [, page = ''] = read('docs/refusals.md').split('## What a depot answers');
+  const rows = [...page.matchAll(/^\| `([a-z-]+)` \| ([^|]+) \| [^|]+ \| [^|]+ \|$/gm)].map(
+    ([, code = '', statuses = '']) => ({ code, statuses }),
+  );
+  const answered = [
+    ...sources('src/depot', 'src/tree', 'src/policy').matchAll(
+      /\bdenied\(\s*(?<status>\d{3}),\s*'(?<code>[a-z-]+)'/g,
+    ),
+    ...depot.matchAll(/^ {2}'?(?<code>[a-z-]+)'?: (?<status>\d{3}),$/gm),
+    ...depot.matchAll(/\b(?:refused|unable)\(\s*'(?<code>[a-z-]+)'/g),
+  ].map(({ groups }) => ({ code: groups?.['code'] ?? '', status: groups?.['status'] }));
+
+  test('each code has a row, with its status', () => {
+    expect(answered.length).toBeGreaterThan(40);
+    const lacking = answered.filter(
+      ({ code, status = '' }) => !rows.some((row) => row.code === code && row.statuses.includes(status)),
+    );
+    expect(lacking).toEqual([]);
+  });
+
+  test('each row has a code, and once', () => {
+    const codes = rows.map(({ code }) => code);
+    expect(new Set(codes).size).toBe(codes.length);
+    expect(rows.length).toBe(page.match(/^\| `/gm)?.length);
+    expect(
+      codes.filter((code) => ![...answered.map((each) => each.code), 'internal'].includes(code)),
+    ).toEqual([]);
+  });
 });

@@ -59,7 +59,8 @@ test('a depot that is away for a while, a build, and a release that is changed l
   await watch(signer, { interval: 0.05, stop: stop.signal });
   await state.close();
   expect(said).toEqual([
-    'cannot connect to the depot; tried again in the next round',
+    'the depot is away: cannot connect to the depot; tried again in each round',
+    'the depot is back',
     'published null',
     'bad release-differs',
   ]);

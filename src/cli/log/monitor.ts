@@ -61,7 +61,7 @@ asks the project's witnesses for what they have seen, too. Exit status 0 if all 
       flags.expect === undefined ? null : new Expected(readSmallFile(flags.expect).toString(), flags.expect);
     if (flags.seen === true && flags.state === undefined)
       throw wrongUse('log monitor', '--seen is for what a --state remembers, and there is none');
-    const { files, trust, project, location } = await openProjectLog(flags, globals);
+    const { files, trust, project, location } = await openProjectLog(flags, { globals, terminal });
     try {
       const pass = await look({
         ...{

@@ -25,7 +25,7 @@ the entry of its release, or of its refusal.`,
   async run({ flags, globals, operands: [operand = ''], terminal }) {
     const index = parseDecimal(operand);
     const build = index === null ? parseBuildId(operand) : null;
-    const { files, trust, project } = await openSource('log prove', flags, globals);
+    const { files, trust, project } = await openSource('log prove', flags, { globals, terminal });
     try {
       if (build !== null && project === null)
         throw wrongUse('log prove', 'with --log-key only an INDEX is understood');

@@ -72,7 +72,7 @@ digits of it or more; TIME is 2026-11-22T12:00:00Z, a day, or 2d for two days ag
       since: flags.since === undefined ? null : parseMoment(flags.since, '--since', time, 'start'),
       until: flags.until === undefined ? null : parseMoment(flags.until, '--until', time, 'end'),
     };
-    const { files, trust } = await openProjectLog(flags, globals);
+    const { files, trust } = await openProjectLog(flags, { globals, terminal });
     try {
       const reader = new LogReader(files, trust);
       const head = await requireHead(reader);

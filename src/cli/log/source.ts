@@ -12,9 +12,11 @@ import { parseLocation } from '../../tree/location.ts';
 import type { Location } from '../../tree/location.ts';
 import { openLog } from '../../tree/log/reader.ts';
 import type { LogFiles } from '../../tree/log/reader.ts';
+import { sayAway } from '../away.ts';
 import type { Globals } from '../command.ts';
 import { wrongUse } from '../command.ts';
 import { depotLocation, loadProject, readSmallFile } from '../config.ts';
+import type { Terminal } from '../terminal.ts';
 
 export const LOG_FLAG = {
   log: { value: 'URL|DIR', help: 'a depot, or the log itself (C2SP tlog-tiles); else the depot' },
@@ -32,6 +34,11 @@ interface Flags {
   readonly 'log-key'?: string | undefined;
 }
 
+interface Asked {
+  readonly globals: Globals;
+  readonly terminal: Terminal;
+}
+
 export interface Source {
   readonly files: LogFiles;
   readonly trust: LogTrust;
@@ -41,15 +48,15 @@ export interface Source {
 }
 
 /** Opens the log that the command line names. Throws usage, unable. */
-export async function openSource(name: string, flags: Flags, globals: Globals): Promise<Source> {
+export async function openSource(name: string, flags: Flags, { globals, terminal }: Asked): Promise<Source> {
   const key = flags['log-key'];
-  if (key === undefined) return openProjectLog(flags, globals);
+  if (key === undefined) return openProjectLog(flags, { globals, terminal });
   const place = flags.log ?? globals.depot;
   if (place === undefined) throw wrongUse(name, '--log-key needs --log, which says where that log is');
   const verifier = readKey(key);
   const location = parseLocation(place);
   const trust = unwitnessed({ origin: verifier.name, key: verifier });
-  return { files: await openLog(location), trust, project: null, location };
+  return { files: await openLog(location, sayAway(terminal)), trust, project: null, location };
 }
 
 /** A file's, or what was typed. Throws usage. */
@@ -67,11 +74,11 @@ function readKey(given: string): VerifierKey {
 /** As `openSource`, of the project's log. */
 export async function openProjectLog(
   flags: Flags,
-  globals: Globals,
+  { globals, terminal }: Asked,
 ): Promise<Source & { readonly project: Project }> {
   const { project } = loadProject(globals);
   const location = flags.log === undefined ? depotLocation(project, globals) : parseLocation(flags.log);
-  return { files: await openLog(location), trust: project.log, project, location };
+  return { files: await openLog(location, sayAway(terminal)), trust: project.log, project, location };
 }
 
 /** Lists the names in a directory of the log; null where it is not in a directory. Throws unable. */

@@ -35,7 +35,7 @@ there of earlier checkpoints is held against it, too. Exit status 1 if anything 
     'countersign log verify --log "$LOG" --log-key "$KEY"',
   ],
   async run({ flags, globals, terminal }) {
-    const { files, trust, project, location } = await openSource('log verify', flags, globals);
+    const { files, trust, project, location } = await openSource('log verify', flags, { globals, terminal });
     const progress = new Progress(terminal, 'entries');
     try {
       const verdict = await verifyLog({

@@ -1,5 +1,6 @@
 /** The files of a log, wherever they lie. None of them is believed: `tiles.ts` holds them against what was signed. */
 import { Failure, refused, unable } from '../../failure.ts';
+import type { Broken } from '../../host/http.ts';
 import { HASH_BYTES } from '../../tlog/merkle.ts';
 import { NOTE_MAX } from '../../tlog/note.ts';
 import { BUNDLE_MAX, TILE_BYTES, TILE_WIDTH, bundlePath, parseTile, tilePath } from '../../tlog/tile.ts';
@@ -24,8 +25,8 @@ export const depotLog = (depot: Pick<LogFiles, 'read'>): LogFiles => ({
  * The log of the depot that is there; or the log itself, if that is what is there: a mirror, somebody else's log.
  * Throws usage(`depot-url`), unable: `no-depot`, `network`, `disk`.
  */
-export async function openLog(location: Location): Promise<LogFiles> {
-  const itself = await openPlace(location);
+export async function openLog(location: Location, broken?: Broken): Promise<LogFiles> {
+  const itself = await openPlace(location, broken);
   const log = { ...depotLog(itself), close: () => itself.close() };
   try {
     return !(await hasCheckpoint(log)) && (await hasCheckpoint(itself)) ? itself : log;
@@ -35,9 +36,10 @@ export async function openLog(location: Location): Promise<LogFiles> {
   }
 }
 
-async function openPlace(location: Location): Promise<LogFiles> {
+async function openPlace(location: Location, broken: Broken | undefined): Promise<LogFiles> {
   // without a token: all of a log is public
-  if (location.kind === 'url') return new HttpDepot({ url: location.url, token: null, insecureHttp: false });
+  if (location.kind === 'url')
+    return new HttpDepot({ url: location.url, token: null, insecureHttp: false, broken });
   const tree = await DirectoryTree.open(location.directory);
   return { read: (path, maxBytes) => tree.read(path, maxBytes), close() {} };
 }
