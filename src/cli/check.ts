@@ -4,17 +4,19 @@ import { checkDepot } from '../depot/check/check.ts';
 import type { CheckResult } from '../depot/check/check.ts';
 import { isFault } from '../depot/check/finding.ts';
 import type { Outcome, What } from '../depot/check/finding.ts';
+import { holdsDepot, noDepotIn } from '../depot/check/present.ts';
 import { now } from '../host/clock.ts';
 import { word } from '../host/shell.ts';
 import { DirectoryTree } from '../tree/directory.ts';
 import { depotLog } from '../tree/log/reader.ts';
-import { command, wrongUse } from './command.ts';
+import { command } from './command.ts';
 import { loadProject } from './config.ts';
 import { EXIT } from './exit-status.ts';
 import { Progress } from './progress.ts';
 import type { Terminal } from './terminal.ts';
-import { alignColumns, bold, formatSize, green, plural, red, yellow } from './text.ts';
-import type { Part, Styled } from './text.ts';
+import { bold, formatSize, green, plural, red, yellow } from './text.ts';
+import type { Styled } from './text.ts';
+import { parseData } from './values.ts';
 
 export { check as command };
 
@@ -34,15 +36,16 @@ something remains, or is missing.`,
   noDepot: 'it looks at what lies in --data DIR',
   operands: { min: 0, max: 0 },
   example: [
-    'countersign check --data /var/lib/countersign',
+    'countersign check -c /etc/countersign/countersign.toml --data /var/lib/countersign-depot',
     '# after systemctl stop, and with a mirror to fetch from',
-    'countersign check --data /var/lib/countersign --repair',
-    'countersign sync /mnt/mirror /var/lib/countersign',
+    'countersign check -c /etc/countersign/countersign.toml --data /var/lib/countersign-depot --repair',
+    'countersign sync -c /etc/countersign/countersign.toml /mnt/mirror /var/lib/countersign-depot',
   ],
   async run({ flags, globals, terminal }) {
-    if (flags.data === undefined) throw wrongUse('check', '--data DIR is missing');
+    const data = parseData(flags.data, 'check');
     const { project } = loadProject(globals);
-    const tree = await DirectoryTree.open(flags.data);
+    const tree = await DirectoryTree.open(data);
+    if (!(await holdsDepot(tree))) throw noDepotIn(data);
     const progress = new Progress(terminal, 'checking builds');
     const list = (directory: string): Promise<string[]> =>
       tree.list(directory === '.' ? 'log' : `log/${directory}`);
@@ -59,7 +62,7 @@ something remains, or is missing.`,
       progress: (builds, of, bytes) => progress.count(builds, of, formatSize(bytes)),
     });
     progress.finish();
-    return report(result, flags.data, terminal);
+    return report(result, { data, isMended: flags.repair === true }, terminal);
   },
 });
 
@@ -70,14 +73,20 @@ const STYLE: Record<What, (text: string) => Styled> = {
   leftover: (text) => bold(text),
 };
 
-function report({ outcomes, builds, bytes }: CheckResult, data: string, terminal: Terminal): 0 | 1 {
+/** What was asked for. */
+interface Asked {
+  readonly data: string;
+  readonly isMended: boolean;
+}
+
+function report({ outcomes, builds, bytes }: CheckResult, asked: Asked, terminal: Terminal): 0 | 1 {
   for (const outcome of outcomes) terminal.record({ ...outcome });
-  const rows = outcomes.map(({ what, repaired, aside, path, text, how }): Part[] => [
-    repaired ? green('mended') : aside ? yellow('moved aside') : STYLE[what](what),
-    path,
-    `${text}${how === undefined ? '' : `; ${how}`}`,
-  ]);
-  for (const row of alignColumns(rows)) terminal.result(...row);
+  for (const { what, repaired, aside, path, text, how } of outcomes) {
+    const became = repaired ? green('mended') : aside ? yellow('moved aside') : STYLE[what](what);
+    // a path is long, and is what is copied from here
+    terminal.result(became, `  ${path}`);
+    terminal.result(`    ${text}${how === undefined ? '' : `; ${how}`}`);
+  }
 
   const remain = outcomes.filter((each) => isFault(each) && !each.repaired && !each.aside);
   const count = (what: What): number => remain.filter((each) => each.what === what).length;
@@ -95,15 +104,23 @@ function report({ outcomes, builds, bytes }: CheckResult, data: string, terminal
   if (leftovers > 0) parts.push(`${leftovers} left over, which is no fault`);
   const verdict = remain.length === 0 ? green('whole') : red('NOT WHOLE');
   terminal.result(verdict, `  ${[read, ...parts].join('; ')}`);
-  if (remain.length > 0) terminal.hint(hintFor(remain, data));
+  if (remain.length > 0) terminal.hint(hintFor(remain, asked));
   return remain.length === 0 ? EXIT.done : EXIT.refused;
 }
 
-function hintFor(remain: readonly Outcome[], data: string): string {
+/** So many builds are named in a hint. */
+const NAMED = 3;
+
+function hintFor(remain: readonly Outcome[], { data, isMended }: Asked): string {
   if (remain.some(({ code }) => code === 'wrong-project'))
     return 'is it the right project file (-c), and the right --data? with these --repair moves nothing';
   const mirror = `countersign sync MIRROR ${word(data)}`;
-  return remain.some(({ how }) => how !== undefined)
-    ? `from a mirror: ${mirror}; the log comes with the signer’s next run, too (docs/how-to/backup.md)`
+  const found = new Set(remain.map(({ path }) => /^builds\/([0-9a-z]{26})/.exec(path)?.[1] ?? ''));
+  found.delete('');
+  const builds = [...found].slice(0, NAMED).join(', ') + (found.size > NAMED ? ', …' : '');
+  const again = builds === '' ? '' : `, or approve these builds again: ${builds}`;
+  const lost = `${plural(remain.length, 'file')} can’t be made again`;
+  return isMended
+    ? `${lost}: bring them from a mirror, ${mirror}${again}; the log comes with the signer’s next run, too (docs/how-to/backup.md)`
     : `stop serve, then: countersign check --data ${word(data)} --repair; what it can’t mend comes by ${mirror} (docs/how-to/backup.md)`;
 }

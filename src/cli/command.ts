@@ -164,6 +164,8 @@ function parse(flags: Flags, args: readonly string[], name: string): Parsed {
     }
     // `--ticket --base x`: the next flag is no value; one that begins with a dash is given as --flag=-x
     const missing = token.value === undefined || (!token.inlineValue && /^-./.test(token.value));
+    if (missing && /^-[0-9]/.test(token.value ?? ''))
+      throw wrongUse(name, `${token.rawName}: '${token.value}' is negative`);
     if (missing) throw wrongUse(name, `${token.rawName} needs a value: ${token.rawName} ${flag.value}`);
     const earlier = values[token.name];
     if (flag.many)

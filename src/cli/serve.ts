@@ -1,4 +1,6 @@
 /** `countersign serve`: the depot over HTTP. */
+import { existsSync } from 'node:fs';
+import { holdsDepot } from '../depot/check/present.ts';
 import { Clients } from '../depot/clients.ts';
 import { CLIENT_CONNECTIONS, CLIENT_RATE } from '../depot/limits.ts';
 import type { Log } from '../depot/requests-log.ts';
@@ -9,19 +11,20 @@ import { now } from '../host/clock.ts';
 import type { Address, Inherited } from '../host/http-server.ts';
 import { ServiceManager, takeSockets } from '../host/service.ts';
 import { parseDuration } from '../policy/duration.ts';
+import { DirectoryTree } from '../tree/directory.ts';
 import { command, wrongUse } from './command.ts';
 import { loadProject } from './config.ts';
 import { EXIT } from './exit-status.ts';
 import { parseListen, readTls, stopSignal, TLS_FLAGS, tlsFiles } from './listen.ts';
 import { parseFormat, serviceLog } from './service-log.ts';
-import { parseCount, parseSize } from './values.ts';
+import { parseCount, parseData, parseSize } from './values.ts';
 import { VERSION } from './version.ts';
 
 export { serve as command };
 
 const serve = command({
   name: 'serve',
-  synopsis: '--data DIR [--listen HOST:PORT] [--tls-cert FILE --tls-key FILE] [--proxy ADDRESS]...',
+  synopsis: '--data DIR [--listen HOST:PORT] [--tls-cert FILE --tls-key FILE] [--proxy ADDRESS]... [flags]',
   about: `Serves the depot over HTTP: takes what carries its own authority, gives to everybody what is public, verifies
 and publishes releases. Holds no secret. Ends on SIGTERM or SIGINT once what is under way is done; on SIGHUP it reads its
 certificate again. Serves /healthz, /readyz and, to this machine, /metrics.`,
@@ -29,7 +32,7 @@ certificate again. Serves /healthz, /readyz and, to this machine, /metrics.`,
     data: { value: 'DIR', help: 'where the depot lies; made if it is not there' },
     listen: {
       value: 'HOST:PORT',
-      help: 'address to listen on; else the socket that systemd gave, else 127.0.0.1:8080; port 0 takes a free one',
+      help: 'address to listen on, PORT alone at 127.0.0.1; else the socket that systemd gave, else 127.0.0.1:8080; port 0 takes a free one',
     },
     ...TLS_FLAGS,
     proxy: {
@@ -58,11 +61,14 @@ certificate again. Serves /healthz, /readyz and, to this machine, /metrics.`,
   },
   noDepot: 'it serves what lies in --data DIR',
   operands: { min: 0, max: 0 },
-  example: ['countersign serve --data /var/lib/countersign --listen 127.0.0.1:8080'],
+  example: [
+    'countersign serve -c /etc/countersign/countersign.toml --data /var/lib/countersign-depot',
+    'countersign serve --data depot --listen 127.0.0.1:8080 --proxy 127.0.0.1',
+  ],
   async run({ flags, globals, terminal }) {
-    if (flags.data === undefined) throw wrongUse('serve', '--data DIR is missing');
+    const data = parseData(flags.data, 'serve');
     const sockets = takeSockets(process.env, process.pid);
-    const where = placesOf(flags, sockets);
+    const places = placesOf(flags, sockets);
     const files = tlsFiles(flags, process.env);
     const tls = readTls('serve', files);
     const clients = new Clients(flags.proxy);
@@ -80,19 +86,25 @@ certificate again. Serves /healthz, /readyz and, to this machine, /metrics.`,
       log('warn', `systemd could not be told: ${why}`),
     );
     const stop = stopSignal();
+    if (!(await isThere(data)))
+      log('warn', `${data} holds no depot: a new one begins; or is a disk not mounted?`, { data });
     const server = await startServer({
       project,
-      data: flags.data,
-      ...where,
+      data,
+      ...places,
       ...tls,
       ...{ clients, clientConnections, clientRate, reserve, keepRefused },
       ...{ log, version: VERSION },
     });
     // a terminal that is closed ends what runs on it
     if (tls.tls || !terminal.interactive) process.on('SIGHUP', () => renew(server, files, log));
-    terminal.record({ url: server.url });
-    terminal.result(`listening on ${server.url}`);
-    if (format === 'json') log('info', 'listening', { url: server.url });
+    const { url, metricsUrl } = server;
+    const where = { url, ...(metricsUrl !== null && { metrics: metricsUrl }) };
+    terminal.record(where);
+    terminal.result(`listening on ${url}`);
+    if (metricsUrl !== null) terminal.result(`metrics on ${metricsUrl}`);
+    if (format === 'json') log('info', 'listening', where);
+    for (const { code, text } of await server.health.reasons()) log('warn', `not ready: ${text}`, { code });
 
     const status = async (): Promise<string> => {
       await server.health.answers();
@@ -116,6 +128,12 @@ certificate again. Serves /healthz, /readyz and, to this machine, /metrics.`,
     return EXIT.done;
   },
 });
+
+/** Before it is made. */
+async function isThere(data: string): Promise<boolean> {
+  const tree = existsSync(data) ? await DirectoryTree.open(data) : null;
+  return tree !== null && holdsDepot(tree);
+}
 
 /** The name of the socket for --metrics; any other is for --listen. */
 const METRICS_SOCKET = 'metrics';

@@ -4,7 +4,7 @@ import { access, lstat } from 'node:fs/promises';
 import { Failure } from '../failure.ts';
 import { requireOwn } from '../tree/own.ts';
 import type { Reserve } from '../tree/reserve.ts';
-import type { Tree } from '../tree/tree.ts';
+import type { Room, Tree } from '../tree/tree.ts';
 
 /** Why it should be sent no requests now. */
 export interface Reason {
@@ -65,7 +65,7 @@ export class Health {
       const room = await reserve.room();
       const kept = room && reserve.kept(room);
       if (room && kept && (room.bytes < kept.bytes || (room.files !== null && room.files < kept.files)))
-        reasons.push({ code: 'disk-reserve', text: 'its disk is nearly full: it takes no uploads' });
+        reasons.push({ code: 'disk-reserve', text: fullText(room, kept) });
     } catch (error) {
       reasons.push(
         error instanceof Failure && error.code === 'depot-shared'
@@ -75,6 +75,15 @@ export class Health {
     }
     return reasons;
   }
+}
+
+function fullText(room: Room, kept: { readonly bytes: number; readonly files: number }): string {
+  const mib = (bytes: number): string => `${Math.floor(bytes / 1024 ** 2)} MiB`;
+  const [free, reserve] =
+    room.bytes < kept.bytes
+      ? [`${mib(room.bytes)} of ${mib(room.ofBytes)}`, mib(kept.bytes)]
+      : [`${room.files} of ${room.ofFiles} files`, `${kept.files}`];
+  return `its disk is nearly full: ${free} are free, ${reserve} are kept for what is sealed; it takes no uploads`;
 }
 
 const SLOW: readonly Reason[] = [{ code: 'disk', text: 'its disk does not answer' }];

@@ -2,7 +2,7 @@
  * What the depot counts, for /metrics. No label has more values than the program has words for: no build, no path, no
  * client. docs/how-to/depot.md says what each is good for.
  */
-import type { Happening, Heard } from '../tree/happening.ts';
+import type { Dropped, Happening, Heard } from '../tree/happening.ts';
 import { Registry } from './registry.ts';
 import type { Values } from './registry.ts';
 
@@ -10,17 +10,23 @@ import type { Values } from './registry.ts';
 const PREFIX = 'countersign_depot_';
 
 /** Why somebody was turned away or cut off. */
-export type Limit =
-  | 'client-connections'
-  | 'client-rate'
-  | 'connections'
-  | 'bodies'
-  | 'body-deadline'
-  | 'head-deadline'
-  | 'idle'
-  | 'waiting'
-  | 'changes'
-  | 'disk-reserve';
+const LIMITS = [
+  'client-connections',
+  'client-rate',
+  'connections',
+  'bodies',
+  'body-deadline',
+  'head-deadline',
+  'idle',
+  'waiting',
+  'changes',
+  'disk-reserve',
+] as const;
+export type Limit = (typeof LIMITS)[number];
+
+/** Why files went. */
+const DROPPED: readonly Dropped[] = ['unnamed', 'unapproved', 'refused', 'abandoned'];
+const dropped = DROPPED.map((what) => ({ what }));
 
 /** What became of a request. */
 export interface Answered {
@@ -50,8 +56,16 @@ export class Meters {
   );
   readonly #bytesIn = this.#counter('received_bytes_total', 'Bytes that came on connections.');
   readonly #bytesOut = this.#counter('sent_bytes_total', 'Bytes that went out on connections.');
-  readonly #refused = this.#counter('refused_total', 'Requests that were not done, by code.', []);
-  readonly #limited = this.#counter('limited_total', 'Requests and connections turned away or cut off.', []);
+  readonly #refused = this.#counter(
+    'refused_total',
+    'Requests that were not done, by code; not those that read what is not there.',
+    [],
+  );
+  readonly #limited = this.#counter(
+    'limited_total',
+    'Requests and connections turned away or cut off.',
+    LIMITS.map((limit) => ({ limit })),
+  );
   readonly #blobs = this.#counter('blobs_received_total', 'Blobs that are whole and new.');
   readonly #blobBytes = this.#counter('blobs_received_bytes_total', 'How large they were together.');
   readonly #changed = this.#counter('builds_changed_total', 'Writes of records that were new.');
@@ -65,8 +79,8 @@ export class Meters {
     SECONDS,
   );
   readonly #logged = this.#counter('log_writes_total', 'Times that the log grew or got cosignatures.');
-  readonly #dropped = this.#counter('dropped_files_total', 'Files that were dropped, by why.', []);
-  readonly #droppedBytes = this.#counter('dropped_bytes_total', 'How large they were together.', []);
+  readonly #dropped = this.#counter('dropped_files_total', 'Files that were dropped, by why.', dropped);
+  readonly #droppedBytes = this.#counter('dropped_bytes_total', 'How large they were together.', dropped);
 
   /** A request or a connection was turned away or cut off. */
   limited(limit: Limit): void {
@@ -79,7 +93,9 @@ export class Meters {
     this.#seconds.observe(seconds, { route });
     this.#bytesIn.add(bytesIn);
     this.#bytesOut.add(bytesOut);
-    if (code !== undefined) this.#refused.add(1, { code });
+    // whoever reads asks for much that is not there yet
+    const isMiss = code === 'not-found' && (method === 'GET' || method === 'HEAD');
+    if (code !== undefined && !isMiss) this.#refused.add(1, { code });
   }
 
   /** What the depot tells. */

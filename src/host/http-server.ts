@@ -149,6 +149,8 @@ function hintOf({ code }: NodeJS.ErrnoException, port: number): string {
   if (code === 'EADDRINUSE')
     return `ss -ltnp 'sport = :${port}' shows what listens there; or take another: --listen HOST:PORT`;
   if (code === 'EACCES') return 'ports below 1024 are for root: take another, behind a web server';
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
+    return 'no such name is known here: an address, like 127.0.0.1 or 0.0.0.0, needs none';
   if (code === 'EADDRNOTAVAIL') return 'this host has no such address: see ip address';
   return '';
 }

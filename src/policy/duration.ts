@@ -23,7 +23,7 @@ export function durationSeconds(text: string): number | null {
 export function parseDuration(text: string, where: string): number {
   const seconds = durationSeconds(text);
   if (seconds === null)
-    throw usage('duration-malformed', `${where}: not a length of time like 90s, 10m, 4h or 1d`);
+    throw usage('duration-malformed', `${where}: '${text}' is not a length of time like 90s, 10m, 4h or 1d`);
   return seconds;
 }
 

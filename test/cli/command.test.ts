@@ -68,6 +68,7 @@ describe('a command line', () => {
   test('that is ambiguous is not guessed at', async () => {
     expect(await parse('it', '--colour')).toContain('--colour needs a value: --colour NAME');
     expect(await parse('it', '--colour', '--yes')).toContain('--colour needs a value');
+    expect(await parse('it', '--colour', '-1')).toContain("--colour: '-1' is negative");
     expect(await parse('it', '--colour', 'red', '--colour', 'blue')).toContain('--colour is given twice');
     expect(await parse('it', '--yes=no')).toContain('--yes takes no value');
     expect(await parse()).toContain('expected THING [--colour NAME]');
@@ -95,7 +96,7 @@ describe('values', () => {
     ]);
     for (const bad of ['', '0', '-1', '1.5', '1e3', '0x10', '١', '9999999999999999', ' 1'])
       expect(() => parseCount(bad, '--builders')).toThrow(Failure);
-    for (const bad of ['', '0', '64MB', '64 M', '1.5G', '9999999T'])
+    for (const bad of ['', '-1', '64MB', '64 M', '1.5G', '9999999T'])
       expect(() => parseSize(bad, '--max-size')).toThrow(Failure);
   });
 

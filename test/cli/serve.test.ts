@@ -1,8 +1,9 @@
 /** `serve`: starts, speaks HTTP or HTTPS, says what is wrong, and ends when it is told to. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { rawRequest } from '../harness/raw-http.ts';
 import { freePort, World } from '../harness/world.ts';
@@ -51,6 +52,21 @@ test('--depot says nothing to it, and is refused', async () => {
   const ran = await world.runOn('L', ['serve', '--depot', world.path('L', 'data'), '--json']);
   expect(ran).toMatchObject({ code: 2, error: { message: expect.stringContaining('--data DIR') } });
   expect((await world.runOn('L', ['serve', '--help'])).stdout).not.toContain('--depot');
+});
+
+test('check of what is no depot is refused, and moves nothing', async () => {
+  const elsewhere = world.path('L', 'elsewhere');
+  mkdirSync(join(elsewhere, 'log'), { recursive: true });
+  writeFileSync(join(elsewhere, 'log', 'syslog'), 'of something else');
+  for (const more of [[], ['--repair']]) {
+    const ran = await world.runOn('L', ['check', '--data', elsewhere, '--json', ...more]);
+    expect(ran).toMatchObject({ code: 2, error: { code: 'not-a-depot' } });
+  }
+  expect(readdirSync(elsewhere)).toEqual(['log']);
+  for (const data of ['', join(elsewhere, 'log', 'syslog')]) {
+    const ran = await world.runOn('L', ['serve', '--data', data, '--json']);
+    expect(ran).toMatchObject({ code: 2, error: { message: expect.stringContaining('--data') } });
+  }
 });
 
 test('what answers under its address may be no depot', async () => {

@@ -124,6 +124,8 @@ describe('requests', () => {
     expect([(await ask('192.0.2.1')).status, (await ask('192.0.2.1')).status]).toEqual([200, 200]);
     expect((await ask('192.0.2.1')).status).toBe(429);
     expect(limited).toEqual(Array(4).fill('client-rate'));
+    // whoever watches the depot is told how it is
+    expect((await ask('192.0.2.1', { path: '/healthz' })).status).not.toBe(429);
   });
 
   test('what is no path of ours, or no request of ours, counts as well', async () => {
