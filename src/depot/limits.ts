@@ -88,11 +88,6 @@ export class Limits {
     return this.#clients.ofRequest(request);
   }
 
-  /** Whether it came through a proxy that we were told of. */
-  isProxied({ socket }: IncomingMessage): boolean {
-    return this.#clients.isProxy(socket);
-  }
-
   async #knows(request: IncomingMessage): Promise<boolean> {
     // what is no token is judged later, by whoever wants one
     if (request.headers.authorization?.startsWith('Bearer ') !== true) return false;

@@ -49,9 +49,9 @@ async function sendMetrics({ meters, vitals }: Watched, response: ServerResponse
  * On the depot's own listener metrics are for whoever is on this machine, and did not come through a web server on it.
  * Throws the denial.
  */
-export function requireLocal({ socket, headers }: IncomingMessage, isProxied: boolean): void {
+export function requireLocal({ socket, headers }: IncomingMessage): void {
   const isForwarded = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'].some((name) => name in headers);
-  if (isHere(socket.remoteAddress ?? '') && !isForwarded && !isProxied) return;
+  if (isHere(socket.remoteAddress ?? '') && !isForwarded) return;
   const hint = 'ask on that machine, or have it serve them elsewhere: serve --metrics HOST:PORT';
   throw new DeniedFailure(
     denied(403, 'metrics-local', 'metrics are for the machine of the depot alone', hint),

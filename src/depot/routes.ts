@@ -102,7 +102,7 @@ function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
   const { watched } = served;
   for (const [path, answer] of watched ? WATCHED : []) {
     handle('GET', path, async ({ request, response }) => {
-      if (path === '/metrics') requireLocal(request, served.limits.isProxied(request));
+      if (path === '/metrics') requireLocal(request);
       if (watched) await answer(watched, response);
     });
   }

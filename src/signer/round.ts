@@ -82,6 +82,8 @@ async function inRound(
     for await (const result of handle(round)) {
       report({ kind: 'result', result });
       results.push(result);
+      // the builds that are left have time until it is started again
+      if (session.stop?.aborted) break;
     }
     return { results, log: await finish(log) };
   } finally {
@@ -137,6 +139,7 @@ export function newSession({ connectAgent }: Pick<Signer, 'connectAgent'>): Sess
     log: { compared: new Set(), witnessed: new Map() },
     nonces: new Nonces(),
     open: new Set(),
+    stop: null,
     releasesSeen: null,
     agreeing: new Set(),
   };

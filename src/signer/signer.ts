@@ -46,6 +46,8 @@ export interface Session {
   verified: { readonly build: BuildId; readonly passed: ReadonlyMap<Sha256, Passed> } | null;
   readonly log: LogMemory;
   readonly nonces: Nonces;
+  /** Once it is aborted a round ends with the build at hand; null: rounds are never cut short. */
+  readonly stop: AbortSignal | null;
   /** The builds that went on waiting when they were looked at last. */
   open: Set<BuildId>;
   /** When the releases that are out were looked at last, in milliseconds. */

@@ -33,7 +33,7 @@ export async function watch(
 ): Promise<void> {
   const news = new News(loud);
   const signer: Signer = { ...loud, report: news.report };
-  const session = newSession(signer);
+  const session = { ...newSession(signer), stop };
   const told = new Told(signer.depot, { intervalMs: interval * 1000, stop });
   let receipts = signer.now().getTime();
   let listed = -Infinity;

@@ -66,6 +66,22 @@ test('a depot that is away for a while, a build, and a release that is changed l
   ]);
 });
 
+test('it is told to end in the midst of many builds: it ends with the one at hand', async () => {
+  for (const version of ['1.0', '1.1', '1.2'])
+    await scene.attest(await scene.approve(version), { 'hello.txt': version });
+  const state = await openState(scene.state, scene.project);
+  const stop = new AbortController();
+  const ended: string[] = [];
+  const report = (event: SignerEvent): void => {
+    if (event.kind !== 'result') return;
+    ended.push(event.result.outcome);
+    stop.abort();
+  };
+  await watch(signerWith(state, { report }), { interval: 0.05, stop: stop.signal });
+  await state.close();
+  expect(ended).toEqual(['published']);
+});
+
 test('a journal that the disk has failed ends it: who starts it again signs', async () => {
   await scene.attest(await scene.approve(), { 'hello.txt': 'hello' });
   const state = await openState(scene.state, scene.project);
