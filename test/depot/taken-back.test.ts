@@ -1,6 +1,7 @@
 /** What a depot shows over HTTP of builds that were taken back, and to whom it shows artifacts in quarantine. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { buildsPage } from '../../src/depot/pages.ts';
+import { Lists } from '../../src/depot/lists.ts';
 import { requestListener } from '../../src/depot/routes.ts';
 import { Connections } from '../../src/host/connections.ts';
 import { startHttpServer } from '../../src/host/http-server.ts';
@@ -18,11 +19,12 @@ import type { DepotOnDisk } from '../tree/depot.ts';
 const rules = { ...project, threshold: 2 };
 let here: DepotOnDisk;
 let server: HttpServer;
+const lists = new Lists();
 beforeAll(async () => {
   here = await makeDepot();
   await seal(here);
   const { tree, depot } = here;
-  const listener = requestListener({ project: rules, tree, depot, now: () => now, log: () => {} });
+  const listener = requestListener({ project: rules, tree, depot, now: () => now, log: () => {}, lists });
   const bounds = { requestMs: 0, idleMs: 60_000, connections: new Connections({ most: 100 }) };
   server = await startHttpServer(listener, { listen: { host: '127.0.0.1', port: 0 }, ...bounds });
 });
@@ -121,6 +123,8 @@ test('a release is withdrawn when as many have taken it back as the threshold; i
   expect(await page(release)).not.toContain('ithdrawn');
   expect(await page('/releases/')).not.toContain('withdrawn');
   await here.depot.submit(build, revocationFiles(bob, { reason: 'a back door\n\u202e' }));
+  // `serve` wires that
+  lists.heard({ kind: 'changed', build });
   expect(await json(`/builds/${build}/`)).toMatchObject({ state: 'revoked' });
   expect(await json(release)).toMatchObject({ withdrawn: [{}, { reason: 'a back door\n\u202e' }] });
   expect(await page('/releases/')).toMatch(/>hello 1\.0<\/a\s*> <strong>withdrawn<\/strong>/);

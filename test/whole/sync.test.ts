@@ -48,11 +48,13 @@ describe('a mirror that anybody makes', () => {
   });
 
   test('is as it was after a second time', async () => {
-    const times = await timesOf(mirror());
+    // what is there to be locked was locked again
+    const timesNow = async (): Promise<object> => ({ ...(await timesOf(mirror())), '.tmp/replacing': null });
+    const times = await timesNow();
     const ran = await sync(world.url, mirror());
     mustBe(0, ran);
     expect(builds(ran).map(({ state, files }) => [state, files])).toEqual([['same', 0], ['left', 0]]); // prettier-ignore
-    expect(await timesOf(mirror())).toEqual(times);
+    expect(await timesNow()).toEqual(times);
   });
 
   test('gives a depot back what it lost: records without a token, artifacts with that of the signer', async () => {
