@@ -234,7 +234,7 @@ export const SERVE: readonly Row[] = [
   }),
   serve('release: answered', /^writev /, sent),
   lookedAt('upload: approval asked for', BUILD, / L\/data\/\.tmp\/B\./, asked),
-  serve('upload: pieces are this process’s', / L\/data\/\.tmp\/pieces /, {
+  serve('upload: pieces are this process’s', / L\/data\/\.tmp\/(pieces|repair) /, {
     SIGKILL: 'again',
     'write fails': 'goes on',
     ENOSPC: 'goes on',
