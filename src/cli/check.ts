@@ -36,10 +36,10 @@ something remains, or is missing.`,
   noDepot: 'it looks at what lies in --data DIR',
   operands: { min: 0, max: 0 },
   example: [
-    'countersign check -c /etc/countersign/countersign.toml --data /var/lib/countersign-depot',
+    'countersign check -c countersign.toml --data depot',
     '# after systemctl stop, and with a mirror to fetch from',
-    'countersign check -c /etc/countersign/countersign.toml --data /var/lib/countersign-depot --repair',
-    'countersign sync -c /etc/countersign/countersign.toml /mnt/mirror /var/lib/countersign-depot',
+    'countersign check -c countersign.toml --data depot --repair',
+    'countersign sync -c countersign.toml /mnt/mirror depot',
   ],
   async run({ flags, globals, terminal }) {
     const data = parseData(flags.data, 'check');

@@ -62,8 +62,8 @@ certificate again. Serves /healthz, /readyz and, to this machine, /metrics.`,
   noDepot: 'it serves what lies in --data DIR',
   operands: { min: 0, max: 0 },
   example: [
-    'countersign serve -c countersign.toml --data /var/lib/countersign-depot',
-    'countersign serve --data depot --listen 127.0.0.1:8080 --proxy 127.0.0.1',
+    'countersign serve -c countersign.toml --data depot',
+    'countersign serve --data depot --proxy 127.0.0.1',
   ],
   async run({ flags, globals, terminal }) {
     const data = parseData(flags.data, 'serve');

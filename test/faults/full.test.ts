@@ -30,7 +30,18 @@ beforeAll(async () => {
       '--json',
     ]);
   const attest = (...more: string[]): Promise<Ran> =>
-    world.runOn('M', ['attest', '--ticket', ticket, ...more, '--base', base, base, '--json']);
+    world.runOn('M', [
+      'attest',
+      '--ticket',
+      ticket,
+      '--patience',
+      '2s',
+      ...more,
+      '--base',
+      base,
+      base,
+      '--json',
+    ]);
   const sync = (from: string, to: string): Promise<Ran> => world.runOn('H', ['sync', from, to, '--json']);
   const done = async (...commands: (() => Promise<Ran>)[]): Promise<void> => {
     for (const command of commands) {
