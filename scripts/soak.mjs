@@ -1,13 +1,8 @@
 // `npm run test:soak [-- --builds N] [--seed N] [--minutes M] [--quick] [--write]`: thousands of builds through all states,
 // with L, M and H killed; docs/soak.md says what came of it.
-import { spawn, spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { runBundled } from './bundled.mjs';
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const USAGE = `usage: npm run test:soak [-- --builds N] [--seed N] [--minutes M] [--quick] [--write]
 --builds   how many, 3000; kills are as many as that is
 --seed     of all that is decided by chance; another one each time
@@ -44,44 +39,19 @@ if (asked === null || asked.help) {
   process.exit(asked === null ? 2 : 0);
 }
 
-const prepared = spawnSync(process.execPath, [join(root, 'scripts/prepare.mjs'), 'test'], {
-  stdio: 'inherit',
-});
-if (prepared.status !== 0) process.exit(prepared.status ?? 3);
-
-// only now is esbuild surely there
-const { build } = await import('esbuild');
-// everything that is made lies here; sockets have short names
-const directory = mkdtempSync(join(tmpdir(), 'css-'));
-process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
-// where the harness looks for the program: one and the same from beginning to end, whatever is built meanwhile
-const outfile = join(directory, 'test', 'soak', 'soak.mjs');
-mkdirSync(join(directory, 'dist'));
-for (const name of ['countersign.mjs', 'countersign-h.mjs'])
-  copyFileSync(join(root, 'dist', name), join(directory, 'dist', name));
-await build({
-  absWorkingDir: root,
-  entryPoints: ['test/soak/main.ts'],
-  outfile,
-  bundle: true,
-  platform: 'node',
-  target: 'node20',
-  format: 'esm',
-  banner: {
-    js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+await runBundled({
+  prepare: 'test',
+  entry: 'test/soak/main.ts',
+  // where the harness looks for the program from
+  outfile: 'test/soak/soak.mjs',
+  copies: {
+    'countersign.mjs': 'dist/countersign.mjs',
+    'countersign-h.mjs': 'dist/countersign-h.mjs',
   },
-  logLevel: 'warning',
+  // sockets have short names
+  prefix: 'css-',
+  asked,
+  flags: ['--trace-warnings'],
+  env: { NO_COLOR: '1', GNUPGHOME: '/nonexistent' },
+  banner: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
 });
-const soak = spawn(process.execPath, ['--trace-warnings', outfile, JSON.stringify(asked)], {
-  cwd: root,
-  stdio: 'inherit',
-  env: {
-    PATH: process.env.PATH,
-    HOME: process.env.HOME,
-    TMPDIR: directory,
-    NO_COLOR: '1',
-    GNUPGHOME: '/nonexistent',
-  },
-});
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => soak.kill('SIGTERM'));
-soak.once('exit', (code) => (process.exitCode = code ?? 130));

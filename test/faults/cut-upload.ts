@@ -5,9 +5,9 @@ import { Failure } from '../../src/failure.ts';
 import { decodeBase64Url } from '../../src/records/names.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
 import { parseTicket } from '../../src/records/ticket.ts';
-import { HttpDepot } from '../../src/tree/http.ts';
 import type { Ran } from '../harness/program.ts';
 import { mustBe } from '../harness/world.ts';
+import { asked } from './asked.ts';
 import { released } from './released.ts';
 import type { Play } from './row.ts';
 import { served } from './server.ts';
@@ -40,18 +40,10 @@ function* cut(): Generator<Buffer> {
 }
 
 /** As `attest` sends it, once. */
-async function upload(ticket: string, url: string, bytes: () => Iterable<Buffer>): Promise<Ran> {
-  const ran = { stdout: '', stderr: '', json: [], error: null, peakKiB: 0 };
+function upload(ticket: string, url: string, bytes: () => Iterable<Buffer>): Promise<Ran> {
   const { build, uploadToken } = parseTicket(readFileSync(ticket, 'utf8'));
-  const token = decodeBase64Url(uploadToken, 'token');
-  const depot = new HttpDepot({ url, token, insecureHttp: false });
-  try {
-    await depot.putBlob(build, sha256Hex(LARGE), LARGE.length, () => Readable.from(bytes()));
-    return { ...ran, code: 0 };
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    return { ...ran, code: error.kind === 'unable' ? 3 : 1, stderr: `countersign: ${error.message}` };
-  } finally {
-    depot.close();
-  }
+  const source = (): Readable => Readable.from(bytes());
+  return asked(url, decodeBase64Url(uploadToken, 'token'), (depot) =>
+    depot.putBlob(build, sha256Hex(LARGE), LARGE.length, source),
+  );
 }

@@ -2,11 +2,10 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
-import { Failure } from '../../src/failure.ts';
 import { toBuildId } from '../../src/records/names.ts';
-import { HttpDepot } from '../../src/tree/http.ts';
 import type { Ran } from '../harness/program.ts';
 import { mustBe } from '../harness/world.ts';
+import { asked } from './asked.ts';
 import { cutUpload } from './cut-upload.ts';
 import { testDurable } from './durable.ts';
 import { sweeps } from './gone.ts';
@@ -91,19 +90,8 @@ for (const name of ['approval', 'statement', 'release', 'upload']) {
 }
 
 /** What `approve` sent, as its last act. */
-async function submitted(url: string, build: string, records: ReadonlyMap<string, Buffer>): Promise<Ran> {
-  const depot = new HttpDepot({ url, token: null, insecureHttp: false });
-  const ran = { stdout: '', stderr: '', json: [], error: null, peakKiB: 0 };
-  try {
-    await depot.submit(toBuildId(build, 'build'), records);
-    return { ...ran, code: 0 };
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    return { ...ran, code: error.kind === 'unable' ? 3 : 1, stderr: `countersign: ${error.message}` };
-  } finally {
-    depot.close();
-  }
-}
+const submitted = (url: string, build: string, records: ReadonlyMap<string, Buffer>): Promise<Ran> =>
+  asked(url, null, (depot) => depot.submit(toBuildId(build, 'build'), records));
 
 const readRecords = (directory: string): Map<string, Buffer> =>
   new Map(filesBelow(directory).map((file) => [file, readFileSync(join(directory, file))]));
