@@ -3,7 +3,7 @@
  * thousands of times what a look at a token does, and anybody may send tokens. Its bytes never change; that its approvers'
  * keys may sign, and that nobody has stopped it, is looked at again after a minute.
  */
-import { judgeEnded } from '../policy/gate.ts';
+import { judgeStopped } from '../policy/gate.ts';
 import { signedApproval } from '../policy/gate/approval.ts';
 import type { SignedApproval } from '../policy/gate/approval.ts';
 import type { GateRules } from '../policy/gate/rules.ts';
@@ -20,7 +20,7 @@ interface Kept {
   readonly signed: SignedApproval;
   readonly at: number;
   /** Once somebody has asked. */
-  ended: Promise<Denied | null> | null;
+  stopped: Promise<Denied | null> | null;
 }
 
 export class Approvals {
@@ -43,23 +43,23 @@ export class Approvals {
     const signed = await signedApproval(this.#rules, build, this.#below(build), now);
     this.#kept.delete(build);
     if ('allow' in signed) return signed;
-    this.#kept.set(build, { signed, at: now.getTime(), ended: null });
+    this.#kept.set(build, { signed, at: now.getTime(), stopped: null });
     const [oldest = build] = this.#kept.keys();
     if (this.#kept.size > KEPT) this.#kept.delete(oldest);
     return signed;
   }
 
-  /** As `judgeEnded`, of the build's approval. Throws unable('disk'). */
-  async ended(signed: SignedApproval): Promise<Denied | null> {
+  /** As `judgeStopped`, of the build's approval. Throws unable('disk'). */
+  async stopped(signed: SignedApproval): Promise<Denied | null> {
     const { build } = signed.approval;
     const judge = (): Promise<Denied | null> =>
-      judgeEnded(this.#rules, signed, this.#below(build), this.#now());
+      judgeStopped(this.#rules, signed, this.#below(build), this.#now());
     const kept = this.#fresh(build);
     if (kept === null) return judge();
-    const ended = (kept.ended ??= judge());
-    return ended.catch((error: unknown) => {
+    const stopped = (kept.stopped ??= judge());
+    return stopped.catch((error: unknown) => {
       // what failed is asked again
-      if (kept.ended === ended) kept.ended = null;
+      if (kept.stopped === stopped) kept.stopped = null;
       throw error;
     });
   }

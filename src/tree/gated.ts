@@ -5,8 +5,7 @@
 import type { Readable } from 'node:stream';
 import { refused } from '../failure.ts';
 import { judgeBuilder, judgeRead, judgeUpload } from '../policy/gate.ts';
-import type { SignedApproval } from '../policy/gate/approval.ts';
-import type { Decided } from '../policy/gate/decided.ts';
+import type { UploadQuestion } from '../policy/gate/blob.ts';
 import { isProject } from '../policy/gate/rules.ts';
 import { CARRIER, tokenOf } from '../policy/gate/token.ts';
 import type { Bearer, ReadAuthority } from '../policy/gate/token.ts';
@@ -62,15 +61,12 @@ export class GatedDepot implements Depot {
 
   /** Whether whoever asks is the signer or, of a build, one of its builders, while it takes anything. Throws unable('disk'). */
   async isKnown(build: BuildId | null): Promise<boolean> {
-    const { tree: view, rules, now, approvals } = this.#shared;
+    const { rules } = this.#shared;
     const token = tokenOf(this.#bearer);
     if (token === null) return false;
     if (isProject(rules) && matchesDigest(token, rules.signerTokenSha256)) return true;
     if (build === null) return false;
-    const signed = (): Promise<SignedApproval | Denied> => approvals.of(build);
-    const ended = (of: SignedApproval): Promise<Denied | null> => approvals.ended(of);
-    const question = { rules, build, bearer: token, view, now: now(), signed, ended };
-    return !('allow' in (await judgeBuilder(question)));
+    return !('allow' in (await judgeBuilder(this.#uploadQuestion(build))));
   }
 
   async read(path: string, maxBytes: number): Promise<Buffer | null> {
@@ -262,14 +258,20 @@ export class GatedDepot implements Depot {
   }
 
   async #mayUpload(build: BuildId): Promise<Uploader | Denied> {
-    const { tree: view, rules, now, decisions, approvals } = this.#shared;
-    const decided = (): Promise<Decided | null> => decisions.of(build);
-    const signed = (): Promise<SignedApproval | Denied> => approvals.of(build);
-    const ended = (of: SignedApproval): Promise<Denied | null> => approvals.ended(of);
-    const question = { rules, build, bearer: this.#bearer, view, now: now() };
-    const upload = await judgeUpload({ ...question, decided, signed, ended });
+    const upload = await judgeUpload(this.#uploadQuestion(build));
     const token = tokenOf(this.#bearer);
     return upload.allow ? { ...upload, holder: token && holderOf(token) } : upload;
+  }
+
+  /** What is asked of the gate for artifacts, with what this process remembers of the build. */
+  #uploadQuestion(build: BuildId): UploadQuestion {
+    const { tree: view, rules, now, decisions, approvals } = this.#shared;
+    return {
+      ...{ rules, build, bearer: this.#bearer, view, now: now() },
+      decided: () => decisions.of(build),
+      signed: () => approvals.of(build),
+      stopped: (signed) => approvals.stopped(signed),
+    };
   }
 }
 

@@ -12,7 +12,7 @@ import { matchesDigest } from '../token.ts';
 import type { View } from '../view.ts';
 import { signedApproval } from './approval.ts';
 import type { SignedApproval } from './approval.ts';
-import { readDecided, readRefused } from './decided.ts';
+import { readDecided } from './decided.ts';
 import type { Decided } from './decided.ts';
 import { validRevocations } from './revocation.ts';
 import { isProject } from './rules.ts';
@@ -33,8 +33,8 @@ export interface UploadQuestion {
   readonly decided?: () => Promise<Decided | null>;
   /** The build's approval as `signedApproval` finds it, likewise. */
   readonly signed?: () => Promise<SignedApproval | Denied>;
-  /** Whether the build takes artifacts no more, as `judgeEnded` finds it, likewise. */
-  readonly ended?: (signed: SignedApproval) => Promise<Denied | null>;
+  /** Whether it was stopped, as `judgeStopped` finds it, likewise. */
+  readonly stopped?: (signed: SignedApproval) => Promise<Denied | null>;
 }
 
 /** The right to send blobs: good for as many as come in one request. */
@@ -88,9 +88,9 @@ export async function judgeBuilder(question: UploadQuestion): Promise<BlobLimits
   if (isExpired(approval, now)) return denied(403, 'expired', `build ${build} ended at ${approval.expires}`);
 
   // 4. Nobody has stopped it. Whoever copies a tree brings what the other one kept.
-  const { ended = (of) => judgeEnded(rules, of, directory, now) } = question;
-  const stopped = slot === CARRIER ? null : await ended(signed);
-  if (stopped !== null) return stopped;
+  const { stopped = (of) => judgeStopped(rules, of, directory, now) } = question;
+  const denial = slot === CARRIER ? null : await stopped(signed);
+  if (denial !== null) return denial;
 
   const { maxCount, maxBytes, maxTotalBytes } = effectiveLimits(rules.policy, approval);
   const builders = slotsOf(approval).length;
@@ -98,18 +98,16 @@ export async function judgeBuilder(question: UploadQuestion): Promise<BlobLimits
 }
 
 /**
- * Whether the records in the build's directory say that it has been stopped: as many have revoked it as that takes, or the
- * log has refused it. Null if not: a token is good for nothing then, and whoever has taken one loses it at once.
+ * Whether as many approvers have revoked the build as that takes, by the records in its directory: then a token is good for
+ * nothing, and whoever has taken one loses it at once. Null if not. One that was refused is not stopped: what its other
+ * builders made is wanted beside what they disagree with.
  */
-export async function judgeEnded(
+export async function judgeStopped(
   rules: GateRules,
   { approval: { build }, digest }: SignedApproval,
   directory: Pick<View, 'read' | 'size'>,
   now: Date,
 ): Promise<Denied | null> {
-  const decided = await readRefused(rules, build, directory);
-  if (decided?.approval === digest)
-    return denied(403, 'refused', `build ${build} was refused`, 'approve again, with a new ticket');
   if (!isProject(rules)) return null;
   const revoked = await validRevocations(rules, { build, approval: digest }, directory, now);
   const isReleased = (await directory.size(releaseProofFile)) !== null;

@@ -39,7 +39,7 @@ export async function readDecided(
   build: BuildId,
   directory: Pick<View, 'read'>,
 ): Promise<Decided | null> {
-  return (await released(rules, build, directory)) ?? (await readRefused(rules, build, directory));
+  return (await released(rules, build, directory)) ?? (await refusedByLog(rules, build, directory));
 }
 
 async function released(
@@ -73,8 +73,7 @@ function listed(release: Verified<Release>, list: Buffer | null): Decided['signa
   return { sha256: release.signatures.sha256, listed: signatures };
 }
 
-/** As `readDecided`, of a refusal alone. */
-export async function readRefused(
+async function refusedByLog(
   { log }: GateRules,
   build: BuildId,
   directory: Pick<View, 'read'>,
