@@ -27,6 +27,12 @@ export const cacheControl = ({ headers }: IncomingMessage, anybody: string): str
 
 /** A body that nobody read is let in up to this size, so that the client sees the answer; else the connection ends. */
 const UNREAD_MAX = 1024 * 1024;
+/**
+ * Before that, so much more is let in: what comes on a connection that has ended makes the system take back what was said on
+ * it, and the client would hear of a broken connection instead of the answer.
+ */
+const LINGER_MAX = 16 * 1024 * 1024;
+const LINGER_MS = 5_000;
 
 const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   'path-malformed': 400,
@@ -69,13 +75,34 @@ export function sendBytes(
 ): void {
   const { req: request } = response;
   const unread = request.readableEnded ? 0 : Number(request.headers['content-length'] ?? 0);
+  const closes = unread > UNREAD_MAX;
   response.writeHead(status, {
     ...commonHeaders,
     ...headers,
     'content-length': Buffer.byteLength(body),
-    ...(unread > UNREAD_MAX && { connection: 'close' }),
+    ...(closes && { connection: 'close' }),
   });
-  response.end(request.method === 'HEAD' ? undefined : body);
+  if (request.method === 'HEAD') response.end();
+  else if (unread > 0 && (closes || !response.shouldKeepAlive)) endLate(response, body);
+  else response.end(body);
+}
+
+/** The answer goes at once; the connection ends once the rest of the request is there, or enough of it. */
+function endLate(response: ServerResponse, body: Buffer | string): void {
+  const { req: request } = response;
+  let left = LINGER_MAX;
+  const end = (): void => {
+    clearTimeout(late);
+    request.off('data', count);
+    response.end();
+  };
+  const late = setTimeout(end, LINGER_MS);
+  const count = (chunk: Buffer): void => {
+    left -= chunk.length;
+    if (left < 0) end();
+  };
+  response.write(body);
+  request.on('data', count).once('end', end).once('close', end).resume();
 }
 
 /** Answers with JSON, on one line; 200 unless told. */
