@@ -41,7 +41,7 @@ import { below, overlay } from './view.ts';
 import type { View } from './view.ts';
 
 export type { Denied, GateVerdict } from './gate/verdict.ts';
-export { judgeBlob, judgeBuilder, judgeStopped, judgeUpload } from './gate/blob.ts';
+export { isRevoked, judgeBlob, judgeBuilder, judgeUpload } from './gate/blob.ts';
 export { judgeRead } from './gate/read.ts';
 
 export interface RecordsWrite {

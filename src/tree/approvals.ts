@@ -1,11 +1,12 @@
 /**
- * The verified approvals of the builds that were last asked about, and whether they have been stopped. Verifying one costs
+ * The verified approvals of the builds that were last asked about, and whether they were revoked. Verifying one costs
  * thousands of times what a look at a token does, and anybody may send tokens. Its bytes never change; that its approvers'
- * keys may sign, and that nobody has stopped it, is looked at again after a minute.
+ * keys may sign, and that nobody has revoked it, is looked at again after a minute.
  */
-import { judgeStopped } from '../policy/gate.ts';
+import { isRevoked } from '../policy/gate.ts';
 import { signedApproval } from '../policy/gate/approval.ts';
 import type { SignedApproval } from '../policy/gate/approval.ts';
+import { isProject } from '../policy/gate/rules.ts';
 import type { GateRules } from '../policy/gate/rules.ts';
 import type { Denied } from '../policy/gate/verdict.ts';
 import { below } from '../policy/view.ts';
@@ -20,7 +21,7 @@ interface Kept {
   readonly signed: SignedApproval;
   readonly at: number;
   /** Once somebody has asked. */
-  stopped: Promise<Denied | null> | null;
+  revoked: Promise<boolean> | null;
 }
 
 export class Approvals {
@@ -43,28 +44,29 @@ export class Approvals {
     const signed = await signedApproval(this.#rules, build, this.#below(build), now);
     this.#kept.delete(build);
     if ('allow' in signed) return signed;
-    this.#kept.set(build, { signed, at: now.getTime(), stopped: null });
+    this.#kept.set(build, { signed, at: now.getTime(), revoked: null });
     const [oldest = build] = this.#kept.keys();
     if (this.#kept.size > KEPT) this.#kept.delete(oldest);
     return signed;
   }
 
-  /** As `judgeStopped`, of the build's approval. Throws unable('disk'). */
-  async stopped(signed: SignedApproval): Promise<Denied | null> {
+  /** As `isRevoked`, of the build's approval; false for whoever has no project file. Throws unable('disk'). */
+  async isRevoked(signed: SignedApproval): Promise<boolean> {
+    const rules = this.#rules;
+    if (!isProject(rules)) return false;
     const { build } = signed.approval;
-    const judge = (): Promise<Denied | null> =>
-      judgeStopped(this.#rules, signed, this.#below(build), this.#now());
+    const look = (): Promise<boolean> => isRevoked(rules, signed, this.#below(build), this.#now());
     const kept = this.#fresh(build);
-    if (kept === null) return judge();
-    const stopped = (kept.stopped ??= judge());
-    return stopped.catch((error: unknown) => {
+    if (kept === null) return look();
+    const revoked = (kept.revoked ??= look());
+    return revoked.catch((error: unknown) => {
       // what failed is asked again
-      if (kept.stopped === stopped) kept.stopped = null;
+      if (kept.revoked === revoked) kept.revoked = null;
       throw error;
     });
   }
 
-  /** To be told of records that came: one of them may stop the build. */
+  /** To be told of records that came: one of them may revoke the build. */
   forget(build: BuildId): void {
     this.#kept.delete(build);
   }

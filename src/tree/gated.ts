@@ -59,14 +59,16 @@ export class GatedDepot implements Depot {
     return new GatedDepot(this.#shared, CARRIER);
   }
 
-  /** Whether whoever asks is the signer or, of a build, one of its builders, while it takes anything. Throws unable('disk'). */
+  /** Whether whoever asks is the signer or, of a build, one of its builders, while it takes anything and was not revoked. Throws unable('disk'). */
   async isKnown(build: BuildId | null): Promise<boolean> {
-    const { rules } = this.#shared;
+    const { rules, approvals } = this.#shared;
     const token = tokenOf(this.#bearer);
     if (token === null) return false;
     if (isProject(rules) && matchesDigest(token, rules.signerTokenSha256)) return true;
     if (build === null) return false;
-    return !('allow' in (await judgeBuilder(this.#uploadQuestion(build))));
+    if ('allow' in (await judgeBuilder(this.#uploadQuestion(build)))) return false;
+    const signed = await approvals.of(build);
+    return !('allow' in signed) && !(await approvals.isRevoked(signed));
   }
 
   async read(path: string, maxBytes: number): Promise<Buffer | null> {
@@ -270,7 +272,6 @@ export class GatedDepot implements Depot {
       ...{ rules, build, bearer: this.#bearer, view, now: now() },
       decided: () => decisions.of(build),
       signed: () => approvals.of(build),
-      stopped: (signed) => approvals.stopped(signed),
     };
   }
 }

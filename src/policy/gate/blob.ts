@@ -8,6 +8,7 @@ import { effectiveLimits, isExpired } from '../approval-policy.ts';
 import { slotsOf } from '../builder-key.ts';
 import { revokersNeeded } from '../revocation-verdict.ts';
 import { below } from '../view.ts';
+import type { Project } from '../project.ts';
 import { matchesDigest } from '../token.ts';
 import type { View } from '../view.ts';
 import { signedApproval } from './approval.ts';
@@ -33,8 +34,6 @@ export interface UploadQuestion {
   readonly decided?: () => Promise<Decided | null>;
   /** The build's approval as `signedApproval` finds it, likewise. */
   readonly signed?: () => Promise<SignedApproval | Denied>;
-  /** Whether it was stopped, as `judgeStopped` finds it, likewise. */
-  readonly stopped?: (signed: SignedApproval) => Promise<Denied | null>;
 }
 
 /** The right to send blobs: good for as many as come in one request. */
@@ -87,33 +86,24 @@ export async function judgeBuilder(question: UploadQuestion): Promise<BlobLimits
   // 3. Before `expires`; after the seal too, as another builder's statement may need what this one has.
   if (isExpired(approval, now)) return denied(403, 'expired', `build ${build} ended at ${approval.expires}`);
 
-  // 4. Nobody has stopped it. Whoever copies a tree brings what the other one kept.
-  const { stopped = (of) => judgeStopped(rules, of, directory, now) } = question;
-  const denial = slot === CARRIER ? null : await stopped(signed);
-  if (denial !== null) return denial;
-
   const { maxCount, maxBytes, maxTotalBytes } = effectiveLimits(rules.policy, approval);
   const builders = slotsOf(approval).length;
   return { maxBytes, maxCount: maxCount * builders, maxTotalBytes: maxTotalBytes * builders };
 }
 
 /**
- * Whether as many approvers have revoked the build as that takes, by the records in its directory: then a token is good for
- * nothing, and whoever has taken one loses it at once. Null if not. One that was refused is not stopped: what its other
- * builders made is wanted beside what they disagree with.
+ * Whether as many approvers have revoked the build as that takes, by the records in its directory. Its builders may send what
+ * they have until the approval ends, as anybody's word on that is H's to judge; but nobody makes way for them.
  */
-export async function judgeStopped(
-  rules: GateRules,
+export async function isRevoked(
+  project: Project,
   { approval: { build }, digest }: SignedApproval,
   directory: Pick<View, 'read' | 'size'>,
   now: Date,
-): Promise<Denied | null> {
-  if (!isProject(rules)) return null;
-  const revoked = await validRevocations(rules, { build, approval: digest }, directory, now);
+): Promise<boolean> {
+  const revoked = await validRevocations(project, { build, approval: digest }, directory, now);
   const isReleased = (await directory.size(releaseProofFile)) !== null;
-  return revoked.size >= revokersNeeded(rules, isReleased)
-    ? denied(403, 'revoked', `build ${build} was revoked`, 'approve again, with a new ticket')
-    : null;
+  return revoked.size >= revokersNeeded(project, isReleased);
 }
 
 /**
