@@ -143,6 +143,7 @@ export class SignerState {
   /** The depot has its release, and showed it when it was read back; or has its refusal. Throws unable(`disk`). */
   async settle(build: BuildId, now: Date): Promise<void> {
     await this.write(build, SETTLED, Buffer.from(`${timestamp(now)}\n`));
+    this.#settled.add(build);
   }
 
   /** What a build that can't go on has lost for good; null if it can. Throws unable(`disk`). */
