@@ -246,6 +246,20 @@ describe('with the real server', () => {
     expect(await silent).toMatchObject({ code: 'network' });
   });
 
+  test('it makes way for the first that asks, though timers fire early', async () => {
+    const silent = new Readable({ read: () => {} });
+    silent.push(bytes.subarray(0, 3 * MIB));
+    const sending = here.builder.continueBlob(build, { sha256, size: bytes.length }, 0, silent);
+    const sent = sending.catch((error: unknown) => error);
+    await until('the piece', async () => (await pieces()).length === 1);
+    const now = performance.now.bind(performance);
+    const start = now();
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => start + (now() - start) * 0.9);
+    cleanUp.push(() => clock.mockRestore());
+    expect(await here.builder.uploadOffset(build, sha256)).toBe(3 * MIB);
+    expect(await sent).toBeInstanceOf(Error);
+  });
+
   test('a connection whose bytes wait for the disk does not', async () => {
     const { pieces: kept } = here.tree;
     const open = kept.open.bind(kept);
