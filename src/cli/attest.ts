@@ -94,7 +94,7 @@ ones where the upload was cut.`,
 });
 
 const parsePatience = (text: string): number =>
-  text === '0s' ? 0 : parseDuration(text, '--patience') * 1000;
+  text === '0s' ? 0 : parseDuration(text, '--patience', '0s: do not wait at all') * 1000;
 
 /** Says what happens, and shows progress of what takes long: of what is hashed and sent at once, the sending. */
 function reporter(terminal: Terminal): (event: AttestEvent) => void {

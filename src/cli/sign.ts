@@ -183,6 +183,10 @@ function reporter(terminal: Terminal): (event: SignerEvent) => void {
       progress = null;
       return showResult(event.result, terminal);
     }
+    if (event.kind === 'unreached') {
+      progress = null;
+      return recordResult(event.result, terminal);
+    }
     if (event.kind === 'delivering') {
       // of a few it is over at once
       if (event.files > 100) terminal.status(`${event.step}  ${event.build}`);
@@ -218,17 +222,15 @@ const OUTCOME_STYLE: Record<BuildResult['outcome'], (text: string) => Styled> = 
   unfinished: red,
 };
 
-function showResult(result: BuildResult, terminal: Terminal): void {
+function recordResult(result: BuildResult, terminal: Terminal): void {
   const { build, state, code, artifacts, bytes, signSeconds, publishSeconds } = result;
-  terminal.record({
-    build,
-    state,
-    ...(code !== null && { code }),
-    artifacts,
-    bytes,
-    signSeconds,
-    publishSeconds,
-  });
+  const tally = { artifacts, bytes, signSeconds, publishSeconds };
+  terminal.record({ build, state, ...(code !== null && { code }), ...tally });
+}
+
+function showResult(result: BuildResult, terminal: Terminal): void {
+  recordResult(result, terminal);
+  const { build, state, artifacts, bytes, signSeconds } = result;
   const line = [bold(build), '  ', OUTCOME_STYLE[result.outcome](state), `  ${result.text}`];
   if (!terminal.json) terminal.result(...line);
   else terminal.say(...line);

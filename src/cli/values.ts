@@ -35,16 +35,39 @@ export function parseData(text: string | undefined, verb: string): string {
 }
 
 const POWERS = ['', 'K', 'M', 'G', 'T'];
+const SIZE = /^(0|[1-9][0-9]{0,15})(?:([KMGT])(iB|B)?)?$/;
 
-/** Bytes: `0`, `4096`, `64M` or `64MiB` (1024 each step). Throws usage, naming the flag. */
+/**
+ * Bytes as people and coreutils write them: `0`, `4096`; `64M` and `64MiB` in steps of 1024; `64MB` in steps of 1000.
+ * Throws usage, naming the flag and, where it is plain what was meant, the right form.
+ */
 export function parseSize(text: string, flag: string): number {
-  const [, digits = '', unit = ''] = /^(0|[1-9][0-9]{0,15})(?:([KMGT])(?:iB)?)?$/.exec(text) ?? [];
-  const value = Number(digits) * 1024 ** POWERS.indexOf(unit);
-  if (digits === '' || !Number.isSafeInteger(value))
-    throw usage(
-      'wrong-usage',
-      `${flag}: '${text}' is not a number of bytes`,
-      'like 4096, 64M or 2GiB, in steps of 1024',
-    );
-  return value;
+  const value = sizeBytes(text);
+  if (value !== null) return value;
+  const meant = meantSize(text);
+  throw usage(
+    'wrong-usage',
+    `${flag}: '${text}' is not a number of bytes`,
+    meant === null ? 'like 4096, 64M or 2GiB in steps of 1024, 10GB in steps of 1000' : `write ${meant}`,
+  );
+}
+
+function sizeBytes(text: string): number | null {
+  const [, digits = '', unit = '', rest = ''] = SIZE.exec(text) ?? [];
+  const value = Number(digits) * (rest === 'B' ? 1000 : 1024) ** POWERS.indexOf(unit);
+  return digits !== '' && Number.isSafeInteger(value) ? value : null;
+}
+
+/** The strict form of `10 gb`, `64m`, `512B` or `1.5G`, in whole steps; null if none is meant. */
+function meantSize(text: string): string | null {
+  const loose = /^(\d+(?:\.\d+)?) ?([KMGT]?)(iB|B)?$/i.exec(text);
+  if (loose === null) return null;
+  const [, digits = '', letter = '', rest = ''] = loose;
+  const ending = letter === '' || rest === '' ? '' : rest.length === 2 ? 'iB' : 'B';
+  const step = ending === 'B' ? 1000 : 1024;
+  let count = Number(digits);
+  let power = POWERS.indexOf(letter.toUpperCase());
+  for (; !Number.isInteger(count) && power > 0; power -= 1) count *= step;
+  const meant = `${Math.floor(count)}${POWERS[power]}${power === 0 ? '' : ending}`;
+  return sizeBytes(meant) === null ? null : meant;
 }

@@ -19,12 +19,12 @@ export function durationSeconds(text: string): number | null {
   return seconds <= LONGEST ? seconds : null;
 }
 
-/** As `durationSeconds`, of a command line's `where`; throws usage(`duration-malformed`). */
-export function parseDuration(text: string, where: string): number {
+/** As `durationSeconds`, of a command line's `where`; throws usage(`duration-malformed`), with `hint`. */
+export function parseDuration(text: string, where: string, hint = ''): number {
   const seconds = durationSeconds(text);
-  if (seconds === null)
-    throw usage('duration-malformed', `${where}: '${text}' is not a length of time like 90s, 10m, 4h or 1d`);
-  return seconds;
+  if (seconds !== null) return seconds;
+  const message = `${where}: '${text}' is not a length of time like 90s, 10m, 4h or 1d`;
+  throw usage('duration-malformed', message, hint);
 }
 
 /** The shortest text that is read back as these seconds: in the largest unit that divides it. */

@@ -30,8 +30,11 @@ export class News {
   readonly report = (event: SignerEvent): void => {
     if (event.kind === 'reading' || event.kind === 'signing' || event.kind === 'delivering')
       return this.#signer.report(event);
-    // a depot that is away is one thing, and not one for each build
-    if (event.kind === 'result' && event.result.code === 'network') return this.away(event.result.text);
+    // a depot that is away is one thing to a person, and not one for each build
+    if (event.kind === 'result' && event.result.code === 'network') {
+      this.away(event.result.text);
+      return this.#tell({ kind: 'unreached', result: event.result });
+    }
     // a round begins with a look at the log there
     if (!this.#isAway) this.#back();
     this.#tell(event);
@@ -75,7 +78,7 @@ export class News {
 
 function buildOf(event: Said): BuildId | null {
   if (event.kind === 'note') return event.build;
-  return event.kind === 'result' ? event.result.build : event.decided.build;
+  return event.kind === 'continuing' ? event.decided.build : event.result.build;
 }
 
 /** Two events with the same gist are the same news. */
@@ -84,5 +87,7 @@ function gist(event: Said): string {
   if (event.kind === 'note')
     return event.text.startsWith(AWAY) ? AWAY : JSON.stringify([event.kind, event.build, event.text]);
   const { build, state, code, text, hint } = event.result;
+  // why may change while it lasts, as with the note
+  if (event.kind === 'unreached') return JSON.stringify([event.kind, build, state, code]);
   return JSON.stringify([event.kind, build, state, code, text, hint]);
 }

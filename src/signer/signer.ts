@@ -18,6 +18,7 @@ import type { LogMemory, LogPush } from './push.ts';
 import type { ReleaseAgent, SigningAgent } from './release-agent.ts';
 import type { BuildResult } from './result.ts';
 import type { SignerState } from './state.ts';
+import type { Told } from './told.ts';
 
 export interface Signer {
   /** Read from its file whenever it is called: approvers are counted again right before an intent. */
@@ -48,6 +49,8 @@ export interface Session {
   readonly nonces: Nonces;
   /** Once it is aborted a round ends with the build at hand; null: rounds are never cut short. */
   readonly stop: AbortSignal | null;
+  /** What changes on the depot while a round goes on; null: nobody tells of it. */
+  readonly told: Pick<Told, 'meanwhile' | 'useful'> | null;
   /** The builds that went on waiting when they were looked at last. */
   open: Set<BuildId>;
   /** When the releases that are out were looked at last, in milliseconds. */
@@ -108,4 +111,6 @@ export type SignerEvent =
   /** Something a person should know that changes nothing, of a build or of all; one line. */
   | { readonly kind: 'note'; readonly build: BuildId | null; readonly text: string }
   /** A build is done with for this round; results come in this order. */
-  | { readonly kind: 'result'; readonly result: BuildResult };
+  | { readonly kind: 'result'; readonly result: BuildResult }
+  /** The same, of a build that a depot that is away kept unfinished: a note has said that of all. For programs. */
+  | { readonly kind: 'unreached'; readonly result: BuildResult };

@@ -88,17 +88,36 @@ test('near matches: beginnings, and up to two typing errors', () => {
 describe('values', () => {
   test('numbers are whole, sizes may have units', () => {
     expect(parseCount('12', '--builders')).toBe(12);
-    expect(['4096', '64M', '2GiB', '1T'].map((text) => parseSize(text, '--max-size'))).toEqual([
-      4096,
-      64 * 2 ** 20,
-      2 * 2 ** 30,
-      2 ** 40,
-    ]);
+    expect(
+      ['0', '4096', '64M', '2GiB', '1T', '64MB', '10GB'].map((text) => parseSize(text, '--max-size')),
+    ).toEqual([0, 4096, 64 * 2 ** 20, 2 * 2 ** 30, 2 ** 40, 64e6, 10e9]);
     for (const bad of ['', '0', '-1', '1.5', '1e3', '0x10', '١', '9999999999999999', ' 1'])
       expect(() => parseCount(bad, '--builders')).toThrow(Failure);
-    for (const bad of ['', '-1', '64MB', '64 M', '1.5G', '9999999T'])
-      expect(() => parseSize(bad, '--max-size')).toThrow(Failure);
   });
+
+  test.each([
+    ['10gb', 'write 10GB'],
+    ['10GIB', 'write 10GiB'],
+    ['64 m', 'write 64M'],
+    ['64 MB', 'write 64MB'],
+    ['512B', 'write 512'],
+    ['010G', 'write 10G'],
+    ['1.5G', 'write 1536M'],
+    ['1.5GB', 'write 1500MB'],
+    ['0.3K', 'write 307'],
+  ])('the size %s is refused with the form that is meant', (text, hint) => {
+    const message = `--reserve: '${text}' is not a number of bytes`;
+    expect(() => parseSize(text, '--reserve')).toThrow(expect.objectContaining({ message, hint }));
+    expect(parseSize(hint.slice('write '.length), '--reserve')).toBeGreaterThan(0);
+  });
+
+  test.each(['', '-1', 'B', 'G', '1e9', '10GBit', '10Gi', '9999999T', '9999999.5T', '1.2.3G', '١G'])(
+    'of %j no size is guessed',
+    (text) => {
+      const hint = 'like 4096, 64M or 2GiB in steps of 1024, 10GB in steps of 1000';
+      expect(() => parseSize(text, '--reserve')).toThrow(expect.objectContaining({ hint }));
+    },
+  );
 
   test('a build id is a build id', () => {
     expect(parseBuildId('01kat5bxhtqfj4v1rnd8mz3w7c')).toBe('01kat5bxhtqfj4v1rnd8mz3w7c');
