@@ -51,6 +51,16 @@ export interface CheckOptions extends Question {
   readonly progress: (bytes: number) => void;
 }
 
+/** What was found, and what should be. */
+interface Comparison {
+  readonly facts: Facts;
+  /** What lies in the build, and in its release, by path below each. */
+  readonly here: ReadonlyMap<string, Lying>;
+  readonly there: ReadonlyMap<string, Lying>;
+  readonly expected: ReadonlyMap<string, Expected>;
+  readonly findings: Findings;
+}
+
 /** The signer, or another process, may be at it for so long. */
 const UNDER_WAY_MS = 10 * 60_000;
 
@@ -104,9 +114,10 @@ export async function checkBuild(
   }
   await expectBlobs(facts, here, expect);
 
-  await compare(options, facts, [...here.values(), ...there.values()], expected, findings);
-  strays(facts, here, there, expected, findings);
-  missing(facts, here, there, expected, findings);
+  const comparison = { facts, here, there, expected, findings };
+  await compare(options, comparison);
+  strays(comparison);
+  missing(comparison);
 
   const lacks = line !== null && delivered && !published && !withdrawn;
   if (lacks && target !== null) {
@@ -178,13 +189,10 @@ async function expectBlobs(
 
 /** What is there is what it should be. */
 async function compare(
-  options: CheckOptions,
-  facts: Facts,
-  lying: readonly Lying[],
-  expected: ReadonlyMap<string, Expected>,
-  findings: Findings,
+  { tree, project, progress }: CheckOptions,
+  { facts, here, there, expected, findings }: Comparison,
 ): Promise<void> {
-  const { tree, project } = options;
+  const lying = [...here.values(), ...there.values()];
   // one file may have several names: it is read once, under the name that has a signature
   const asked = new Map<string, Asked>();
   const judged: [Lying, Expected][] = [];
@@ -198,7 +206,7 @@ async function compare(
       asked.set(each.inode, { path: each.path, size: each.size, signature });
   }
   const job = { directory: tree.directory, certificate: project.release.certificate.bytes };
-  const answers = await hashAll(job, [...asked.values()], options.progress);
+  const answers = await hashAll(job, [...asked.values()], progress);
   await inParallel(judged, 8, async ([each, file]) => {
     const { is } = file;
     if (typeof is === 'function') {
@@ -247,13 +255,8 @@ async function readOr(facts: Facts, path: string): Promise<Buffer | string | nul
   }
 }
 
-function strays(
-  facts: Facts,
-  here: ReadonlyMap<string, Lying>,
-  there: ReadonlyMap<string, Lying>,
-  expected: ReadonlyMap<string, Expected>,
-  findings: Findings,
-): void {
+/** What nobody expects there. */
+function strays({ facts, here, there, expected, findings }: Comparison): void {
   const hasBegun = [...here.keys()].some((file) => !file.startsWith(`${approvalFile}.`));
   for (const [name, { path }] of here) {
     if (expected.has(path)) continue;
@@ -284,13 +287,8 @@ function isJudged(facts: Facts, kind: string): boolean {
   return true;
 }
 
-function missing(
-  facts: Facts,
-  here: ReadonlyMap<string, Lying>,
-  there: ReadonlyMap<string, Lying>,
-  expected: ReadonlyMap<string, Expected>,
-  findings: Findings,
-): void {
+/** What is needed and not there. */
+function missing({ facts, here, there, expected, findings }: Comparison): void {
   const paths = new Set([...here.values(), ...there.values()].map(({ path }) => path));
   for (const { path, needed } of expected.values()) {
     if (needed === null || paths.has(path)) continue;
