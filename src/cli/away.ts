@@ -1,5 +1,5 @@
 /** What a person hears while a depot does not answer, or asks to be left alone for a while. */
-import { BrokenConnection } from '../host/http-exchange.ts';
+import { BrokenConnection, NotReady } from '../host/http-exchange.ts';
 import type { Broken } from '../host/http.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -26,10 +26,8 @@ export function sayAway(terminal: Terminal, fromMs = SAID_MS): Broken {
     // who asks for that is there
     const asks = failure instanceof BrokenConnection && failure.notBeforeMs > 0;
     away ||= !asks;
-    terminal.say(
-      asks
-        ? `the depot asks to wait ${seconds} s (${failure.message})`
-        : `the depot does not answer (${failure.message}); trying again in ${seconds} s`,
-    );
+    if (asks) return terminal.say(`the depot asks to wait ${seconds} s (${failure.message})`);
+    const what = failure instanceof NotReady ? 'is not ready' : 'does not answer';
+    terminal.say(`the depot ${what} (${failure.message}); trying again in ${seconds} s`);
   };
 }

@@ -44,6 +44,9 @@ export class BrokenConnection extends Failure {
   }
 }
 
+/** It answers, and takes nothing now. */
+export class NotReady extends BrokenConnection {}
+
 export const noConnection = (server: string): Failure =>
   new BrokenConnection(`cannot connect to ${server}: no answer`);
 

@@ -13,7 +13,7 @@ import { unable, usage } from '../failure.ts';
 import type { Failure } from '../failure.ts';
 import { bodySize, collect, receive } from './http-body.ts';
 import type { BodyTiming } from './http-body.ts';
-import { BrokenConnection, badAnswer, exchange } from './http-exchange.ts';
+import { BrokenConnection, NotReady, badAnswer, exchange } from './http-exchange.ts';
 import type { ExchangeTiming, HttpBody } from './http-exchange.ts';
 import type { AnswerHead } from './http-head.ts';
 import { scan } from './http-scan.ts';
@@ -250,12 +250,13 @@ export class HttpClient {
       const status = response.statusCode ?? 0;
       if (status < 200 || (status >= 300 && status < 400))
         throw badAnswer(`status ${status}, and nothing is followed`);
-      if ((BUSY.has(status) || (status === FULL && this.#timing.waitsForRoom)) && !last) {
+      const ready = !BUSY.has(status) && !(status === FULL && this.#timing.waitsForRoom);
+      if (!ready && !last) {
         const words = `${status} ${STATUS_CODES[status]?.toLowerCase()}`;
         const problem = `${this.#base.host} is not ready: status ${words}`;
-        throw new BrokenConnection(problem, undefined, retryAfterMs(response));
+        throw new NotReady(problem, undefined, retryAfterMs(response));
       }
-      this.#answered();
+      if (ready) this.#answered();
       // stores of plain files say in chunks what they don't have: nobody needs that text
       if (status >= 400 && method !== 'HEAD' && response.headers['content-length'] === undefined) {
         response.destroy();

@@ -109,7 +109,9 @@ export function parseError(status: number, body: Buffer, asked: string): Failure
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
   }
-  return make(`http-${status}`, `the depot answers ${asked} with status ${status}`);
+  const hint =
+    status >= 500 ? 'look at it, and at the web server before it: /readyz there says what it lacks' : '';
+  return make(`http-${status}`, `the depot answers ${asked} with status ${status}`, hint);
 }
 
 /** Throws refused('record-malformed'). */
