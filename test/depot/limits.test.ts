@@ -171,6 +171,8 @@ describe('requests', () => {
 
 describe('connections', () => {
   let server: HttpServer;
+  let connections: Connections;
+  let time = 0;
   const limited: string[] = [];
   const sockets: Socket[] = [];
   let requests = 0;
@@ -185,10 +187,11 @@ describe('connections', () => {
     options: { most: number; ofOne?: number },
     tls?: { cert: Buffer; key: Buffer },
   ): Promise<void> {
-    const connections = new Connections({
+    connections = new Connections({
       ...options,
       owner: () => 'all the same',
       limited: (limit) => limited.push(limit),
+      milliseconds: () => time,
     });
     server = await startHttpServer(
       ({ url, socket }, response) => {
@@ -225,6 +228,8 @@ describe('connections', () => {
     const stranger = await open(get('/wait'));
     await isServed();
     const half = await open(get('/').slice(0, 9));
+    await vi.waitFor(() => expect(connections.open).toBe(3));
+    time += 5_000;
     await isServed(); // makes a fourth
     await ended(half);
     const second = await open(get('/wait'));
