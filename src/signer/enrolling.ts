@@ -1,13 +1,16 @@
 /** The keys that builders of scheme `enrol` introduce (protocol §2, "enrolment"): taken once, before `enrolBy`. */
+import { Failure } from '../failure.ts';
 import type { Certificate } from '../openpgp/certificate.ts';
 import type { SignatureVerdict } from '../openpgp/verify.ts';
 import { judgeEnrolment } from '../policy/enrolment-verdict.ts';
 import type { Logged } from '../policy/history.ts';
 import { projectSigningKeys } from '../policy/project.ts';
+import { parseApproval } from '../records/approval.ts';
 import type { Approval } from '../records/approval.ts';
 import { timestamp, timestampDate } from '../records/names.ts';
-import type { BuildId, Fingerprint, Sha256, Slot } from '../records/names.ts';
+import type { BuildId, Fingerprint, Sha256, Slot, Timestamp } from '../records/names.ts';
 import {
+  approvalFile,
   buildPath,
   enrolmentFile,
   enrolmentMacFile,
@@ -16,6 +19,7 @@ import {
 } from '../records/paths.ts';
 import { sha256Hex } from '../records/sha256.ts';
 import type { Approved } from './approval.ts';
+import { readSmall } from './approvers.ts';
 import { authenticate } from './authenticate.ts';
 import { isIntroduced, loggedEnrolment, shownEnrolments } from './enrolment.ts';
 import type { Offered } from './enrolment.ts';
@@ -51,15 +55,40 @@ export function takeEnrolments(round: Round, approved: Approved): Promise<Stop |
 }
 
 /**
+ * Whether its builders may still enrol, by the approval in the log, else by the depot's, which nobody has judged: enough
+ * for its place in a round. A build that cannot be looked at now has none. Throws nothing of the depot's or the disk's.
+ */
+export async function mayEnrol(round: Round, build: BuildId): Promise<boolean> {
+  try {
+    const approval = await shownApproval(round, build);
+    return approval !== null && openUntil(approval, round.now()) !== undefined;
+  } catch (error) {
+    if (error instanceof Failure) return false;
+    throw error;
+  }
+}
+
+async function shownApproval(round: Round, build: BuildId): Promise<Approval | null> {
+  const logged = round.state.journal.history.build(build)?.approval;
+  if (logged) return round.state.approval(build, logged.sha256);
+  const shown = await readSmall(round, buildPath(build, approvalFile));
+  return shown && parseApproval(shown);
+}
+
+/** The last `enrolBy` that has not come by then; undefined if all have. */
+const openUntil = ({ builders }: Approval, now: Date): Timestamp | undefined =>
+  Object.values(builders)
+    .flatMap((builder) => (builder.scheme === 'enrol' ? [builder.enrolBy] : []))
+    .filter((enrolBy) => now < timestampDate(enrolBy))
+    .sort()
+    .at(-1);
+
+/**
  * A build is not signed while its builders may still enrol, so that a thief's enrolment is seen first: why it waits;
  * null if they were looked at when the last `enrolBy` had come. What is wrong with the enrolments of a sealed build is said before.
  */
 export function enrolmentOpen({ approval }: Approved, [invalid]: readonly Void[], looked: Date): Stop | null {
-  const last = Object.values(approval.builders)
-    .flatMap((builder) => (builder.scheme === 'enrol' ? [builder.enrolBy] : []))
-    .filter((enrolBy) => looked < timestampDate(enrolBy))
-    .sort()
-    .at(-1);
+  const last = openUntil(approval, looked);
   if (last === undefined) return null;
   if (invalid)
     return new Stop('bad', 'built', 'enrolment-invalid', `${invalid.where}: ${invalid.text}`, TRIED_AGAIN);

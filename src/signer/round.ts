@@ -5,6 +5,7 @@ import { timestamp, timestampDate } from '../records/names.ts';
 import type { BuildId } from '../records/names.ts';
 import { listBuilds, listRevoked } from '../tree/builds.ts';
 import { handleBuild, handleDissent, handleWithdrawal } from './build.ts';
+import { mayEnrol } from './enrolling.ts';
 import { endsRound } from './lost.ts';
 import { Nonces } from './nonces.ts';
 import { LogPush } from './push.ts';
@@ -104,17 +105,27 @@ async function* handleAll(round: Round): Results {
   yield* handleReleases(round, releases);
 }
 
-/** Those of the builds that are not settled, ascending. */
+/** Those of the builds that are not settled, ascending; first those whose builders may enrol. */
 async function* handleOpen(round: Round, builds: Iterable<BuildId>): Results {
-  const { state, session } = round;
-  for (const build of [...builds].sort()) {
-    const result = (await state.isSettled(build)) ? null : await handleBuild(round, build);
-    if (result === null || isOver(result) || (await state.isSettled(build))) session.open.delete(build);
-    // what nobody but the depot speaks of is kept in no memory
-    else if (state.journal.history.build(build) || result.outcome === 'waiting') session.open.add(build);
-    if (result !== null && result.state !== 'expired') yield result;
-  }
+  const first: BuildId[] = [];
+  const others: BuildId[] = [];
+  for (const build of [...builds].sort()) ((await isUrgent(round, build)) ? first : others).push(build);
+  for (const build of first) yield* handleUnsettled(round, build);
+  for (const build of others) yield* handleUnsettled(round, build);
 }
+
+async function* handleUnsettled(round: Round, build: BuildId): Results {
+  const { state, session } = round;
+  const result = (await state.isSettled(build)) ? null : await handleBuild(round, build);
+  if (result === null || isOver(result) || (await state.isSettled(build))) session.open.delete(build);
+  // what nobody but the depot speaks of is kept in no memory
+  else if (state.journal.history.build(build) || result.outcome === 'waiting') session.open.add(build);
+  if (result !== null && result.state !== 'expired') yield result;
+}
+
+/** A look at such a build is short, as none is signed before the last `enrolBy`; and its builders wait. */
+const isUrgent = async (round: Round, build: BuildId): Promise<boolean> =>
+  !(await round.state.isSettled(build)) && (await mayEnrol(round, build));
 
 /** Nothing more happens to it by itself: an approval that ended, or a build that is nowhere. */
 const isOver = ({ state, code }: BuildResult): boolean =>

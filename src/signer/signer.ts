@@ -18,7 +18,6 @@ import type { LogMemory, LogPush } from './push.ts';
 import type { ReleaseAgent, SigningAgent } from './release-agent.ts';
 import type { BuildResult } from './result.ts';
 import type { SignerState } from './state.ts';
-import type { Told } from './told.ts';
 
 export interface Signer {
   /** Read from its file whenever it is called: approvers are counted again right before an intent. */
@@ -49,8 +48,6 @@ export interface Session {
   readonly nonces: Nonces;
   /** Once it is aborted a round ends with the build at hand; null: rounds are never cut short. */
   readonly stop: AbortSignal | null;
-  /** What changes on the depot while a round goes on; null: nobody tells of it. */
-  readonly told: Pick<Told, 'meanwhile' | 'useful'> | null;
   /** The builds that went on waiting when they were looked at last. */
   open: Set<BuildId>;
   /** When the releases that are out were looked at last, in milliseconds. */

@@ -18,13 +18,15 @@ import { watch } from '../../src/signer/watch.ts';
 import { GatedDepot } from '../../src/tree/gated.ts';
 import { HttpDepot } from '../../src/tree/http.ts';
 import { until } from '../harness/until.ts';
+import { approveMany, sealingScene } from './builders.ts';
+import { enrol, newKey } from './enrolling.ts';
 import { revoke } from './revoking.ts';
-import { Scene } from './scene.ts';
+import type { Build, Scene } from './scene.ts';
 
 let scene: Scene;
 let site: Site;
 beforeEach(async () => {
-  scene = await Scene.make();
+  scene = await sealingScene();
   site = new Site();
   await site.open();
 });
@@ -194,6 +196,41 @@ describe('a depot that tells', () => {
       isLocked = false;
       await signer.heard(`${build.build} published`);
       expect(site.count(LISTED)).toBe(listed);
+    } finally {
+      await signer.close();
+    }
+  });
+});
+
+describe('builders that wait for their key to be taken', () => {
+  const sealed = async (versions: readonly string[]): Promise<Build[]> => {
+    const builds: Build[] = [];
+    for (const version of versions) {
+      builds.push(await scene.approve(version));
+      await scene.attest(builds.at(-1) as Build, { 'hello.txt': version });
+      scene.pass(1);
+    }
+    return builds;
+  };
+  const enrolled = async (version: string): Promise<Build> => {
+    const build = await approveMany(scene, ['enrol'], 1, { version });
+    await enrol(scene, build, 'b1', newKey(build));
+    return build;
+  };
+  /** What the log has of these, in its order. */
+  const order = async (of: Readonly<Record<string, Build>>): Promise<string[]> =>
+    (await scene.log()).flatMap(({ type, build }) => {
+      const [name] = Object.entries(of).find(([, each]) => each.build === build) ?? [];
+      return name !== undefined && ['enrolment', 'release'].includes(type) ? [`${name} ${type}`] : [];
+    });
+
+  test('come before the builds that are to be signed, though these are older', async () => {
+    const [a, b] = (await sealed(['1.0', '1.1'])) as [Build, Build];
+    const late = await enrolled('2.0');
+    const signer = await startWatch(NEVER);
+    try {
+      await signer.heard(`${b.build} published`);
+      expect(await order({ a, b, late })).toEqual(['late enrolment', 'a release', 'b release']);
     } finally {
       await signer.close();
     }
