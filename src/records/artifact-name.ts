@@ -48,7 +48,15 @@ function spokenCharacter(character: string): string {
   return `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}`;
 }
 
-export const isArtifactName = (text: string): text is ArtifactName => artifactNameProblem(text) === null;
+const SEGMENT = '[A-Za-z0-9_](?:[A-Za-z0-9._+~@=-]*[A-Za-z0-9_+~@=-])?';
+/** What most names are: in form, and nothing like a reserved word in them. Releases have a hundred thousand. */
+const USUAL = new RegExp(`^${SEGMENT}(?:/${SEGMENT}){0,${MAX_SEGMENTS - 1}}$`);
+const SUSPECT = /\.(?:asc|sig|mac|proof)(?:\/|$)|(?:^|\/)(?:con|prn|aux|nul|com|lpt|countersign|sha256sums)/i;
+const isUsual = (text: string): boolean =>
+  text.length <= MAX_SEGMENT_BYTES && USUAL.test(text) && !SUSPECT.test(text);
+
+export const isArtifactName = (text: string): text is ArtifactName =>
+  isUsual(text) || artifactNameProblem(text) === null;
 
 /** The value as an artifact name; throws refused(`name-malformed`) that quotes the name and says what is wrong. */
 export function toArtifactName(value: unknown, where: string): ArtifactName {
@@ -78,12 +86,18 @@ export function artifactSetProblems(names: readonly string[]): NameProblem[] {
     else if (twin === name) problems.push({ name, text: 'named twice' });
     else problems.push({ name, text: `differs from ${twin} only in case` });
   }
+  // names of one directory most often come one after another
+  let clean = '';
   for (const [folded, name] of byFolded) {
+    const directory = folded.slice(0, folded.lastIndexOf('/') + 1);
+    if (directory === clean) continue;
+    const before = problems.length;
     for (let slash = folded.indexOf('/'); slash !== -1; slash = folded.indexOf('/', slash + 1)) {
       const file = byFolded.get(folded.slice(0, slash));
       if (file !== undefined)
         problems.push({ name, text: `needs ${file} to be a directory, which is a file` });
     }
+    if (problems.length === before) clean = directory;
   }
   return problems;
 }

@@ -11,7 +11,8 @@ import {
   toVersion,
 } from './names.ts';
 import type { BuildId, Fingerprint, ProjectName, Sha256, Slot, Timestamp, Version } from './names.ts';
-import { subjectsJson, toSubjects } from './subject.ts';
+import { scanSubjects } from './subject-scan.ts';
+import { checkedList, subjectsJson, toSubjects } from './subject.ts';
 import type { Subject } from './subject.ts';
 
 export const MANIFEST_TYPE = 'application/vnd.countersign.manifest.v1+json';
@@ -35,7 +36,10 @@ export interface Manifest {
 
 /** Reads a manifest's exact bytes. Throws refused: `record-malformed`, `record-too-large`, `name-malformed`. */
 export function parseManifest(bytes: Uint8Array): Manifest {
-  const value = parseCanonical(bytes, { maxBytes: LARGE_RECORD_MAX, what: 'manifest' });
+  const scanned = scanSubjects(bytes, 'subjects');
+  // a manifest has no states of hashes
+  const plain = scanned?.subjects.some(({ sha256State }) => sha256State !== undefined) ? null : scanned;
+  const value = parseCanonical(plain?.rest ?? bytes, { maxBytes: LARGE_RECORD_MAX, what: 'manifest' });
   const fields = closedObject(value, 'manifest', [
     'type',
     'build',
@@ -56,7 +60,9 @@ export function parseManifest(bytes: Uint8Array): Manifest {
     version: toVersion(fields.version, 'manifest.version'),
     approval: toSha256(fields.approval, 'manifest.approval'),
     statements: recordOf(fields.statements, 'manifest.statements', { min: 1, max: 16 }, toSlot, toSha256),
-    subjects: toSubjects(fields.subjects, 'manifest.subjects'),
+    subjects: plain
+      ? checkedList(plain.subjects, 'manifest.subjects')
+      : toSubjects(fields.subjects, 'manifest.subjects'),
     releaseKey: toFingerprint(fields.releaseKey, 'manifest.releaseKey'),
     signingKey: toFingerprint(fields.signingKey, 'manifest.signingKey'),
     hash: oneOf(fields.hash, 'manifest.hash', ['sha256', 'sha512']),

@@ -8,7 +8,8 @@ import { toBuildId, toSha256, toSlot, toTimestamp } from './names.ts';
 import type { BuildId, Sha256, Slot, Timestamp } from './names.ts';
 import { sourceJson, toSource } from './source.ts';
 import type { Source } from './source.ts';
-import { statedSubjectsJson, toStatedSubjects } from './subject.ts';
+import { scanSubjects } from './subject-scan.ts';
+import { checkedList, statedSubjectsJson, toStatedSubjects } from './subject.ts';
 import type { StatedSubject } from './subject.ts';
 
 export { sortSubjects } from './subject.ts';
@@ -44,13 +45,16 @@ const MAX_INVOCATION = 256;
  * That it belongs to its approval and slot is the caller's to check.
  */
 export function parseStatement(bytes: Uint8Array): Statement {
-  const value = parseCanonical(bytes, { maxBytes: LARGE_RECORD_MAX, what: 'statement' });
+  const scanned = scanSubjects(bytes, 'subject');
+  const value = parseCanonical(scanned?.rest ?? bytes, { maxBytes: LARGE_RECORD_MAX, what: 'statement' });
   const fields = closedObject(value, 'statement', ['_type', 'subject', 'predicateType', 'predicate']);
   oneOf(fields['_type'], 'statement._type', [STATEMENT_TYPE]);
   oneOf(fields.predicateType, 'statement.predicateType', [PREDICATE_TYPE]);
   const predicate = closedObject(fields.predicate, 'statement.predicate', ['buildDefinition', 'runDetails']);
   return {
-    subjects: toStatedSubjects(fields.subject, 'statement.subject'),
+    subjects: scanned
+      ? checkedList(scanned.subjects, 'statement.subject')
+      : toStatedSubjects(fields.subject, 'statement.subject'),
     ...toBuildDefinition(predicate.buildDefinition, 'statement.predicate.buildDefinition'),
     ...toRunDetails(predicate.runDetails, 'statement.predicate.runDetails'),
   };

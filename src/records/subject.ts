@@ -32,6 +32,7 @@ declare const brand: unique symbol;
 
 /** Octets of a block, and of the chaining words. */
 const [BLOCK, WORDS] = [64, 32];
+const BOUNDS = { min: 1, max: MAX_SUBJECTS };
 
 function toNamed(value: unknown, where: string) {
   const fields = closedObject(value, where, ['name', 'digest', 'annotations']);
@@ -61,30 +62,33 @@ function toStatedSubject(value: unknown, where: string): StatedSubject {
 
 /** Reads the state of an artifact of that many bytes, in its one spelling. Throws refused(`record-malformed`). */
 export function toHashState(value: unknown, where: string, size: number): HashState {
-  const length = 2 * (WORDS + (size % BLOCK));
-  if (!isHex(value) || value.length !== length)
-    throw malformed(where, `not ${length} digits of lower-case hex, as the state of ${size} bytes is`);
-  return value;
+  if (typeof value === 'string' && isStateOf(value, size)) return value;
+  const length = stateLength(size);
+  throw malformed(where, `not ${length} digits of lower-case hex, as the state of ${size} bytes is`);
 }
 
-const isHex = (value: unknown): value is HashState => typeof value === 'string' && /^[0-9a-f]*$/.test(value);
+const stateLength = (size: number): number => 2 * (WORDS + (size % BLOCK));
+
+/** Whether it is the state of an artifact of that many bytes, by its form. */
+export const isStateOf = (text: string, size: number): text is HashState =>
+  text.length === stateLength(size) && /^[0-9a-f]*$/.test(text);
 
 /**
  * Reads a manifest's list of subjects: 1 to 100,000, in byte order of their names, which fit into one directory.
  * Throws refused: `record-malformed`, `name-malformed`.
  */
-export const toSubjects = (value: unknown, where: string): Subject[] => toList(value, where, toSubject);
+export const toSubjects = (value: unknown, where: string): Subject[] =>
+  checkedList(listOf(value, where, BOUNDS, toSubject), where);
 
 /** Reads a statement's list of subjects: the same, some perhaps with a state. Throws the same. */
 export const toStatedSubjects = (value: unknown, where: string): StatedSubject[] =>
-  toList(value, where, toStatedSubject);
+  checkedList(listOf(value, where, BOUNDS, toStatedSubject), where);
 
-function toList<Each extends Subject>(
-  value: unknown,
-  where: string,
-  toEach: (value: unknown, where: string) => Each,
-): Each[] {
-  const subjects = listOf(value, where, { min: 1, max: MAX_SUBJECTS }, toEach);
+/**
+ * The subjects, if their names are in byte order and fit into one directory.
+ * Throws refused: `record-malformed`, `name-malformed`.
+ */
+export function checkedList<Each extends Subject>(subjects: Each[], where: string): Each[] {
   const names = subjects.map((subject) => subject.name);
   const problem = artifactSetProblems(names)[0];
   if (problem !== undefined) throw refused('name-malformed', `${where}: '${problem.name}' ${problem.text}`);
