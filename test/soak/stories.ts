@@ -161,8 +161,9 @@ export class Story {
 
   async #release(): Promise<void> {
     const approved = await this.#allow(['published']);
-    // nothing comes of one whose builders were too late to enrol
     if (await this.#seal(approved)) await this.#released(approved);
+    // nothing comes of one whose builders were too late to enrol
+    else await this.#expire(approved);
   }
 
   async #damaged(): Promise<void> {
