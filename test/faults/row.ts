@@ -47,9 +47,12 @@ export interface Row {
   readonly swept?: readonly Column[];
 }
 
-/** Left to the whole sweep: a quota that is used up is met by the same calls as a full disk, and is told the same way. */
+/** Met by the same calls as a full disk, and told the same way. */
+const AS_ENOSPC: readonly Column[] = ['EDQUOT', 'write fails'];
+
+/** Left to the whole sweep. */
 export const isSwept = ({ cells, swept = [] }: Row, column: Column): boolean =>
-  swept.includes(column) || (column === 'EDQUOT' && cells.EDQUOT === cells.ENOSPC);
+  swept.includes(column) || (AS_ENOSPC.includes(column) && cells[column] === cells.ENOSPC);
 
 export interface Play {
   readonly scene: Scene;
