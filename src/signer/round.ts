@@ -83,8 +83,6 @@ async function inRound(
     for await (const result of handle(round)) {
       report({ kind: 'result', result });
       results.push(result);
-      // the builds that are left have time until it is started again
-      if (session.stop?.aborted) break;
     }
     return { results, log: await finish(log) };
   } finally {
@@ -93,8 +91,14 @@ async function inRound(
   }
 }
 
+/** The builds that are left have time until it is started again. */
+const isStopped = ({ session }: Round): boolean => session.stop?.aborted === true;
+
 async function* handleNamed(round: Round, named: readonly BuildId[]): Results {
-  for (const build of named) yield await handleBuild(round, build);
+  for (const build of named) {
+    if (isStopped(round)) return;
+    yield await handleBuild(round, build);
+  }
 }
 
 async function* handleAll(round: Round): Results {
@@ -110,8 +114,10 @@ async function* handleOpen(round: Round, builds: Iterable<BuildId>): Results {
   const first: BuildId[] = [];
   const others: BuildId[] = [];
   for (const build of [...builds].sort()) ((await isUrgent(round, build)) ? first : others).push(build);
-  for (const build of first) yield* handleUnsettled(round, build);
-  for (const build of others) yield* handleUnsettled(round, build);
+  for (const build of first.concat(others)) {
+    if (isStopped(round)) return;
+    yield* handleUnsettled(round, build);
+  }
 }
 
 async function* handleUnsettled(round: Round, build: BuildId): Results {
@@ -137,6 +143,7 @@ async function* handleReleases(round: Round, releases: Changeable | null): Resul
     [handleWithdrawal, releases?.revoked ?? []],
   ] as const)
     for (const history of histories) {
+      if (isStopped(round)) return;
       const result = await handle(round, history);
       if (result !== null) yield result;
     }

@@ -82,6 +82,27 @@ test('it is told to end in the midst of many builds: it ends with the one at han
   expect(ended).toEqual(['published']);
 });
 
+test('it is told to end while it looks for news of releases: it looks at no other', async () => {
+  for (const version of ['1.0', '1.1', '1.2'])
+    await scene.attest(await scene.approve(version), { 'hello.txt': version });
+  await scene.sign();
+  const state = await openState(scene.state, scene.project);
+  const stop = new AbortController();
+  const real = scene.depot.as(state.token);
+  const looked = new Set<string>();
+  const read = async (path: string, maxBytes: number) => {
+    const [, build] = /^builds\/(\w+)\//.exec(path) ?? [];
+    if (build !== undefined) {
+      looked.add(build);
+      stop.abort();
+    }
+    return real.read(path, maxBytes);
+  };
+  await watch(signerWith(state, { depot: oddDepot(real, { read }) }), { interval: 0.05, stop: stop.signal });
+  await state.close();
+  expect(looked.size).toBe(1);
+});
+
 test('a journal that the disk has failed ends it: who starts it again signs', async () => {
   await scene.attest(await scene.approve(), { 'hello.txt': 'hello' });
   const state = await openState(scene.state, scene.project);
