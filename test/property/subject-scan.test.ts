@@ -44,3 +44,11 @@ test('of a list with other bytes in it, it says what the slow one says, or nothi
     { numRuns: 5_000 },
   );
 });
+
+test('a size that no number holds exactly is for the slow one to refuse', () => {
+  const one = (size: string): Buffer =>
+    record(`[{"annotations":{"size":${size}},"digest":{"sha256":"${'0'.repeat(64)}"},"name":"a"}]`);
+  const most = String(Number.MAX_SAFE_INTEGER);
+  expect(scanSubjects(one(most), 'subjects')?.subjects).toMatchObject([{ size: Number.MAX_SAFE_INTEGER }]);
+  expect(scanSubjects(one(`${most.slice(0, -1)}2`), 'subjects')).toBeNull();
+});
