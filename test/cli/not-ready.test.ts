@@ -118,7 +118,7 @@ const STATES: [string, State][] = [
     {
       ...{ answer: { status: 500, body: formatError(gone) }, mayPass: false, code: 'no-depot' },
       ...{ message: /^the depot at http:.* says: its data directory is gone/, hint: /mount it/ },
-      verbs: ['approve', 'status BUILD', 'attest', 'sign', 'sync from', 'log verify'],
+      verbs: ['approve', 'status BUILD', 'sign', 'sync from', 'log verify'],
     },
   ],
   [
