@@ -11,7 +11,8 @@ import { parseBuildFile } from '../records/paths.ts';
 import { sendFailure } from './answer.ts';
 import { Clients } from './clients.ts';
 import type { Client } from './clients.ts';
-import type { Meters } from './meters.ts';
+import { harmless } from './harmless.ts';
+import type { Answered, Meters } from './meters.ts';
 import type { Labels } from './registry.ts';
 import { isTarget } from './request.ts';
 
@@ -51,7 +52,7 @@ interface Mark {
 }
 
 export class Requests {
-  readonly #meters: Meters;
+  readonly #answered: (answered: Answered) => void;
   readonly #log: Log;
   readonly #clients: Clients;
   readonly #underWay = new Map<ServerResponse, UnderWay>();
@@ -61,8 +62,8 @@ export class Requests {
   #stopping = false;
 
   constructor({ meters, log, clients = new Clients() }: RequestsOptions) {
-    this.#meters = meters;
-    this.#log = log;
+    this.#log = harmless(log, log);
+    this.#answered = harmless((answered) => meters.answered(answered), this.#log);
     this.#clients = clients;
   }
 
@@ -153,7 +154,7 @@ export class Requests {
     const request = randomId();
     this.#log('info', 'not HTTP', { request, status });
     const nothing = { seconds: 0, bytesIn: 0, bytesOut: 0 };
-    this.#meters.answered({ method: 'other', route: 'none', status, ...nothing });
+    this.#answered({ method: 'other', route: 'none', status, ...nothing });
     return { 'x-request-id': request };
   }
 
@@ -171,7 +172,7 @@ export class Requests {
   ): void {
     const method = methodOf(request);
     const status = response.headersSent ? response.statusCode : 0;
-    this.#meters.answered({ method, route, status, ...(code !== undefined && { code }), ...cost });
+    this.#answered({ method, route, status, ...(code !== undefined && { code }), ...cost });
     this.#log(levelOf(route, status), 'request', {
       request: id,
       method: request.method,

@@ -34,9 +34,11 @@ import { Bodies, SMALL_WRITE_MAX } from './bodies.ts';
 import { Changes } from './changes.ts';
 import type { Exchange, Served } from './exchange.ts';
 import { sendFile } from './file.ts';
+import { harmless } from './harmless.ts';
 import { Limits } from './limits.ts';
 import { Lists } from './lists.ts';
 import { Meters } from './meters.ts';
+import type { Limit } from './meters.ts';
 import { requireLocal, WATCHED } from './observe.ts';
 import { Requests } from './requests-log.ts';
 import { parsePush, sendCheckpoint } from './log.ts';
@@ -56,7 +58,11 @@ export function requestListener({ meters = new Meters(), ...given }: Given): Req
   const { limits = new Limits(given.depot), changes = new Changes(), lists = new Lists() } = given;
   const { watched = null } = given;
   const served: Served = { ...given, meters, requests, limits, changes, watched, lists };
-  const listener = getRequestListener(routes(served).fetch, { overrideGlobalObjects: false });
+  const limited = harmless(
+    (limit: Limit) => meters.limited(limit),
+    (_level, message) => given.log(message),
+  );
+  const listener = getRequestListener(routes(served, limited).fetch, { overrideGlobalObjects: false });
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     await limits.admit(request, response);
     if (isTarget(request.url)) return listener(request, response);
@@ -64,16 +70,13 @@ export function requestListener({ meters = new Meters(), ...given }: Given): Req
   };
   return inTurn(
     (request, response) => requests.begin(request, response, () => answer(request, response)),
-    () => meters.limited('waiting'),
+    () => limited('waiting'),
   );
 }
 
-function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
+function routes(served: Served, limited: (limit: Limit) => void): Hono<{ Bindings: HttpBindings }> {
   const app = new Hono<{ Bindings: HttpBindings }>();
-  const bodies = new Bodies(
-    (limit) => served.meters.limited(limit),
-    (request) => served.limits.clientOf(request),
-  );
+  const bodies = new Bodies(limited, (request) => served.limits.clientOf(request));
   const handle = (method: string, path: string, handler: Handler): void => {
     app.on(method, path, async (context) => {
       const { incoming: request, outgoing: response } = context.env;

@@ -20,10 +20,12 @@ import { Sweep } from '../tree/sweep.ts';
 import { Changes } from './changes.ts';
 import { Clients } from './clients.ts';
 import type { Served } from './exchange.ts';
+import { harmless } from './harmless.ts';
 import { Health } from './health.ts';
 import { CLIENT_CONNECTIONS, Limits } from './limits.ts';
 import { Lists } from './lists.ts';
 import { Meters } from './meters.ts';
+import type { Limit } from './meters.ts';
 import { watchListener } from './observe.ts';
 import type { Watched } from './observe.ts';
 import { Requests } from './requests-log.ts';
@@ -73,9 +75,10 @@ const REST_MS = 2_000;
 
 /** Serves until `close`. Throws unable(`listen-failed` | `depot-repaired`), and what the data directory causes. */
 export async function startServer(options: ServerOptions): Promise<DepotServer> {
-  const { project, data, log, version = '', clients = new Clients() } = options;
+  const { project, data, version = '', clients = new Clients() } = options;
+  const log = harmless(options.log, options.log);
   const meters = new Meters();
-  const limited = (limit: Parameters<Meters['limited']>[0]): void => meters.limited(limit);
+  const limited = harmless((limit: Limit) => meters.limited(limit), log);
   const requests = new Requests({ meters, log, clients });
   const changes = new Changes({ limited });
   const lists = new Lists();
@@ -84,8 +87,9 @@ export async function startServer(options: ServerOptions): Promise<DepotServer> 
   const lock = await lockOf(tree, log);
   const { directory } = tree;
   const reserve = new Reserve(tree, options.reserve ?? null, () => limited('disk-reserve'));
+  const hears = [meters.heard, changes.heard, lists.heard].map((hear) => harmless(hear, log));
   const heard = (happening: Happening): void => {
-    for (const hear of [meters.heard, changes.heard, lists.heard]) hear(happening);
+    for (const hear of hears) hear(happening);
     if (happening.kind === 'dropped') {
       const { build, what, files, bytes } = happening;
       log('info', 'dropped', { build: build ?? undefined, what, files, bytes });
