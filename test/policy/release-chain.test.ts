@@ -50,6 +50,15 @@ describe('a release is what the log key leads to', () => {
       );
     },
   );
+  test('what is looked at again is not read again; of two by turns each is what it says', () => {
+    const follow = (hash: 'sha256' | 'sha512') =>
+      verifyReleaseChain(filesOf(releaseFiles({ manifest: { hash } })), project.log);
+    const first = follow('sha256');
+    expect(follow('sha256').manifest).toBe(first.manifest);
+    expect(follow('sha256').signatures).toBe(first.signatures);
+    expect(follow('sha512').manifest.hash).toBe('sha512');
+    expect(follow('sha256').manifest.hash).toBe('sha256');
+  });
   test('a manifest and a release of two builds', () => {
     const files = releaseFiles();
     const other = releaseFiles({ manifest: { hash: 'sha512' } });
