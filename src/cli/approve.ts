@@ -15,7 +15,7 @@ import type { Project } from '../policy/project.ts';
 import type { Approval } from '../records/approval.ts';
 import { locationUrl } from '../tree/location.ts';
 import type { Depot } from '../tree/tree.ts';
-import { parseCount, parseSize } from './values.ts';
+import { SIZES, parseCount, parseSize } from './values.ts';
 import { sayAway } from './away.ts';
 import { command, wrongUse } from './command.ts';
 import { depotLocation, loadProject, makeDepot, openDepot, rulesOf } from './config.ts';
@@ -50,7 +50,7 @@ DIR/b1.ticket, DIR/b2.ticket and so on. A ticket is secret: hand it to its build
       help: 'names that the build may have; else what the project allows',
     },
     'max-count': { value: 'N', help: 'artifacts at most' },
-    'max-size': { value: 'BYTES', help: 'bytes of each artifact at most (64M, 2GiB)' },
+    'max-size': { value: 'BYTES', help: `bytes of each artifact at most (${SIZES})` },
     'max-total': { value: 'BYTES', help: 'bytes of all artifacts at most' },
     builders: { value: 'N', help: 'how many builders build it, 1 to 16; 1' },
     quorum: { value: 'K', help: 'how many of them must agree; all' },

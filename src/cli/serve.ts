@@ -17,7 +17,7 @@ import { loadProject } from './config.ts';
 import { EXIT } from './exit-status.ts';
 import { parseListen, readTls, stopSignal, TLS_FLAGS, tlsFiles } from './listen.ts';
 import { parseFormat, serviceLog } from './service-log.ts';
-import { parseCount, parseData, parseSize } from './values.ts';
+import { SIZES, parseCount, parseData, parseSize } from './values.ts';
 import { VERSION } from './version.ts';
 
 export { serve as command };
@@ -47,7 +47,7 @@ certificate again. Serves /healthz, /readyz and, to this machine, /metrics.`,
     },
     reserve: {
       value: 'BYTES',
-      help: 'what uploads leave free on the disk, 0: nothing; 1GiB, or a twentieth of the file system if less',
+      help: `what uploads leave free on the disk (${SIZES}), 0: nothing; 1GiB, or a twentieth of the file system if less`,
     },
     'keep-refused': {
       value: 'DURATION',

@@ -34,6 +34,9 @@ export function parseData(text: string | undefined, verb: string): string {
   return text;
 }
 
+/** How a help text says what `parseSize` takes. */
+export const SIZES = '10G is 10GiB, 10GB is decimal';
+
 const POWERS = ['', 'K', 'M', 'G', 'T'];
 const SIZE = /^(0|[1-9][0-9]{0,15})(?:([KMGT])(iB|B)?)?$/;
 

@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
+import { command as approve } from '../../src/cli/approve.ts';
 import { command } from '../../src/cli/command.ts';
 import { EXIT } from '../../src/cli/exit-status.ts';
 import { nearest } from '../../src/cli/nearest.ts';
 import { progressText } from '../../src/cli/progress.ts';
+import { command as serve } from '../../src/cli/serve.ts';
 import { Terminal } from '../../src/cli/terminal.ts';
 import { formatSize } from '../../src/cli/text.ts';
 import { parseBuildId, parseCount, parseSize } from '../../src/cli/values.ts';
@@ -93,6 +95,18 @@ describe('values', () => {
     ).toEqual([0, 4096, 64 * 2 ** 20, 2 * 2 ** 30, 2 ** 40, 64e6, 10e9]);
     for (const bad of ['', '0', '-1', '1.5', '1e3', '0x10', '١', '9999999999999999', ' 1'])
       expect(() => parseCount(bad, '--builders')).toThrow(Failure);
+  });
+
+  test.each([
+    ['serve --reserve', serve],
+    ['approve --max-size', approve],
+  ])('the help of %s says which sizes are decimal', (_, { help }) => {
+    expect(help.replaceAll(/\s+/g, ' ')).toContain('10G is 10GiB, 10GB is decimal');
+    expect(['10G', '10GiB', '10GB'].map((text) => parseSize(text, '--reserve'))).toEqual([
+      10 * 2 ** 30,
+      10 * 2 ** 30,
+      10e9,
+    ]);
   });
 
   test.each([
