@@ -2,7 +2,7 @@
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { cp, mkdir, readFile, readdir, rename, symlink, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, readFile, readdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -21,9 +21,23 @@ let build: string;
 /** Of nginx; the depot itself is at `world.url`. */
 let url: string;
 let certificate: string;
-let nginx: ChildProcess;
+let nginx: ChildProcess | undefined;
 /** Of every command. */
 const env: Record<string, string> = {};
+
+const isRoot = process.getuid?.() === 0;
+/** Another user of this host, whom root alone can be. */
+const OTHER = { name: 'nobody nogroup', as: ['--reuid', '65534', '--regid', '65534', '--clear-groups'] };
+
+/** Whether that user can read the file. */
+const isOpen = (file: string): Promise<boolean> =>
+  run('setpriv', [...OTHER.as, 'head', '-c', '1', file], { encoding: 'buffer' }).then(
+    () => true,
+    ({ stderr }: { readonly stderr: Buffer }) => {
+      expect(stderr.toString()).toMatch(/Permission denied/);
+      return false;
+    },
+  );
 
 /** nginx with the site of the page, whose addresses and files are those of this world. */
 async function startNginx(port: number, key: string): Promise<ChildProcess> {
@@ -42,7 +56,7 @@ async function startNginx(port: number, key: string): Promise<ChildProcess> {
   // the rest as Debian has it
   await writeFile(
     `${directory}/nginx.conf`,
-    `daemon off; pid ${directory}/pid; user ${userInfo().username}; worker_processes 2;
+    `daemon off; pid ${directory}/pid; user ${isRoot ? OTHER.name : userInfo().username}; worker_processes 2;
      events { worker_connections 768; }
      http {
        sendfile on; tcp_nopush on; types_hash_max_size 2048; gzip on; access_log off;
@@ -133,10 +147,12 @@ beforeAll(async () => {
   await world.shareProject();
   await world.stopServer();
   await world.startServer();
+  // as far as L's directory anybody gets
+  await chmod(world.directory, 0o711);
   nginx = await startNginx(port, key);
 });
 afterAll(async () => {
-  nginx.kill('SIGTERM');
+  nginx?.kill('SIGTERM');
   await world.close();
 });
 
@@ -259,6 +275,54 @@ describe('what is not published', () => {
     }
     await writeFile(world.tree('.tmp', 'half'), 'not yet');
     expect((await curl(url, '/.tmp/half')).status).toBe(404);
+  });
+
+  test.runIf(isRoot)('is closed to other users of the host, also what was open until now', async () => {
+    const { build: waiting, ticket } = await world.approve('3.1');
+    const published = [
+      ...['SHA256SUMS', 'widget.bin'].map((name) => `releases/widget/1.0/${name}`),
+      'log/checkpoint',
+    ];
+    const waits = async (): Promise<string[]> => {
+      const names = await readdir(world.tree('builds', waiting), { recursive: true });
+      return [
+        ...names.filter((name) => name.includes('.')).map((name) => `builds/${waiting}/${name}`),
+        '.tmp/half',
+      ];
+    };
+    const open = async (paths: readonly string[]): Promise<string[]> => {
+      const opened = await Promise.all(
+        paths.map(async (path) => [path, await isOpen(world.tree(path))] as const),
+      );
+      return opened.flatMap(([path, is]) => (is ? [path] : []));
+    };
+    expect(await open(await waits())).toEqual(await waits());
+
+    // what was moved aside waits, too, whether or not the page was read
+    await writeFile(world.tree('builds', waiting, 'blobs.old'), 'not yet');
+    expect(await world.stopServer()).toBe(0);
+    mustBe(0, await world.runOn('L', ['check', '--data', world.tree(), '--repair', '--json']));
+    const [time = ''] = await readdir(world.tree('.aside'));
+    const aside = `.aside/${time}/builds/${waiting}/blobs.old`;
+    expect(await readFile(world.tree(aside), 'utf8')).toBe('not yet');
+    expect(await open([aside])).toEqual([]);
+
+    // by a depot of earlier days
+    await chmod(world.tree('.aside'), 0o755);
+    await chmod(world.tree('log'), 0o700);
+    expect(await open([aside, 'log/checkpoint'])).toEqual([aside]);
+    const [, page = ''] = await shellBlocks('docs/how-to/nginx.md', 'What nginx may read');
+    await run('bash', ['-euc', page], { cwd: world.tree() });
+    expect(await open([aside, ...(await waits()), ...published])).toEqual(published);
+
+    await world.startServer();
+    mustBe(0, await world.attest(ticket, { secret: 'not yet' }));
+    mustBe(0, await world.sign());
+    expect((await waits()).length).toBeGreaterThan(10);
+    expect(await open([...(await waits()), 'releases/widget/3.1/secret'])).toEqual([
+      'releases/widget/3.1/secret',
+    ]);
+    expect((await curl(url, '/releases/widget/3.1/secret')).headers['server']).toMatch(/^nginx/);
   });
 
   test('a release that is copied is there when its proof is, and links lead nowhere', async () => {

@@ -1,6 +1,7 @@
 /**
  * Where what is no good goes: `.aside/<time>/` in the depot's directory, under the path that it had. Nothing is deleted,
- * nothing serves what lies there, and `countersign sync` brings what is missing then.
+ * nothing serves what lies there, and `countersign sync` brings what is missing then. It may be what waited: it is open to
+ * the depot's user alone.
  */
 import { lstat, mkdir, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -41,7 +42,7 @@ export class Aside {
 
   /** One for each run, and one more for each path that comes twice. */
   async #make(): Promise<string> {
-    await makeDirectory(join(this.#root, ASIDE), 0o755);
+    await makeDirectory(join(this.#root, ASIDE), 0o700);
     const time = this.#now.toISOString().replace(/[-:]|\.[0-9]+/g, '');
     for (let number = 1; ; number++) {
       const place = `${ASIDE}/${time}${number === 1 ? '' : `.${number}`}`;
