@@ -335,7 +335,7 @@ describe('--repair', () => {
 
   test('that is killed at any step goes on the next time, and ends the same', async () => {
     const ends = new Set<string>();
-    // test/faults/repair.test.ts kills it at each
+    // test/faults/repair.test.ts kills it at system calls
     for (const steps of [0, 1, 3, 6, Infinity]) {
       const copy = copyOf(kept.directory);
       const { directory } = copy;
