@@ -2,11 +2,13 @@
 import type { IncomingMessage } from 'node:http';
 import { buffer } from 'node:stream/consumers';
 import { unable } from '../failure.ts';
+import type { Failure } from '../failure.ts';
 import { LARGE_RECORD_MAX, MAX_SUBJECTS } from '../records/canonical.ts';
 import { tarEntries } from '../tree/tar.ts';
 import type { TarEntry, TarLimits } from '../tree/tar.ts';
 import { LOG_PUSH_MAX, NAMES_MAX, SMALL_BODY_MAX } from '../tree/wire.ts';
-import type { Client } from './clients.ts';
+import { SIGNER } from './limits.ts';
+import type { Owner } from './limits.ts';
 import { contentLength } from './request.ts';
 
 const MIB = 1024 * 1024;
@@ -17,7 +19,7 @@ const LARGE_WRITE_MAX = 3 * LARGE_RECORD_MAX;
 
 /** What may be in memory at a time: of strangers, by what they send, and of the signer and builders. */
 const STRANGERS_TOGETHER = 48 * MIB;
-/** Of these one client: others come in beside it. */
+/** Of these one client: others come in beside it. As one builder does beside another, who has one large write under way. */
 const OF_ONE = 4 * MIB;
 /** What is small has room of its own: a revocation, an approval. */
 const SMALL_MAX = 64 * 1024;
@@ -42,17 +44,17 @@ export class Bodies {
   /** Builders keep the signer out of nothing. */
   readonly #log: Room;
 
-  /** `limited` hears of those that were turned away or cut off; `clientOf` says whose a request is. */
+  /** `limited` hears of those that were turned away or cut off; `ownerOf` says whose a request is. */
   constructor(
     limited: (limit: BodyLimit) => void = () => {},
-    clientOf: (request: IncomingMessage) => Client | null = () => null,
+    ownerOf: (request: IncomingMessage) => Owner | null = () => null,
   ) {
-    const shared = { limited, clientOf, ofOne: OF_ONE };
+    const shared = { limited, ownerOf, ofOne: OF_ONE };
     this.#strangers = new Room(STRANGERS_TOGETHER, shared);
     this.#lists = new Room(LISTS_TOGETHER, shared);
     this.#small = new Room(SMALL_TOGETHER, shared);
-    this.#known = new Room(KNOWN_TOGETHER, { limited });
-    this.#log = new Room(LOG_TOGETHER, { limited });
+    this.#known = new Room(KNOWN_TOGETHER, { limited, ownerOf, ofOne: LARGE_WRITE_MAX });
+    this.#log = new Room(LOG_TOGETHER, { limited, ownerOf, ofOne: LOG_TOGETHER });
   }
 
   /** How many bytes are held now. */
@@ -108,25 +110,34 @@ const tarIn = (room: Room, request: IncomingMessage, limits: TarLimits): Promise
 interface Shares {
   readonly limited: (limit: BodyLimit) => void;
   /** Whose a request is; null for whoever has no share to keep to. */
-  readonly clientOf?: (request: IncomingMessage) => Client | null;
-  /** What one client may take of it. */
-  readonly ofOne?: number;
+  readonly ownerOf: (request: IncomingMessage) => Owner | null;
+  /** What one of them may take of it. */
+  readonly ofOne: number;
 }
 
-/** So many bytes at a time, taken as they come: who only says a length holds nothing. Who comes when it is full may come again. */
+/** A body that is being received. */
+interface Body {
+  readonly request: IncomingMessage;
+  readonly owner: Owner | null;
+  readonly since: number;
+  /** So much of it is held. */
+  bytes: number;
+}
+
+/**
+ * So many bytes at a time, taken as they come: who only says a length holds nothing, and keeps nobody out. When it is full
+ * whoever has held the most for the longest makes way, but not the signer. If that is the newcomer, it may come again.
+ */
 class Room {
   readonly #bytes: number;
-  readonly #limited: (limit: BodyLimit) => void;
-  readonly #clientOf: (request: IncomingMessage) => Client | null;
-  readonly #ofOne: number;
-  readonly #ofClients = new Map<Client, number>();
+  readonly #shares: Shares;
+  readonly #bodies = new Set<Body>();
+  readonly #ofOwners = new Map<Owner, number>();
   #taken = 0;
 
-  constructor(bytes: number, { limited, clientOf = () => null, ofOne = bytes }: Shares) {
+  constructor(bytes: number, shares: Shares) {
     this.#bytes = bytes;
-    this.#limited = limited;
-    this.#clientOf = clientOf;
-    this.#ofOne = ofOne;
+    this.#shares = shares;
   }
 
   get taken(): number {
@@ -140,57 +151,81 @@ class Room {
     read: (source: AsyncIterable<Buffer>) => Promise<T>,
   ): Promise<T> {
     const length = contentLength(request, maxBytes);
-    const client = this.#clientOf(request);
-    this.#require(client, length);
+    const owner = this.#shares.ownerOf(request);
+    if (this.#isOver(owner, length)) throw this.#busy();
     const late = setTimeout(
       () => {
-        this.#limited('body-deadline');
+        this.#shares.limited('body-deadline');
         request.destroy(unable('body-deadline', 'the body came too slowly', 'send it again'));
       },
       Math.min(GRACE_MS + length / BYTES_PER_MS, LONGEST_MS),
     );
-    const held = { bytes: 0 };
+    const body = { request, owner, since: performance.now(), bytes: 0 };
+    this.#bodies.add(body);
     try {
-      return await read(this.#hold(request, client, held));
+      return await read(this.#hold(body));
     } catch (error) {
       request.resume(); // the rest is let in, so that the client sees the answer
       throw error;
     } finally {
       clearTimeout(late);
-      this.#take(client, -held.bytes);
+      this.#forget(body);
     }
   }
 
-  async *#hold(
-    request: IncomingMessage,
-    client: Client | null,
-    held: { bytes: number },
-  ): AsyncGenerator<Buffer> {
-    const chunks: AsyncIterable<Buffer> = request.iterator({ destroyOnReturn: false });
+  async *#hold(body: Body): AsyncGenerator<Buffer> {
+    const chunks: AsyncIterable<Buffer> = body.request.iterator({ destroyOnReturn: false });
     for await (const chunk of chunks) {
-      this.#require(client, chunk.length);
-      this.#take(client, chunk.length);
-      held.bytes += chunk.length;
+      if (this.#isOver(body.owner, chunk.length)) throw this.#busy();
+      this.#makeRoom(body, chunk.length);
+      this.#count(body, chunk.length);
       yield chunk;
     }
   }
 
-  #take(client: Client | null, bytes: number): void {
+  #isOver(owner: Owner | null, bytes: number): boolean {
+    return owner !== null && (this.#ofOwners.get(owner) ?? 0) + bytes > this.#shares.ofOne;
+  }
+
+  #makeRoom({ owner }: Body, bytes: number): void {
+    while (this.#taken + bytes > this.#bytes) {
+      const heaviest = this.#heaviest();
+      if (!heaviest || heaviest.owner === owner) throw this.#busy();
+      this.#forget(heaviest);
+      heaviest.request.destroy(this.#busy());
+    }
+  }
+
+  /** Of whoever has held the most for the longest, in however many bodies. */
+  #heaviest(): Body | undefined {
+    const now = performance.now();
+    const weigh = ({ bytes, since }: Body): number => bytes * (now - since);
+    const weights = new Map<Owner | null, number>();
+    for (const body of this.#bodies) weights.set(body.owner, (weights.get(body.owner) ?? 0) + weigh(body));
+    weights.delete(SIGNER);
+    const [first] = [...weights].sort(([, one], [, other]) => other - one);
+    const theirs = [...this.#bodies].filter(({ owner }) => first && owner === first[0]);
+    return theirs.sort((one, other) => weigh(other) - weigh(one))[0];
+  }
+
+  #count(body: Body, bytes: number): void {
+    // it made way, and what is on its way to whoever reads it goes with it
+    if (!this.#bodies.has(body)) return;
+    body.bytes += bytes;
     this.#taken += bytes;
-    if (client === null) return;
-    const now = this.#of(client) + bytes;
-    if (now > 0) this.#ofClients.set(client, now);
-    else this.#ofClients.delete(client);
+    if (body.owner === null) return;
+    const now = (this.#ofOwners.get(body.owner) ?? 0) + bytes;
+    if (now > 0) this.#ofOwners.set(body.owner, now);
+    else this.#ofOwners.delete(body.owner);
   }
 
-  #of(client: Client): number {
-    return this.#ofClients.get(client) ?? 0;
+  #forget(body: Body): void {
+    this.#count(body, -body.bytes);
+    this.#bodies.delete(body);
   }
 
-  #require(client: Client | null, bytes: number): void {
-    const isOver = client !== null && this.#of(client) + bytes > this.#ofOne;
-    if (!isOver && this.#taken + bytes <= this.#bytes) return;
-    this.#limited('bodies');
-    throw unable('busy', 'the depot is receiving as much as it can hold', 'try again in a minute');
+  #busy(): Failure {
+    this.#shares.limited('bodies');
+    return unable('busy', 'the depot is receiving as much as it can hold', 'try again in a minute');
   }
 }

@@ -29,6 +29,10 @@ export interface LimitsOptions {
 export const CLIENT_RATE = 100;
 export const CLIENT_CONNECTIONS = 256;
 
+/** A client, or of those who are known a token. */
+export type Owner = string;
+export const SIGNER: Owner = 'signer';
+
 const BURST_SECONDS = 10;
 /** Each takes some hundred bytes. The one that was silent longest is forgotten. */
 const REMEMBERED = 10_000;
@@ -43,7 +47,8 @@ export class Limits {
   readonly #options: LimitsOptions;
   readonly #milliseconds: () => number;
   readonly #accounts = new Map<Client, Account>();
-  readonly #known = new WeakSet<IncomingMessage>();
+  /** Whose each is of theirs. */
+  readonly #known = new WeakMap<IncomingMessage, Owner>();
 
   constructor(depot: GatedDepot, options: LimitsOptions = {}) {
     const { perSecond = CLIENT_RATE, atOnce = CLIENT_CONNECTIONS } = options;
@@ -60,8 +65,9 @@ export class Limits {
   async admit(request: IncomingMessage, response: ServerResponse): Promise<void> {
     // whoever watches is told how the depot is, whatever others ask of it
     if (WATCHED.has(request.url ?? '')) return;
-    if (await this.#knows(request)) {
-      this.#known.add(request);
+    const known = await this.#ofToken(request);
+    if (known !== null) {
+      this.#known.set(request, known);
       this.#options.connections?.keep(request.socket);
       return;
     }
@@ -83,17 +89,21 @@ export class Limits {
     return this.#known.has(request);
   }
 
-  /** Whose it is, for what each client has a share of. */
-  clientOf(request: IncomingMessage): Client | null {
-    return this.#clients.ofRequest(request);
+  /** Whose a request that was admitted is, for what each has a share of; null for this machine's own. */
+  ownerOf(request: IncomingMessage): Owner | null {
+    return this.#known.get(request) ?? this.#clients.ofRequest(request);
   }
 
-  async #knows(request: IncomingMessage): Promise<boolean> {
+  /** Null for a stranger's. */
+  async #ofToken(request: IncomingMessage): Promise<Owner | null> {
     // what is no token is judged later, by whoever wants one
-    if (request.headers.authorization?.startsWith('Bearer ') !== true) return false;
+    if (request.headers.authorization?.startsWith('Bearer ') !== true) return null;
     const token = tokenOf(bearerOf(request));
     const build = /^\/builds\/([^/?]+)/.exec(request.url ?? '')?.[1] ?? '';
-    return token !== null && this.#depot.as(token).isKnown(isBuildId(build) ? build : null);
+    if (token === null) return null;
+    const depot = this.#depot.as(token);
+    if (await depot.isKnown(null)) return SIGNER;
+    return isBuildId(build) && (await depot.isKnown(build)) ? token.toString('base64url') : null;
   }
 
   #count(account: Account, response: ServerResponse): void {

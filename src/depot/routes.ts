@@ -76,7 +76,7 @@ export function requestListener({ meters = new Meters(), ...given }: Given): Req
 
 function routes(served: Served, limited: (limit: Limit) => void): Hono<{ Bindings: HttpBindings }> {
   const app = new Hono<{ Bindings: HttpBindings }>();
-  const bodies = new Bodies(limited, (request) => served.limits.clientOf(request));
+  const bodies = new Bodies(limited, (request) => served.limits.ownerOf(request));
   const handle = (method: string, path: string, handler: Handler): void => {
     app.on(method, path, async (context) => {
       const { incoming: request, outgoing: response } = context.env;
