@@ -10,10 +10,8 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { readSubject } from '../../src/builder/hash.ts';
 import { requestListener } from '../../src/depot/routes.ts';
 import { toArtifactName } from '../../src/records/names.ts';
-import type { Sha256 } from '../../src/records/names.ts';
 import { sha256Hex } from '../../src/records/sha256.ts';
 import { DirectoryTree } from '../../src/tree/directory.ts';
-import type { GatedDepot } from '../../src/tree/gated.ts';
 import { HttpDepot } from '../../src/tree/http.ts';
 import { CuttingProxy } from '../harness/cutting-proxy.ts';
 import { rawRequest } from '../harness/raw-http.ts';
@@ -340,33 +338,6 @@ describe('with the real server', () => {
     expect(await send(connect(deaf.url))).toBe('new');
     expect((await stored()).equals(bytes)).toBe(true);
   });
-});
-
-test('of one sender sixty-four stay: the oldest goes', async () => {
-  const here = await makeDepot();
-  cleanUp.push(() => here.remove());
-  const artifacts = { patterns: ['**'], maxCount: 100, maxBytes: 1000, maxTotalBytes: 100_000 };
-  const builders = { b1: builderEntry('b1'), b2: builderEntry('b2') };
-  await here.depot.submit(build, approvalFiles({ ...approval, artifacts, builders }));
-  const cut = async (depot: GatedDepot, digest: Sha256): Promise<void> => {
-    const source = Readable.from(
-      (async function* () {
-        yield Buffer.from('half');
-        await Promise.resolve();
-        throw new Error('cut');
-      })(),
-      { objectMode: false },
-    );
-    const sending = depot.continueBlob(build, { sha256: digest, size: 8 }, 0, source);
-    await expect(sending).rejects.toThrow('cut');
-  };
-  const digests = Array.from({ length: 66 }, (_, at) => sha256Hex(`blob ${at}`));
-  const other = here.depot.as(tokens.b2);
-  await cut(other, sha256);
-  for (const digest of digests) await cut(here.builder, digest);
-  const offsets = await Promise.all(digests.map((digest) => here.builder.uploadOffset(build, digest)));
-  expect(offsets).toEqual([0, 0, ...digests.slice(2).map(() => 4)]);
-  expect(await other.uploadOffset(build, sha256), 'of another').toBe(4);
 });
 
 describe('a server that', () => {
