@@ -114,7 +114,7 @@ class Writer {
   /** Waits for its end, and ends it if nothing comes. False if it goes on. */
   async makeWay(): Promise<boolean> {
     // the disk may have taken until now what came long ago, and timers fire a little early
-    for (const asked = performance.now(); !this.#whole && this.#stalledMs < STALLED_MS; ) {
+    for (const asked = performance.now(); !this.#whole && this.#stalledMs < STALLED_MS;) {
       if (performance.now() - asked > 2 * STALLED_MS) return false;
       if (await this.#endsWithin(STALLED_MS - this.#stalledMs)) return true;
     }
