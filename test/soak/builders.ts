@@ -66,7 +66,8 @@ export class Builders {
           : await this.#here({ ticket, base, url, timeout });
       killed ||= code === null;
       const done = code === 0 || (killed && error === 'ticket-missing' && this.#isSealed(build, slot));
-      if (done || code === 1 || code === 2) {
+      // it was waited for until nothing could come any more
+      if (done || code === 1 || code === 2 || error === 'receipt-missing') {
         await rm(base, { recursive: true, force: true });
         return done ? null : error;
       }
