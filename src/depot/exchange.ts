@@ -6,7 +6,7 @@ import type { Tree } from '../tree/tree.ts';
 import type { Changes } from './changes.ts';
 import type { Limits } from './limits.ts';
 import type { Lists } from './lists.ts';
-import type { Meters } from './meters.ts';
+import type { Limit } from './meters.ts';
 import type { Watched } from './observe.ts';
 import type { Requests } from './requests-log.ts';
 
@@ -21,7 +21,8 @@ export interface Served {
   readonly limits: Limits;
   readonly changes: Changes;
   readonly lists: Lists;
-  readonly meters: Meters;
+  /** Hears of each that met a limit. */
+  readonly limited: (limit: Limit) => void;
   readonly requests: Requests;
   /** For whoever watches; null where nobody does. */
   readonly watched: Watched | null;

@@ -62,8 +62,8 @@ export class Requests {
   #stopping = false;
 
   constructor({ meters, log, clients = new Clients() }: RequestsOptions) {
-    this.#log = harmless(log, log);
-    this.#answered = harmless((answered) => meters.answered(answered), this.#log);
+    this.#log = log;
+    this.#answered = harmless((answered) => meters.answered(answered), log);
     this.#clients = clients;
   }
 

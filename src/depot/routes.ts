@@ -34,11 +34,9 @@ import { Bodies, SMALL_WRITE_MAX } from './bodies.ts';
 import { Changes } from './changes.ts';
 import type { Exchange, Served } from './exchange.ts';
 import { sendFile } from './file.ts';
-import { harmless } from './harmless.ts';
 import { Limits } from './limits.ts';
 import { Lists } from './lists.ts';
 import { Meters } from './meters.ts';
-import type { Limit } from './meters.ts';
 import { requireLocal, WATCHED } from './observe.ts';
 import { Requests } from './requests-log.ts';
 import { parsePush, sendCheckpoint } from './log.ts';
@@ -53,16 +51,14 @@ type Handler = (exchange: Exchange, name: (parameter: string) => string) => Prom
 type Given = Pick<Served, 'project' | 'tree' | 'depot' | 'now' | 'log'> & Partial<Served>;
 
 /** Answers every request; what goes wrong is answered as `{code, message, hint}`. */
-export function requestListener({ meters = new Meters(), ...given }: Given): RequestListener {
-  const { requests = new Requests({ meters, log: (_level, message) => given.log(message) }) } = given;
+export function requestListener(given: Given): RequestListener {
+  const { limited = () => {} } = given;
+  const { requests = new Requests({ meters: new Meters(), log: (_level, message) => given.log(message) }) } =
+    given;
   const { limits = new Limits(given.depot), changes = new Changes(), lists = new Lists() } = given;
   const { watched = null } = given;
-  const served: Served = { ...given, meters, requests, limits, changes, watched, lists };
-  const limited = harmless(
-    (limit: Limit) => meters.limited(limit),
-    (_level, message) => given.log(message),
-  );
-  const listener = getRequestListener(routes(served, limited).fetch, { overrideGlobalObjects: false });
+  const served: Served = { ...given, limited, requests, limits, changes, watched, lists };
+  const listener = getRequestListener(routes(served).fetch, { overrideGlobalObjects: false });
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     await limits.admit(request, response);
     if (isTarget(request.url)) return listener(request, response);
@@ -74,9 +70,9 @@ export function requestListener({ meters = new Meters(), ...given }: Given): Req
   );
 }
 
-function routes(served: Served, limited: (limit: Limit) => void): Hono<{ Bindings: HttpBindings }> {
+function routes(served: Served): Hono<{ Bindings: HttpBindings }> {
   const app = new Hono<{ Bindings: HttpBindings }>();
-  const bodies = new Bodies(limited, (request) => served.limits.ownerOf(request));
+  const bodies = new Bodies(served.limited, (request) => served.limits.ownerOf(request));
   const handle = (method: string, path: string, handler: Handler): void => {
     app.on(method, path, async (context) => {
       const { incoming: request, outgoing: response } = context.env;

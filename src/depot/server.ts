@@ -116,7 +116,7 @@ export async function startServer(options: ServerOptions): Promise<DepotServer> 
 
   const served: Served = {
     ...{ project, tree, depot, now, log: (line) => log('error', line) },
-    ...{ limits, meters, requests, changes, lists },
+    ...{ limits, limited, requests, changes, lists },
     watched,
   };
   const settings = {

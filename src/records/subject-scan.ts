@@ -26,7 +26,7 @@ export interface Scanned {
 export function scanSubjects(record: Uint8Array, key: 'subject' | 'subjects'): Scanned | null {
   if (record.length > LARGE_RECORD_MAX) return null;
   const bytes = Buffer.from(record.buffer, record.byteOffset, record.length);
-  // no string has these quotes in it: they would be escaped
+  // no string has these quotes in it, which would be escaped; and no other key, in records that know all of theirs
   const opening = `"${key}":[`;
   const found = bytes.indexOf(opening);
   if (found < 0) return null;

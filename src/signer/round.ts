@@ -111,10 +111,13 @@ async function* handleAll(round: Round): Results {
 
 /** Those of the builds that are not settled, ascending; first those whose builders may enrol. */
 async function* handleOpen(round: Round, builds: Iterable<BuildId>): Results {
-  const first: BuildId[] = [];
   const others: BuildId[] = [];
-  for (const build of [...builds].sort()) ((await isUrgent(round, build)) ? first : others).push(build);
-  for (const build of first.concat(others)) {
+  for (const build of [...builds].sort()) {
+    if (isStopped(round)) return;
+    if (await isUrgent(round, build)) yield* handleUnsettled(round, build);
+    else others.push(build);
+  }
+  for (const build of others) {
     if (isStopped(round)) return;
     yield* handleUnsettled(round, build);
   }
