@@ -53,9 +53,10 @@ export class DirectoryPiece implements Piece {
   }
 
   async leave(): Promise<number | null> {
-    const { size } = await this.#file.stat().catch(() => ({ size: null })); // it is closed
-    // whoever goes on would not hear of it any more, and have what is not on the disk
-    if (!(await this.#stage.isSound())) await this.discard();
+    const size = await this.#file.stat().then(
+      (status) => status.size,
+      () => null, // it is closed
+    );
     return (await this.#stage.close()) ? size : null;
   }
 }

@@ -9,21 +9,12 @@ import type { Naming } from './naming.ts';
 import { removeOwn } from './own.ts';
 import type { Stage, Written } from './tree.ts';
 
-/** So much goes to the disk while more comes: else all of a large file is waited for at its end. */
-const EARLY = 64 * 1024 * 1024;
-/** One file at a time: each holds one of the few threads that do all of the process's work with files. */
-let syncing = false;
-
 export class DirectoryStage implements Stage {
   readonly #inside: Inside;
   readonly #naming: Naming;
   /** Where it lies until it is named. */
   readonly temporary: string;
   #file: FileHandle | null;
-  /** Since the last that was sent to the disk. */
-  #dirty = 0;
-  /** What the disk takes meanwhile; the system tells only once that it could not. */
-  #early = Promise.resolve();
 
   constructor(inside: Inside, naming: Naming, temporary: string, file: FileHandle) {
     this.#inside = inside;
@@ -43,7 +34,6 @@ export class DirectoryStage implements Stage {
   async write(...chunks: Buffer[]): Promise<void> {
     try {
       await writeFully(this.#opened(), ...chunks);
-      this.#syncEarly(chunks.reduce((sum, { length }) => sum + length, 0));
     } catch (error) {
       throw diskFailure(error, `write ${this.temporary}`);
     }
@@ -52,7 +42,6 @@ export class DirectoryStage implements Stage {
   async commit(path: string): Promise<Written> {
     const file = this.#opened();
     try {
-      await this.#early;
       await file.sync();
       const place = await this.#inside.makeRoom(path);
       const written = await this.#naming.name(this.temporary, place, path);
@@ -76,30 +65,6 @@ export class DirectoryStage implements Stage {
     this.#file = null;
     await file?.close();
     return file !== null;
-  }
-
-  /** Whether the disk has taken what was sent to it so far. */
-  isSound(): Promise<boolean> {
-    return this.#early.then(
-      () => true,
-      () => false,
-    );
-  }
-
-  #syncEarly(written: number): void {
-    this.#dirty += written;
-    if (this.#dirty < EARLY || syncing) return;
-    this.#dirty = 0;
-    syncing = true;
-    const before = this.#early;
-    this.#early = this.#opened()
-      .datasync()
-      .finally(() => {
-        syncing = false;
-      })
-      .then(() => before);
-    // `commit` tells it
-    this.#early.catch(() => {});
   }
 
   #opened(): FileHandle {
