@@ -18,6 +18,7 @@ test('it is started, asked how it is, scraped, and its log is read', async () =>
   const block = async (heading: string): Promise<string> => (await shellBlocks(DOCUMENT, heading))[0] ?? '';
   const script = `
     countersign() { exec '${process.execPath}' '${PROGRAM}' "$@"; }
+    >said
     { ${(await block('Start')).trim()}; } >said 2>depot.log &
     until grep -q '^listening on http://' said; do sleep 0.1; kill -0 $!; done
     ${await block('Is it well?')}

@@ -55,7 +55,7 @@ let traces = 0;
 export function traced(scratch: string, fault: Fault | null): Traced {
   const file = join(scratch, `trace-${process.pid}-${++traces}`);
   let before = 0;
-  const strace = ['strace', '-f', '-b', 'execve', '-q', '-y', '-s', '0', '-o', file];
+  const strace = ['strace', '-f', '-b', 'execve', '-q', '-y', '-s', '80', '-o', file];
   const what =
     fault === null
       ? ['-e', `trace=${Object.values(CALLS).join()}`]
@@ -95,6 +95,8 @@ export interface Step {
   readonly nth: number;
   /** Where a rename or a link led; to whom a connection. */
   readonly to: string | null;
+  /** What is sent, from its beginning: of a request its first line. */
+  readonly says: string | null;
   /** Done at its start, before anybody asked for anything. */
   readonly early: boolean;
 }
@@ -122,11 +124,12 @@ function madeCall(line: string, directory: string): Omit<Step, 'nth' | 'early'> 
   const [call] = calls;
   if (call === undefined) return null;
   const socket = { syscall, path: null, to: args.includes('AF_UNIX') ? 'agent' : 'depot' };
-  if (call === 'connect') return { call, ...socket };
-  if (calls.includes('send') && /^\d+<(?:TCP|socket|UNIX)/.test(args)) return { call: 'send', ...socket };
+  if (call === 'connect') return { call, ...socket, says: null };
+  if (calls.includes('send') && /^\d+<(?:TCP|socket|UNIX)/.test(args))
+    return { call: 'send', ...socket, says: /iov_base="([^"]*)/.exec(args)?.[1] ?? null };
   if (call === 'open' && !args.includes('O_CREAT')) return null;
   const [path, to = null] = [...args.matchAll(/"([^"]*)"|^\d+<([^>]*)>/g)]
     .map(([, quoted, open]) => quoted ?? open ?? '')
     .filter((named) => named.startsWith(`${directory}/`));
-  return path === undefined ? null : { call, syscall, path, to };
+  return path === undefined ? null : { call, syscall, path, to, says: null };
 }

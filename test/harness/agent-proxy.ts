@@ -49,6 +49,12 @@ export class AgentProxy {
     return proxy;
   }
 
+  /** Until nobody is connected: what a killed signer has sent has come, and is counted, too. */
+  async left(): Promise<void> {
+    const closed = [...this.#sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve)));
+    await Promise.all(closed);
+  }
+
   /** Ends every connection and removes the second home; the real agent stays. */
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
