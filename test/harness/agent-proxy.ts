@@ -51,7 +51,9 @@ export class AgentProxy {
 
   /** Until nobody is connected: what a killed signer has sent has come, and is counted, too. */
   async left(): Promise<void> {
-    const closed = [...this.#sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve)));
+    const closed = [...this.#sockets].map(
+      (socket) => new Promise((resolve) => socket.once('close', resolve)),
+    );
     await Promise.all(closed);
   }
 
